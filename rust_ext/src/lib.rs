@@ -1,0 +1,18 @@
+//! The core of Hephaestus Forge: everything that loops over bytes, hashes or tokens.
+//!
+//! A record's way through it: [`input`] decompresses files and cuts them into lines,
+//! [`minhash`] finds near-duplicates among the texts, [`tokenizer`] turns a text into ids,
+//! [`indexed`] writes the ids as a Megatron dataset. Only `python` names `PyO3`, and only the
+//! feature of that name compiles it.
+
+pub mod control;
+pub mod error;
+pub mod indexed;
+pub mod input;
+pub mod minhash;
+pub mod tokenizer;
+
+#[cfg(feature = "python")]
+mod python;
+
+pub use error::{Error, Result};
