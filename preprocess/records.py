@@ -24,7 +24,7 @@ _ID = re.compile(r"[^/#\s]+/[^\r\n]+#\d+")
 _ENCODER = msgspec.json.Encoder()
 
 
-class TruncatedInput(Exception):
+class TruncatedInput(Exception):  # noqa: N818 - it names a state of the input
     """A compressed input ends early or is damaged; all before that point was read."""
 
 
@@ -192,7 +192,8 @@ def encode(record: Record) -> bytes:
     try:
         return _ENCODER.encode(record)
     except UnicodeEncodeError as error:
+        name = ascii(record.id[:200])
         raise ValueError(
-            f"record {ascii(record.id[:200])}: lone surrogate {ascii(error.object[error.start])} "
+            f"record {name}: lone surrogate {error.object[error.start]!a} "
             "cannot be written as UTF-8"
         ) from error

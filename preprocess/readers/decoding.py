@@ -20,7 +20,7 @@ _MARKS = (
 _DECLARATION = re.compile(rb'^[ \t\f]*(?:#|//|/\*|--|;|%|").*?coding[:=][ \t]*([-\w.]+)')
 
 
-class UndecodableText(Exception):
+class UndecodableTextError(Exception):
     """The bytes are no text; `reason` says why they are rejected."""
 
     def __init__(self, reason: str) -> None:
@@ -32,7 +32,7 @@ def decode_text(data: bytes, *, is_python: bool = False) -> str:
     """Return the text of a whole file.
 
     Raises:
-        UndecodableText: `binary` where there are NUL bytes, `invalid_utf8` where it does not
+        UndecodableTextError: `binary` where there are NUL bytes, `invalid_utf8` where it does not
             decode, or decodes to what UTF-8 cannot express.
     """
     for encoding, body in _candidates(data, is_python):
@@ -43,9 +43,9 @@ def decode_text(data: bytes, *, is_python: bool = False) -> str:
         except (UnicodeError, LookupError):  # LookupError: no codec, or not one for text
             continue
         if "\0" in text:
-            raise UndecodableText("binary")
+            raise UndecodableTextError("binary")
         return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
-    raise UndecodableText("binary" if b"\0" in data else "invalid_utf8")
+    raise UndecodableTextError("binary" if b"\0" in data else "invalid_utf8")
 
 
 def _candidates(data: bytes, is_python: bool) -> list[tuple[str, bytes]]:

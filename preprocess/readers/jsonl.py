@@ -21,7 +21,7 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class _Unreadable(Exception):
+class _UnreadableError(Exception):
     """Why a line gives no record; its only argument is the reason."""
 
 
@@ -42,13 +42,13 @@ def read_file(path: Path, relative: str, options: Options) -> Iterator[Outcome]:
         ordinal += 1
         try:
             outcome = Outcome(records=(_record(origin, data, options["text_field"]),))
-        except _Unreadable as error:
+        except _UnreadableError as error:
             reason = _reason(error, line)
             outcome = Outcome(rejection=Rejection(origin=origin, reason=reason, raw=data))
         yield outcome
 
 
-def _reason(error: _Unreadable, line: Line) -> str:
+def _reason(error: _UnreadableError, line: Line) -> str:
     return "truncated" if line.is_cut else str(error)
 
 
@@ -56,9 +56,9 @@ def _record(origin: Origin, data: bytes, text_field: str) -> Record:
     fields = _parse(data)
     text = _string(fields.pop(text_field, None))
     if text is None:
-        raise _Unreadable("no_text")
+        raise _UnreadableError("no_text")
     if not text or text.isspace():
-        raise _Unreadable("empty_text")
+        raise _UnreadableError("empty_text")
     url = _string(fields.get("url"))
     if url and url.startswith(("http://", "https://")):
         origin = Origin(path=origin.path, record=origin.record, url=url)
@@ -77,14 +77,14 @@ def _parse(data: bytes) -> dict[str, msgspec.Raw]:
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _Unreadable("invalid_utf8") from error
+        raise _UnreadableError("invalid_utf8") from error
     try:
         # Raw values are not looked into: escapes and numbers are checked by decoding them.
         native = _ANYTHING.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise _Unreadable("invalid_json") from error
+        raise _UnreadableError("invalid_json") from error
     if not isinstance(native, dict):
-        raise _Unreadable("no_text")
+        raise _UnreadableError("no_text")
     return _FIELDS.decode(data)
 
 

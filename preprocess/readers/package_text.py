@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from preprocess.readers.decoding import UndecodableText, decode_text
+from preprocess.readers.decoding import UndecodableTextError, decode_text
 from preprocess.readers.installed import license_of_file, license_of_metadata, parse_metadata
 from preprocess.readers.reader import Options, Reader
 from preprocess.records import Origin, Outcome, Record, Rejection, portable_path, record_id
@@ -32,9 +32,22 @@ _LISTS = re.compile(
     re.IGNORECASE,
 )
 _DOCUMENTS = frozenset((".md", ".markdown", ".rst", ".txt"))
-_OTHER_FILES = frozenset(".py .pyi .pyc .c .h .cpp .hpp .js .json .html .css .in .toml".split())
+_OTHER_FILES = frozenset(
+    (".py", ".pyi", ".pyc", ".c", ".h", ".cpp", ".js", ".json", ".html", ".css", ".in", ".toml")
+)
 _FOLDERS_OF_DATA = frozenset(
-    "test tests testing testdata test_data data fixtures samples sample_data __pycache__".split()
+    (
+        "test",
+        "tests",
+        "testing",
+        "testdata",
+        "test_data",
+        "data",
+        "fixtures",
+        "samples",
+        "sample_data",
+        "__pycache__",
+    )
 )
 _METADATA_FOLDERS = (".dist-info", ".egg-info")
 
@@ -73,7 +86,7 @@ def read_file(path: Path, relative: str, _options: Options) -> Iterator[Outcome]
     data = path.read_bytes()
     try:
         text = decode_text(data)
-    except UndecodableText as error:
+    except UndecodableTextError as error:
         yield Outcome(rejection=Rejection(origin=origin, reason=error.reason, raw=data))
         return
     document = document_type(PurePosixPath(origin.path)) or "documentation"

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 import warnings
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from preprocess.readers.decoding import UndecodableText, decode_text
+from preprocess.readers.decoding import UndecodableTextError, decode_text
 from preprocess.readers.installed import import_root, license_of_file
 from preprocess.readers.reader import Options, Reader
 from preprocess.records import Origin, Outcome, Record, Rejection, portable_path, record_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path, PurePosixPath
 
     from griffe import Class, Function, Module
 
@@ -40,8 +40,8 @@ def read_file(path: Path, relative: str, _options: Options) -> Iterator[Outcome]
     data = path.read_bytes()
     try:
         module = _parse(decode_text(data, is_python=True), module_name(path), path)
-    except (UndecodableText, SyntaxError) as error:
-        reason = error.reason if isinstance(error, UndecodableText) else "syntax_error"
+    except (UndecodableTextError, SyntaxError) as error:
+        reason = error.reason if isinstance(error, UndecodableTextError) else "syntax_error"
         origin = Origin(path=name, record=0)
         yield Outcome(rejection=Rejection(origin=origin, reason=reason, raw=data))
         return
@@ -79,12 +79,9 @@ def _public(module: Module) -> Iterator[Function | Class]:
 def _outcome(
     module: Module, definition: Function | Class, origin: Origin, license_: str
 ) -> Outcome:
-    from preprocess.readers.python_page import class_page, function_page
+    from preprocess.readers.python_page import definition_page
 
-    if definition.is_function:
-        page = function_page(module.name, definition)
-    else:
-        page = class_page(module.name, definition)
+    page = definition_page(module.name, definition)
     if not page.is_documented:
         return Outcome(dropped=("undocumented",))
     record = Record(

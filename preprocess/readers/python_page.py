@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from griffe import Attribute, Class, Function, Parameter
+from griffe import Attribute, Class, Docstring, Function, Module, Parameter
 
 from preprocess.readers.python_docstring import (
     Documentation,
-    first_paragraph,
     list_item,
     read_docstring,
 )
@@ -32,12 +31,19 @@ class Page:
     """Whether there is a docstring or a type anywhere in it."""
 
 
+def definition_page(module: str, definition: Function | Class) -> Page:
+    """Return the page of a definition at the top level of `module`."""
+    if isinstance(definition, Class):
+        return class_page(module, definition)
+    return function_page(module, definition)
+
+
 def function_page(module: str, function: Function) -> Page:
     """Return the page of a function at module level."""
     name = f"{module}.{function.name}"
     documentation = read_docstring(function.docstring or _overload_docstring(function))
     text = _join(f"# {name}", _code(function_stub(function)), documentation.markdown)
-    tool = _tool(name, function, function.parameters, documentation)
+    tool = _tool(name, function.parameters, documentation)
     documented = bool(documentation.markdown) or _has_types(function)
     return Page(text=escape_surrogates(text), tools=(tool,), is_documented=documented)
 
@@ -74,20 +80,20 @@ def _method_page(class_name: str, method: Function) -> Page:
     documentation = read_docstring(method.docstring or _overload_docstring(method))
     heading = f"## {class_name.rpartition('.')[2]}.{method.name}"
     text = _join(heading, _code(function_stub(method)), documentation.markdown)
-    tool = _tool(name, method, _without_receiver(method), documentation)
+    tool = _tool(name, _without_receiver(method), documentation)
     documented = bool(documentation.markdown) or _has_types(method)
     return Page(text=text, tools=(tool,), is_documented=documented)
 
 
 def _join(*parts: str) -> str:
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
 
 
 def _code(source: str) -> str:
     return f"```python\n{source}\n```"
 
 
-def _overload_docstring(function: Function) -> Documentation | None:
+def _overload_docstring(function: Function) -> Docstring | None:
     return next((o.docstring for o in function.overloads or () if o.docstring), None)
 
 
@@ -95,13 +101,7 @@ def _has_types(function: Function) -> bool:
     return bool(function.returns) or any(p.annotation for p in function.parameters)
 
 
-def _tool(
-    name: str,
-    function: Function,
-    parameters: Iterable[Parameter],
-    documentation: Documentation,
-) -> Tool:
-    del function
+def _tool(name: str, parameters: Iterable[Parameter], documentation: Documentation) -> Tool:
     schema = schema_of_parameters(parameters, documentation.descriptions, documentation.types)
     return Tool(name=name, description=documentation.summary, parameters=schema)
 
@@ -154,7 +154,7 @@ def _from_overloads(overloads: list[Function]) -> Function:
 
 
 def public_definitions(
-    scope: Class, names: Iterable[str] | None = None
+    scope: Class | Module, names: Iterable[str] | None = None
 ) -> Iterator[Function | Class]:
     """Yield the functions and classes that a module or class defines for others, in file order.
 

@@ -23,12 +23,12 @@ _SCALARS = {
     "None": "null",
 }
 # A JSON array arrives as a list, a JSON object as a dict: only what accepts those is exact.
-_ARRAYS = frozenset("list List Sequence MutableSequence Iterable Collection".split())
-_OBJECTS = frozenset("dict Dict Mapping MutableMapping".split())
+_ARRAYS = frozenset(("list", "List", "Sequence", "MutableSequence", "Iterable", "Collection"))
+_OBJECTS = frozenset(("dict", "Dict", "Mapping", "MutableMapping"))
 _VARIADIC = (ParameterKind.var_positional, ParameterKind.var_keyword)
 
 
-class _Inexact(Exception):
+class _InexactError(Exception):
     """The annotation has no exact counterpart in JSON Schema."""
 
 
@@ -41,7 +41,7 @@ def schema_of_annotation(annotation: str) -> Schema:
 def _schema_of_annotation(annotation: str) -> Schema:
     try:
         return _of_node(ast.parse(annotation, mode="eval").body)
-    except (_Inexact, SyntaxError, ValueError, RecursionError):
+    except (_InexactError, SyntaxError, ValueError, RecursionError):
         return {"x-python-type": annotation}
 
 
@@ -51,7 +51,7 @@ def _of_node(node: ast.expr) -> Schema:
             return {"type": "null"}
         if isinstance(node.value, str):  # a forward reference
             return _of_node(ast.parse(node.value, mode="eval").body)
-        raise _Inexact
+        raise _InexactError
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return _union([node.left, node.right])
     if isinstance(node, ast.Subscript):
@@ -64,7 +64,7 @@ def _name(node: ast.expr) -> str:
         return node.attr
     if isinstance(node, ast.Name):
         return node.id
-    raise _Inexact
+    raise _InexactError
 
 
 def _elements(node: ast.expr) -> list[ast.expr]:
@@ -80,7 +80,7 @@ def _of_name(name: str) -> Schema:
         return {"type": "object"}
     if name in ("Any", "object"):
         return {}
-    raise _Inexact
+    raise _InexactError
 
 
 def _of_subscript(name: str, arguments: list[ast.expr]) -> Schema:
@@ -96,21 +96,21 @@ def _of_subscript(name: str, arguments: list[ast.expr]) -> Schema:
         return {"type": "array", "items": _of_node(arguments[0])}
     if name in _OBJECTS and len(arguments) == 2 and _of_node(arguments[0]) == {"type": "string"}:
         return {"type": "object", "additionalProperties": _of_node(arguments[1])}
-    raise _Inexact
+    raise _InexactError
 
 
 def _literal(node: ast.expr) -> Any:
     if isinstance(node, ast.Constant) and isinstance(node.value, str | int | bool | None):
         return node.value
-    raise _Inexact
+    raise _InexactError
 
 
 def _union(nodes: Iterable[ast.expr]) -> Schema:
-    """Join alternatives; `null` joins the type of a single other one, as schemas usually have it."""
+    """Join alternatives; where all but one are `null`, in the type of that one."""
     members: list[Schema] = []
     for node in nodes:
         schema = _of_node(node)
-        members += schema["anyOf"] if "anyOf" in schema else [schema]
+        members += schema.get("anyOf", [schema])
     if {} in members:
         return {}
     members = [member for i, member in enumerate(members) if member not in members[:i]]

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from griffe import Class, Decorator, Function, Parameter, ParameterKind
 
+_STARS = {ParameterKind.var_positional: "*", ParameterKind.var_keyword: "**"}
 _LINE_CHARACTERS = 88
 _DECORATOR_CHARACTERS = 80
 """Longer decorators hold data (parametrised cases, tables), not the interface."""
@@ -84,10 +85,10 @@ def _pieces(parameters: Iterable[Parameter]) -> list[str]:
 
 
 def _piece(parameter: Parameter) -> str:
-    stars = {ParameterKind.var_positional: "*", ParameterKind.var_keyword: "**"}
-    text = stars.get(parameter.kind, "") + parameter.name
+    stars = "" if parameter.kind is None else _STARS.get(parameter.kind, "")
+    text = stars + parameter.name
     if parameter.annotation:
         text += f": {parameter.annotation}"
-    if parameter.default is None or parameter.kind in stars:
+    if parameter.default is None or stars:
         return text
     return text + (f" = {parameter.default}" if parameter.annotation else f"={parameter.default}")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from preprocess.readers.decoding import UndecodableText, decode_text
+from preprocess.readers.decoding import UndecodableTextError, decode_text
 from preprocess.readers.installed import license_of_file
 from preprocess.readers.languages import language_of_name, language_of_shebang
 from preprocess.readers.reader import Options, Reader
@@ -13,8 +13,20 @@ from preprocess.records import Origin, Outcome, Record, Rejection, portable_path
 _NAME = "source_code"
 
 _VENDORED_FOLDERS = frozenset(
-    "_vendor _vendored vendor vendored third_party third-party thirdparty 3rdparty node_modules "
-    "extern external externals".split()
+    (
+        "_vendor",
+        "_vendored",
+        "vendor",
+        "vendored",
+        "third_party",
+        "third-party",
+        "thirdparty",
+        "3rdparty",
+        "node_modules",
+        "extern",
+        "external",
+        "externals",
+    )
 )
 _GENERATED_NAME = re.compile(
     r"\.min\.js$|[.-]bundle\.js$|_pb2(_grpc)?\.pyi?$|\.pb\.(h|cc|go)$|\.g\.dart$", re.IGNORECASE
@@ -46,12 +58,15 @@ def accepts(relative: PurePosixPath) -> bool:
 def read_file(path: Path, relative: str, _options: Options) -> Iterator[Outcome]:
     """Yield the one outcome of a file."""
     origin = Origin(path=portable_path(relative), record=0)
-    data = path.read_bytes()
     name = PurePosixPath(origin.path)
     language = language_of_name(name)
+    if language is None and not _has_shebang(path):
+        yield Outcome(dropped=("not_code",))
+        return
+    data = path.read_bytes()
     try:
         text = decode_text(data, is_python=language in ("Python", "Cython"))
-    except UndecodableText as error:
+    except UndecodableTextError as error:
         yield Outcome(rejection=Rejection(origin=origin, reason=error.reason, raw=data))
         return
     language = language or language_of_shebang(text)
@@ -69,6 +84,11 @@ def read_file(path: Path, relative: str, _options: Options) -> Iterator[Outcome]
         meta={"language": language, "lines": text.count("\n") + (not text.endswith("\n"))},
     )
     yield Outcome(records=(record,))
+
+
+def _has_shebang(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"#!"
 
 
 def _reason_to_drop(path: Path, name: PurePosixPath, text: str, language: str | None) -> str | None:
