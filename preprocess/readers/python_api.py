@@ -36,44 +36,20 @@ def accepts(relative: PurePosixPath) -> bool:
 
 def read_file(path: Path, relative: str, _options: Options) -> Iterator[Outcome]:
     """Yield the outcome of each public definition of a module, in file order."""
+    from preprocess.readers.python_module import parse_module, public_definitions
+
     name = portable_path(relative)
     data = path.read_bytes()
     try:
-        module = _parse(decode_text(data, is_python=True), module_name(path), path)
+        module = parse_module(decode_text(data, is_python=True), module_name(path), path)
     except (UndecodableTextError, SyntaxError) as error:
         reason = error.reason if isinstance(error, UndecodableTextError) else "syntax_error"
         origin = Origin(path=name, record=0)
         yield Outcome(rejection=Rejection(origin=origin, reason=reason, raw=data))
         return
     license_ = license_of_file(path)
-    for ordinal, definition in enumerate(_public(module)):
+    for ordinal, definition in enumerate(public_definitions(module)):
         yield _outcome(module, definition, Origin(path=name, record=ordinal), license_)
-
-
-def _parse(source: str, name: str, path: Path) -> Module:
-    """Parse one module by itself.
-
-    Raises:
-        SyntaxError: It is no Python 3, or nested deeper than Python's parser goes.
-    """
-    from griffe import DataclassesExtension, visit
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # invalid escapes and the like are its author's matter
-            module = visit(name, filepath=path, code=source)
-            DataclassesExtension().on_package(pkg=module)
-    except (RecursionError, MemoryError, ValueError) as error:
-        raise SyntaxError(str(error)) from error
-    return module
-
-
-def _public(module: Module) -> Iterator[Function | Class]:
-    from preprocess.readers.python_page import public_definitions
-
-    exports = module.exports
-    names = None if exports is None else [name for name in exports if isinstance(name, str)]
-    return public_definitions(module, names)
 
 
 def _outcome(
@@ -81,7 +57,9 @@ def _outcome(
 ) -> Outcome:
     from preprocess.readers.python_page import definition_page
 
-    page = definition_page(module.name, definition)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # invalid escapes in the types that docstrings give
+        page = definition_page(module.path, definition)
     if not page.is_documented:
         return Outcome(dropped=("undocumented",))
     record = Record(

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from griffe import Attribute, Class, Docstring, Function, Module, Parameter
+from griffe import Attribute, Class, Docstring, Function, Parameter
 
 from preprocess.readers.python_docstring import (
     Documentation,
     list_item,
     read_docstring,
 )
+from preprocess.readers.python_module import from_overloads, public_members
 from preprocess.readers.python_schema import schema_of_parameters
 from preprocess.readers.python_signature import class_stub, function_stub
 from preprocess.records import Tool, escape_surrogates
@@ -142,38 +143,12 @@ def _constructor(class_: Class) -> Function | None:
             bases = {str(b).partition("[")[0].rpartition(".")[2] for b in class_.bases}
             return member if not is_from_fields or bases <= _EMPTY_BASES else None
         if overloads := class_.overloads.get(name):
-            return _from_overloads(overloads)
+            return from_overloads(overloads)
     return None
 
 
-def _from_overloads(overloads: list[Function]) -> Function:
-    """Return the last of a stub's overloads as the definition, the others before it."""
-    *others, last = overloads
-    last.overloads = others
-    return last
-
-
-def public_definitions(
-    scope: Class | Module, names: Iterable[str] | None = None
-) -> Iterator[Function | Class]:
-    """Yield the functions and classes that a module or class defines for others, in file order.
-
-    Args:
-        scope: The module or class.
-        names: Its `__all__`; without one, names without a leading underscore are public.
-    """
-    defined = {n: m for n, m in scope.members.items() if isinstance(m, Function | Class)}
-    for name, overloads in scope.overloads.items():
-        if overloads and name not in scope.members:
-            defined[name] = _from_overloads(overloads)
-    allowed = None if names is None else frozenset(names)
-    for name, member in sorted(defined.items(), key=lambda item: item[1].lineno or 0):
-        if name in allowed if allowed is not None else not name.startswith("_"):
-            yield member
-
-
 def _public_methods(class_: Class) -> Iterator[Function]:
-    return (m for m in public_definitions(class_) if isinstance(m, Function))
+    return (m for m in public_members(class_) if isinstance(m, Function))
 
 
 def _attributes(class_: Class, documentation: Documentation) -> list[str]:

@@ -37,7 +37,8 @@ _GENERATED_MARK = re.compile(
     r"|\bdo not (edit|modify)\b|@generated\b",
     re.IGNORECASE,
 )
-_COMMENT = re.compile(r"\s*(#|//|/\*|\*|--|;|%|'|\"|<!--|!|rem\b|dnl\b)", re.IGNORECASE)
+_COMMENT = re.compile(r"\s*(#|//|/\*|--|;|%|<!--|!|rem\b|dnl\b)", re.IGNORECASE)
+_COMMENT_OF_C = re.compile(r"\s*\*")
 _MARKED_LINES = 12
 """Lines in which a mark counts: below the usual licence header it is about something else."""
 
@@ -132,7 +133,11 @@ def is_generated(name: PurePosixPath, text: str) -> bool:
     if _GENERATED_NAME.search(name.name):
         return True
     head = text[:4000].split("\n", _MARKED_LINES)[:_MARKED_LINES]
-    return any(_COMMENT.match(line) and _GENERATED_MARK.search(line) for line in head)
+    in_c = any(line.lstrip().startswith("/*") for line in head)
+    comments = (
+        line for line in head if _COMMENT.match(line) or (in_c and _COMMENT_OF_C.match(line))
+    )
+    return any(map(_GENERATED_MARK.search, comments))
 
 
 READER = Reader(
