@@ -3,6 +3,8 @@
 Source of the parsers: griffe. The style is told by its heuristics, which look at the text only.
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from textwrap import indent
@@ -34,6 +36,13 @@ _TITLES = {
     DocstringSectionKind.type_aliases: "Type aliases",
 }
 _ARGUMENTS = (DocstringSectionKind.parameters, DocstringSectionKind.other_parameters)
+# Words that a style spends on saying what a line is; the rendering says it in its own way.
+_MARKS = re.compile(
+    r"(?:arg|args|argument|arguments|Arg|Args|Argument|Arguments|Parameters|Params|param|"
+    r"parameter|Attributes|attribute|Example|Examples|except|exception|Exceptions|"
+    r"Keyword|Other|Returns|return|returns|Return|Raises|raise|raises|rtype|type|"
+    r"optional|Note|Warning|Yields|Methods|Functions|Classes|Modules)"
+)
 # One item for a Returns section, `type: description`, as Google's guide has it: several items
 # would cut prose that runs over lines.
 _OPTIONS = {
@@ -71,7 +80,12 @@ class Documentation:
 
 
 def read_docstring(docstring: Docstring | None) -> Documentation:
-    """Parse a docstring; nothing of its text is lost but the marks of its style."""
+    """Parse a docstring.
+
+    Nothing of its text is lost but the marks of its style: where the parser would lose a word
+    (an item that it cannot split, a type that the signature gives differently), the text stands
+    as its author wrote it.
+    """
     if docstring is None or not docstring.value.strip():
         return Documentation()
     docstring.value = escape_surrogates(docstring.value)
@@ -80,9 +94,12 @@ def read_docstring(docstring: Docstring | None) -> Documentation:
     attributes = [
         item.name for s in sections if s.kind is DocstringSectionKind.attributes for item in s.value
     ]
+    markdown = "\n\n".join(filter(None, map(_section, sections)))
+    if _words(docstring.value) - _words(markdown):
+        markdown = docstring.value
     return Documentation(
         summary=first_paragraph(docstring.value),
-        markdown="\n\n".join(filter(None, map(_section, sections))),
+        markdown=markdown,
         descriptions={_bare(a.name): " ".join(a.description.split()) for a in arguments},
         types={_bare(a.name): str(a.annotation) for a in arguments if a.annotation},
         attributes=frozenset(attributes),
@@ -92,6 +109,10 @@ def read_docstring(docstring: Docstring | None) -> Documentation:
 def first_paragraph(text: str) -> str:
     """Return the lines before the first blank one, joined."""
     return " ".join(text.strip().partition("\n\n")[0].split())
+
+
+def _words(text: str) -> Counter[str]:
+    return Counter(word for word in re.findall(r"\w+", text) if not _MARKS.fullmatch(word))
 
 
 def _bare(name: str) -> str:
@@ -119,11 +140,12 @@ def _items(elements: Iterable[DocstringElement]) -> str:
 
 
 def _item(element: DocstringElement) -> str:
-    name = element.name if isinstance(element, DocstringNamedElement) else ""
-    annotation = str(element.annotation) if element.annotation else ""
-    head = f"`{name}`" if name else ""
-    if annotation:
-        head += f" (`{annotation}`)" if head else f"`{annotation}`"
+    notes = [f"`{element.annotation}`"] if element.annotation else []
+    if not isinstance(element, DocstringNamedElement) or not element.name:
+        return list_item("".join(notes), element.description)
+    if element.value and element.value not in ("()", "{}"):  # those stand for * and ** arguments
+        notes.append(f"default `{element.value}`")
+    head = f"`{element.name}`" + (f" ({', '.join(notes)})" if notes else "")
     return list_item(head, element.description)
 
 
