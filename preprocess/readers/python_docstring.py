@@ -6,7 +6,7 @@ Source of the parsers: griffe. The style is told by its heuristics, which look a
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from textwrap import indent
 
 from griffe import (
@@ -15,6 +15,7 @@ from griffe import (
     DocstringNamedElement,
     DocstringSection,
     DocstringSectionKind,
+    Function,
     Parser,
 )
 
@@ -109,6 +110,29 @@ def read_docstring(docstring: Docstring | None) -> Documentation:
 def first_paragraph(text: str) -> str:
     """Return the lines before the first blank one, joined."""
     return " ".join(text.strip().partition("\n\n")[0].split())
+
+
+def documentation_of(function: Function) -> Documentation:
+    """Return what is said about a function, in its docstring and beside its parameters."""
+    overloads = function.overloads or ()
+    docstring = function.docstring or next((o.docstring for o in overloads if o.docstring), None)
+    documentation = read_docstring(docstring)
+    beside = {
+        parameter.name: escape_surrogates(parameter.docstring.value)
+        for parameter in function.parameters
+        if parameter.docstring
+    }
+    if not beside:
+        return documentation
+    descriptions = {name: " ".join(text.split()) for name, text in beside.items()}
+    is_written = function.lineno != 0  # else made from fields, which the class lists
+    items = [list_item(f"`{name}`", text) for name, text in beside.items() if is_written]
+    section = "**Parameters**\n\n" + "\n".join(items) if items else ""
+    return replace(
+        documentation,
+        markdown="\n\n".join(filter(None, (documentation.markdown.rstrip("\n"), section))),
+        descriptions={**descriptions, **documentation.descriptions},
+    )
 
 
 def _words(text: str) -> Counter[str]:

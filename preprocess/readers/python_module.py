@@ -1,6 +1,7 @@
 """One Python module, parsed by itself and never imported."""
 
 import ast
+import inspect
 import logging
 import warnings
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from griffe import (
     Alias,
     Class,
     DataclassesExtension,
+    Docstring,
     Extension,
     Extensions,
     Function,
@@ -71,9 +73,41 @@ def parse_module(source: str, name: str, path: Path) -> Module:
             warnings.simplefilter("ignore")  # invalid escapes and the like
             module = visit(name, filepath=path, code=source, extensions=extensions)
             DataclassesExtension().on_package(pkg=module)
+            for scope in _scopes(module):
+                _separate_documentation(scope)
     except (RecursionError, MemoryError, ValueError) as error:
         raise SyntaxError(str(error)) from error
     return module
+
+
+def _scopes(module: Module) -> Iterator[Class | Module]:
+    yield module
+    yield from (member for member in module.members.values() if isinstance(member, Class))
+
+
+def _separate_documentation(scope: Class | Module) -> None:
+    """Turn `Annotated[T, Doc("...")]` (PEP 727) into the type and the parameter's docstring."""
+    for definition in definitions(scope):
+        if not isinstance(definition, Function):
+            continue
+        for parameter in definition.parameters:
+            if parameter.annotation and "Doc(" in (annotation := str(parameter.annotation)):
+                parameter.annotation, documentation = _split_annotated(annotation)
+                if documentation:
+                    parameter.docstring = Docstring(documentation, parent=definition)
+
+
+def _split_annotated(annotation: str) -> tuple[str, str]:
+    node = ast.parse(annotation, mode="eval").body
+    if not isinstance(node, ast.Subscript) or not isinstance(node.slice, ast.Tuple):
+        return annotation, ""
+    type_, *notes = node.slice.elts
+    for note in notes:
+        if isinstance(note, ast.Call) and ast.unparse(note.func).rpartition(".")[2] == "Doc":
+            text = note.args[0] if len(note.args) == 1 else None
+            if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                return ast.unparse(type_), inspect.cleandoc(text.value)
+    return annotation, ""
 
 
 def public_definitions(module: Module) -> Iterator[Function | Class]:

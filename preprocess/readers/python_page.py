@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from griffe import Attribute, Class, Docstring, Function, Parameter
+from griffe import Attribute, Class, Function, Parameter
 
 from preprocess.readers.python_docstring import (
     Documentation,
+    documentation_of,
     list_item,
     read_docstring,
 )
 from preprocess.readers.python_module import from_overloads, public_members
-from preprocess.readers.python_schema import schema_of_parameters
+from preprocess.readers.python_schema import Schema, schema_of_parameters
 from preprocess.readers.python_signature import class_stub, function_stub
 from preprocess.records import Tool, escape_surrogates
 
@@ -42,7 +43,7 @@ def definition_page(module: str, definition: Function | Class) -> Page:
 def function_page(module: str, function: Function) -> Page:
     """Return the page of a function at module level."""
     name = f"{module}.{function.name}"
-    documentation = read_docstring(function.docstring or _overload_docstring(function))
+    documentation = documentation_of(function)
     text = _join(f"# {name}", _code(function_stub(function)), documentation.markdown)
     tool = _tool(name, function.parameters, documentation)
     documented = bool(documentation.markdown) or _has_types(function)
@@ -54,7 +55,7 @@ def class_page(module: str, class_: Class) -> Page:
     name = f"{module}.{class_.name}"
     documentation = read_docstring(class_.docstring)
     constructor = _constructor(class_)
-    of_constructor = read_docstring(constructor.docstring if constructor else None)
+    of_constructor = documentation_of(constructor) if constructor else Documentation()
     attributes = _attributes(class_, documentation)
     parts = [
         f"# {name}",
@@ -63,7 +64,7 @@ def class_page(module: str, class_: Class) -> Page:
         of_constructor.markdown,
         "**Attributes**\n\n" + "\n".join(attributes) if attributes else "",
     ]
-    tools = [_constructor_tool(name, constructor, documentation, of_constructor)]
+    tools = [_constructor_tool(class_, name, constructor, documentation, of_constructor)]
     documented = any((documentation.markdown, of_constructor.markdown))
     documented = documented or (constructor is not None and _has_types(constructor))
     for method in _public_methods(class_):
@@ -78,7 +79,7 @@ def class_page(module: str, class_: Class) -> Page:
 
 def _method_page(class_name: str, method: Function) -> Page:
     name = f"{class_name}.{method.name}"
-    documentation = read_docstring(method.docstring or _overload_docstring(method))
+    documentation = documentation_of(method)
     heading = f"## {class_name.rpartition('.')[2]}.{method.name}"
     text = _join(heading, _code(function_stub(method)), documentation.markdown)
     tool = _tool(name, _without_receiver(method), documentation)
@@ -94,10 +95,6 @@ def _code(source: str) -> str:
     return f"```python\n{source}\n```"
 
 
-def _overload_docstring(function: Function) -> Docstring | None:
-    return next((o.docstring for o in function.overloads or () if o.docstring), None)
-
-
 def _has_types(function: Function) -> bool:
     return bool(function.returns) or any(p.annotation for p in function.parameters)
 
@@ -108,14 +105,18 @@ def _tool(name: str, parameters: Iterable[Parameter], documentation: Documentati
 
 
 def _constructor_tool(
+    class_: Class,
     name: str,
     constructor: Function | None,
     of_class: Documentation,
     of_constructor: Documentation,
 ) -> Tool:
     description = of_class.summary or of_constructor.summary
-    if constructor is None:  # inherited: which arguments it takes is not in this file
-        parameters = {"type": "object", "properties": {}}
+    if constructor is None:
+        parameters: Schema = {"type": "object", "properties": {}}
+        if not (class_.bases or class_.keywords or class_.decorators):
+            parameters |= {"required": [], "additionalProperties": False}
+        # Else it is inherited or made: which arguments it takes is not in this file.
     else:
         parameters = schema_of_parameters(
             _without_receiver(constructor),
