@@ -42,8 +42,12 @@ class _Definitions(Extension):
         if isinstance(agent.current.members.get(name), Alias):
             del agent.current.members[name]
 
-    def on_function_instance(self, *, func: Function, **_kwargs: Any) -> None:
-        """Remember a function of the module."""
+    def on_function_instance(self, *, node: Any, func: Function, **_kwargs: Any) -> None:
+        """Remember a function of the module, and give it the types that its source has.
+
+        griffe's own forms read strings as types unless it can follow `Literal` to `typing`.
+        """
+        _state_types(node, func)
         self._keep(func)
 
     def on_class_instance(self, *, cls: Class, **_kwargs: Any) -> None:
@@ -78,6 +82,34 @@ def parse_module(source: str, name: str, path: Path) -> Module:
     except (RecursionError, MemoryError, ValueError) as error:
         raise SyntaxError(str(error)) from error
     return module
+
+
+def _state_types(node: ast.FunctionDef | ast.AsyncFunctionDef, function: Function) -> None:
+    arguments = node.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    others = [*arguments.kwonlyargs, *filter(None, (arguments.vararg, arguments.kwarg))]
+    annotations = {argument.arg: argument.annotation for argument in (*positional, *others)}
+    with_default = positional[len(positional) - len(arguments.defaults) :]
+    defaults = {a.arg: d for a, d in zip(with_default, arguments.defaults, strict=True)}
+    keyword_only = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    defaults |= {argument.arg: default for argument, default in keyword_only if default}
+    for parameter in function.parameters:
+        parameter.annotation = _annotation(annotations[parameter.name])
+        if parameter.name in defaults:
+            parameter.default = ast.unparse(defaults[parameter.name])
+    function.returns = _annotation(node.returns)
+
+
+def _annotation(node: ast.expr | None) -> str | None:
+    """Return the source of a type; one in quotes loses them if it is one."""
+    if node is None:
+        return None
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        try:
+            return ast.unparse(ast.parse(node.value.strip(), mode="eval"))
+        except (SyntaxError, ValueError):
+            return repr(node.value)
+    return ast.unparse(node)
 
 
 def _scopes(module: Module) -> Iterator[Class | Module]:
