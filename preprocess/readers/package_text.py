@@ -8,6 +8,7 @@ entry points, CMake), and anything in folders of tests or data, whose text is no
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from preprocess.readers.decoding import UndecodableTextError, decode_text
@@ -64,15 +65,19 @@ def document_type(relative: PurePosixPath) -> str | None:
         return "metadata" if folder.endswith(_METADATA_FOLDERS) else None
     if suffix in _OTHER_FILES or _LISTS.fullmatch(name):
         return None
-    if folder == "licenses" and relative.parent.parent.name.endswith(_METADATA_FOLDERS):
-        return "licence"
-    if _LICENCE.fullmatch(name):
+    if _LICENCE.fullmatch(name) or _is_kept_as_licence(relative):
         return "licence"
     if _FOLDERS_OF_DATA.intersection(part.lower() for part in relative.parts[:-1]):
         return None
     if _README.fullmatch(name):
         return "readme"
     return "documentation" if suffix in _DOCUMENTS or _CHANGES.fullmatch(name) else None
+
+
+def _is_kept_as_licence(relative: PurePosixPath) -> bool:
+    """Whether installed metadata keeps the file as a licence (PEP 639), whatever its name."""
+    pairs = pairwise(relative.parts)
+    return any(f.endswith(_METADATA_FOLDERS) and below == "licenses" for f, below in pairs)
 
 
 def accepts(relative: PurePosixPath) -> bool:
