@@ -237,6 +237,39 @@ def test_a_constructor_is_stated_only_where_the_file_shows_it(
     assert record.tools[0].parameters == constructor
 
 
+def test_the_constructor_of_a_dataclass_follows_its_fields(tmp_path: Path) -> None:
+    source = """
+        @dataclass(frozen=True)
+        class A(Generic[T]):
+            "An A."
+            last: int = field(default=3, kw_only=True)
+            first: "str | None"
+            shared: ClassVar[int] = 1
+            made: int = field(init=False)
+            seed: InitVar[int] = 0
+            items: list[int] = field(default_factory=list)
+            "What it holds."
+            _: KW_ONLY
+            named: float = 1.5
+    """
+    (record,) = records(tmp_path, source)
+    assert (
+        "    def __init__(\n"
+        "        self,\n"
+        "        first: str | None,\n"
+        "        seed: int = 0,\n"
+        "        items: list[int] = list(),\n"
+        "        *,\n"
+        "        last: int = 3,\n"
+        "        named: float = 1.5,\n"
+        "    ) -> None: ...\n"
+    ) in record.text
+    properties = record.tools[0].parameters["properties"]
+    assert list(properties) == ["first", "seed", "items", "last", "named"]
+    assert properties["items"]["description"] == "What it holds."
+    assert record.text.count("What it holds.") == 1
+
+
 def test_numpy_docstrings_give_types_where_the_signature_has_none(tmp_path: Path) -> None:
     source = '''
         def f(x, axis=None):

@@ -11,7 +11,6 @@ from typing import Any
 from griffe import (
     Alias,
     Class,
-    DataclassesExtension,
     Docstring,
     Extension,
     Extensions,
@@ -19,6 +18,8 @@ from griffe import (
     Module,
     visit,
 )
+
+from preprocess.readers.python_dataclass import dataclass_constructor, source_of_type
 
 # It names absolute paths, and what it complains about is the matter of the module's author.
 logging.getLogger("griffe").setLevel(logging.CRITICAL)
@@ -54,6 +55,11 @@ class _Definitions(Extension):
         """Remember a class of the module."""
         self._keep(cls)
 
+    def on_class_members(self, *, node: Any, cls: Class, **_kwargs: Any) -> None:
+        """Give a dataclass its constructor (griffe's own way keeps every module in memory)."""
+        if constructor := dataclass_constructor(node, cls):
+            cls.set_member("__init__", constructor)
+
     def _keep(self, definition: Function | Class) -> None:
         if isinstance(definition.parent, Module):
             self.found[definition.name] = definition
@@ -76,7 +82,6 @@ def parse_module(source: str, name: str, path: Path) -> Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes and the like
             module = visit(name, filepath=path, code=source, extensions=extensions)
-            DataclassesExtension().on_package(pkg=module)
             for scope in _scopes(module):
                 _separate_documentation(scope)
     except (RecursionError, MemoryError, ValueError) as error:
@@ -94,22 +99,11 @@ def _state_types(node: ast.FunctionDef | ast.AsyncFunctionDef, function: Functio
     keyword_only = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     defaults |= {argument.arg: default for argument, default in keyword_only if default}
     for parameter in function.parameters:
-        parameter.annotation = _annotation(annotations[parameter.name])
+        annotation = annotations[parameter.name]
+        parameter.annotation = source_of_type(annotation) if annotation else None
         if parameter.name in defaults:
             parameter.default = ast.unparse(defaults[parameter.name])
-    function.returns = _annotation(node.returns)
-
-
-def _annotation(node: ast.expr | None) -> str | None:
-    """Return the source of a type; one in quotes loses them if it is one."""
-    if node is None:
-        return None
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        try:
-            return ast.unparse(ast.parse(node.value.strip(), mode="eval"))
-        except (SyntaxError, ValueError):
-            return repr(node.value)
-    return ast.unparse(node)
+    function.returns = source_of_type(node.returns) if node.returns else None
 
 
 def _scopes(module: Module) -> Iterator[Class | Module]:

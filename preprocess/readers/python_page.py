@@ -19,9 +19,6 @@ from preprocess.records import Tool, escape_surrogates
 _VALUE_CHARACTERS = 60
 """A longer value of a class attribute is data, not documentation."""
 
-# Bases that add no parameters to a constructor, so that a dataclass's fields are all there are.
-_EMPTY_BASES = frozenset(("object", "ABC", "Generic", "Protocol"))
-
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
@@ -140,9 +137,7 @@ def _constructor(class_: Class) -> Function | None:
     for name in ("__init__", "__new__"):
         member = class_.members.get(name)
         if isinstance(member, Function):
-            is_from_fields = member.lineno == 0
-            bases = {str(b).partition("[")[0].rpartition(".")[2] for b in class_.bases}
-            return member if not is_from_fields or bases <= _EMPTY_BASES else None
+            return member
         if overloads := class_.overloads.get(name):
             return from_overloads(overloads)
     return None
