@@ -110,8 +110,14 @@ def test_tables_and_lists_are_dropped(tmp_path: Path, text: str, reason: str) ->
     assert read(tmp_path, "notes.txt", text).dropped == (reason,)
 
 
-def test_prose_is_kept_unchanged(tmp_path: Path) -> None:
-    text = "Usage\n=====\n\nRun the program, then read what it printed.\n\n    run --all\n"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Usage\n=====\n\nRun the program, then read what it printed.\n\n    run --all\n",
+        "运行程序然后阅读它打印的内容。如果没有打印任何内容请再试一次。\n" * 3,
+    ],
+)
+def test_prose_is_kept_unchanged(tmp_path: Path, text: str) -> None:
     (record,) = read(tmp_path, "guide/usage.txt", text).records
     assert record.text == text
     assert record.meta == {"document": "documentation"}

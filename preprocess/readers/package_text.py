@@ -56,6 +56,10 @@ MIN_WORD_SHARE = 0.6
 """Share of a `.txt` document that is letters and single spaces; English prose has 0.9, source
 code and logs 0.7, tables and binary listings under 0.5."""
 
+MIN_LETTERS_PER_LINE = 10
+"""Letters in the mean line of a `.txt` document: one word has 6, a line of prose 50. Counted in
+letters, not words, for scripts without spaces."""
+
 
 def document_type(relative: PurePosixPath) -> str | None:
     """Return `readme`, `metadata`, `licence` or `documentation`, or None for other files."""
@@ -131,11 +135,12 @@ def _outcome(origin: Origin, text: str, license_: str, meta: dict[str, str]) -> 
 
 
 def _is_prose(text: str) -> bool:
-    """Whether enough is words, and there are sentences: not a list of one word a line."""
-    words = re.findall(r"[^\W\d_]+", text)
-    between = len(re.findall(r"[^\W\d_][,;:]? [^\W\d_]", text))
-    share = (sum(map(len, words)) + between) / max(1, len(text.strip()))
-    return share >= MIN_WORD_SHARE and between >= len(words) / 4
+    """Whether enough is words, and lines hold more than a word: no table, no list of words."""
+    letters = sum(map(len, re.findall(r"[^\W\d_]+", text)))
+    single_spaces = len(re.findall(r"\S (?=\S)", text))
+    lines = sum(1 for line in text.splitlines() if line.strip())
+    share = (letters + single_spaces) / max(1, len(text.strip()))
+    return share >= MIN_WORD_SHARE and letters >= MIN_LETTERS_PER_LINE * lines
 
 
 READER = Reader(
