@@ -56,6 +56,17 @@ def test_the_description_can_be_a_field(tmp_path: Path, metadata: str, text: str
     assert read(tmp_path, "a.egg-info/PKG-INFO", metadata).records[0].text == text
 
 
+def test_a_body_that_claims_to_be_something_else_is_still_text(tmp_path: Path) -> None:
+    for header in (
+        "Content-Transfer-Encoding: base64",
+        "Content-Type: multipart/mixed; boundary=x",
+    ):
+        outcome = read(
+            tmp_path, "a.dist-info/METADATA", f"Name: a\n{header}\n\n--x\n\nabcd\n--x--\n"
+        )
+        assert outcome.records[0].text == "--x\n\nabcd\n--x--"
+
+
 @pytest.mark.parametrize("body", ["", "\n\n", "\nUNKNOWN\n"])
 def test_metadata_without_description_is_dropped_as_empty(tmp_path: Path, body: str) -> None:
     metadata = f"Name: a\nVersion: 1\n{body}"

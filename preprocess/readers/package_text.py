@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
+from preprocess.readers.characters import count_characters
 from preprocess.readers.decoding import UndecodableTextError, decode_text
 from preprocess.readers.installed import license_of_file, license_of_metadata, parse_metadata
 from preprocess.readers.reader import Options, Reader
@@ -52,9 +53,9 @@ _FOLDERS_OF_DATA = frozenset(
 )
 _METADATA_FOLDERS = (".dist-info", ".egg-info")
 
-MIN_WORD_SHARE = 0.6
-"""Share of a `.txt` document that is letters and single spaces; English prose has 0.9, source
-code and logs 0.7, tables and binary listings under 0.5."""
+MIN_LETTER_SHARE = 0.65
+"""Share of letters in what a `.txt` document prints, blanks left out: prose has 0.9, tables of
+codes and numbers under 0.5."""
 
 MIN_LETTERS_PER_LINE = 10
 """Letters in the mean line of a `.txt` document: one word has 6, a line of prose 50. Counted in
@@ -136,11 +137,10 @@ def _outcome(origin: Origin, text: str, license_: str, meta: dict[str, str]) -> 
 
 def _is_prose(text: str) -> bool:
     """Whether enough is words, and lines hold more than a word: no table, no list of words."""
-    letters = sum(map(len, re.findall(r"[^\W\d_]+", text)))
-    single_spaces = len(re.findall(r"\S (?=\S)", text))
-    lines = sum(1 for line in text.splitlines() if line.strip())
-    share = (letters + single_spaces) / max(1, len(text.strip()))
-    return share >= MIN_WORD_SHARE and letters >= MIN_LETTERS_PER_LINE * lines
+    letters = count_characters(text, str.isalpha)
+    printed = len(text) - count_characters(text, str.isspace)
+    lines = text.count("\n") + 1 - text.count("\n\n")
+    return letters >= MIN_LETTER_SHARE * printed and letters >= MIN_LETTERS_PER_LINE * lines
 
 
 READER = Reader(
