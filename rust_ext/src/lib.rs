@@ -2,7 +2,7 @@
 //!
 //! A record's way through it: [`input`] decompresses files and cuts them into lines,
 //! [`minhash`] finds near-duplicates among the texts, [`tokenizer`] turns a text into ids,
-//! [`indexed`] writes the ids as a Megatron dataset. Only `python` names `PyO3`, and only the
+//! [`indexed`] writes the ids as a Megatron dataset, [`output`] puts files down whole. Only `python` names `PyO3`, and only the
 //! feature of that name compiles it.
 
 pub mod control;
@@ -10,6 +10,8 @@ pub mod error;
 pub mod indexed;
 pub mod input;
 pub mod minhash;
+pub mod output;
+pub mod pipeline;
 pub mod tokenizer;
 
 #[cfg(feature = "python")]
