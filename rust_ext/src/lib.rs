@@ -1,7 +1,7 @@
 //! The core of Hephaestus Forge: everything that loops over bytes, hashes or tokens.
 //!
 //! A record's way through it: [`input`] decompresses files and cuts them into lines,
-//! [`minhash`] finds near-duplicates among the texts, [`tokenizer`] turns a text into ids,
+//! [`minhash`] finds near-duplicates among the texts, [`tokenizer`] turns a text into ids, [`tokenize`] runs it over files,
 //! [`indexed`] writes the ids as a Megatron dataset, [`output`] puts files down whole. Only `python` names `PyO3`, and only the
 //! feature of that name compiles it.
 
@@ -12,6 +12,7 @@ pub mod input;
 pub mod minhash;
 pub mod output;
 pub mod pipeline;
+pub mod tokenize;
 pub mod tokenizer;
 
 #[cfg(feature = "python")]
