@@ -61,12 +61,12 @@ class WorkerPool:
     def __enter__(self) -> WorkerPool:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for process, connection in self._workers:
+    def __exit__(self, *exception: object) -> None:
+        for worker, connection in self._workers:
             connection.close()
-            process.terminate()
-        for process, _ in self._workers:
-            process.join()
+            worker.terminate()
+        for worker, _ in self._workers:
+            worker.join()
 
     def frames(
         self, batches: Sequence[Sequence[InputFile]], skip: int

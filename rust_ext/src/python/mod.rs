@@ -2,7 +2,10 @@
 //!
 //! A binding is three moves: take arguments, release the interpreter, wrap the result.
 
+#![allow(clippy::needless_pass_by_value)] // arguments come owned from Python
+
 mod call;
+mod indexed;
 
 use pyo3::prelude::*;
 
@@ -13,6 +16,9 @@ mod extension {
 
     #[pymodule_export]
     use super::call::{CorruptDataError, TokenizerError};
+
+    #[pymodule_export]
+    use super::indexed::{audit_dataset, merge_datasets, read_document, rebuild_index};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
