@@ -3,6 +3,7 @@
 //! A binding is three moves: take arguments, release the interpreter, wrap the result.
 
 mod call;
+mod tokenizer;
 
 use pyo3::prelude::*;
 
@@ -13,6 +14,8 @@ mod extension {
 
     #[pymodule_export]
     use super::call::{CorruptDataError, TokenizerError};
+    #[pymodule_export]
+    use super::tokenizer::PyTokenizer;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
