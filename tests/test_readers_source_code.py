@@ -1,6 +1,7 @@
 """Files of code: language, decoding, and what is dropped or rejected."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocess.readers import READERS
+from preprocess.readers.characters import count_characters
 from preprocess.readers.decoding import UndecodableTextError, decode_text
 from preprocess.readers.languages import language_of_name, language_of_shebang
 from preprocess.records import Outcome, encode
@@ -170,6 +172,16 @@ def test_directories_give_code_and_programs_only() -> None:
     yes = ["a/b.rs", "bin/tool", "Makefile", "a.sql"]
     no = ["README.md", "LICENSE", "x.dist-info/RECORD", "a.so", "a.json", "data.bin"]
     assert [n for n in [*no, *yes] if READER.accepts(PurePosixPath(n))] == yes
+
+
+@given(st.text(), st.sampled_from([str.isalpha, str.isalnum, str.isspace]))
+def test_characters_are_counted_the_same_in_ascii_and_beyond(
+    text: str, is_counted: Callable[[str], bool]
+) -> None:
+    expected = sum(1 for char in text if is_counted(char))
+    assert count_characters(text, is_counted) == expected
+    printable = text.encode("ascii", "ignore").decode()
+    assert count_characters(printable, is_counted) == sum(map(is_counted, printable))
 
 
 @given(st.binary(max_size=200), st.booleans())

@@ -51,6 +51,7 @@ _FOLDERS_OF_DATA = frozenset(
         "__pycache__",
     )
 )
+_PRINTED_LINE = re.compile(r"\S[^\n]*")
 _METADATA_FOLDERS = (".dist-info", ".egg-info")
 
 MIN_LETTER_SHARE = 0.65
@@ -139,7 +140,7 @@ def _is_prose(text: str) -> bool:
     """Whether enough is words, and lines hold more than a word: no table, no list of words."""
     letters = count_characters(text, str.isalpha)
     printed = len(text) - count_characters(text, str.isspace)
-    lines = text.count("\n") + 1 - text.count("\n\n")
+    lines = sum(1 for _ in _PRINTED_LINE.finditer(text))
     return letters >= MIN_LETTER_SHARE * printed and letters >= MIN_LETTERS_PER_LINE * lines
 
 
