@@ -25,8 +25,9 @@ from preprocess.manifest import (
     hash_file,
     write_manifest,
 )
-from preprocess.report import report
+from preprocess.report import lengths, report
 from preprocess.report.duplicate_section import compare_words
+from preprocess.report.figures import compact
 from preprocess.report.stages import read_plan, read_stages
 
 if TYPE_CHECKING:
@@ -424,6 +425,71 @@ def test_problem_of_a_stage_is_shown(run: Path, tmp_path: Path) -> None:
     page = Page(report(run, tmp_path / "out"))
     assert "1 problem, see below" in page.text
     assert "cut: /data/a.gz: ends early" in page.text
+
+
+def test_many_documents_are_sampled_and_counted_whole(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index(run / "tokens" / "part-00000", [5, 7] * 500, "text")
+    monkeypatch.setattr(lengths, "LARGEST_SAMPLE", 2)
+    monkeypatch.setattr(lengths, "BLOCK_LENGTHS", 64)
+    # The manifest says 4 documents, of which every second is looked at: 500 of 5, and one of 30.
+    page = Page(report(run, tmp_path / "out"))
+    assert page.row("lengths", "text").startswith("text 1,001 5 5 5.0 5 30")
+    assert "One document in 2 was looked at." in page.text
+
+
+def test_merged_dataset_is_counted_instead_of_its_shards(run: Path, tmp_path: Path) -> None:
+    index(run / "merged", [10, 20, 170], "text")
+    sidecar = {
+        "tokenizer": {"sha256": "a", "file": "b"}, "vocab_size": 9, "eod_id": 0, "dtype": "uint16",
+        "documents": 3, "tokens": 200, "group": "mixed",
+        "bin_xxh3": "", "idx_xxh3": "", "ids_xxh3": "",
+    }  # fmt: skip
+    (run / "merged.json").write_text(json.dumps(sidecar))
+    blend = {"train": [{"group": "prose", "weight": 1.0, "prefixes": ["merged"]}]}
+    (run / "blend.json").write_text(json.dumps(blend))
+    page = Page(report(run, tmp_path / "out"))
+    assert page.row("mixture", "prose").startswith("prose 1.00 200 100.0% - 2.000")
+    assert page.row("lengths", "prose").startswith("prose 3 10 20 66.7 170 170")
+    assert "text 4 10" not in page.text
+
+
+def test_clusters_are_the_largest_and_the_least_similar(run: Path, tmp_path: Path) -> None:
+    rows = []
+    for cluster, (size, kind, jaccard) in enumerate(
+        [(2, "near", 0.9), (40, "exact", None), (9, "exact", None), (3, "near", 0.95),
+         (2, "near", 0.76)]
+    ):  # fmt: skip
+        names = [f"docs/{cluster}-{number}#0" for number in range(size)]
+        for name in names:
+            is_first = name == names[0]
+            rows.append(
+                {
+                    "record": name,
+                    "cluster": cluster,
+                    "survivor": names[0],
+                    "kind": "survivor" if is_first else kind,
+                    "estimated": 1.0,
+                    "jaccard": None if is_first else jaccard,
+                }
+            )
+    table = pa.Table.from_pylist(rows)
+    kinds = table["kind"].combine_chunks().dictionary_encode()
+    pq.write_table(table.set_column(3, "kind", kinds), run / "unique" / "clusters.parquet")
+    text = Page(report(run, tmp_path / "out")).text
+    shown = re.findall(r"Cluster (\d): (\d+) records docs/(\d)-0", text)
+    assert shown == [("1", "40", "1"), ("2", "3", "3"), ("3", "2", "4")]
+    assert "and 32 more" in text
+    assert "51 records fell: 47 exact duplicates, 4 near ones, in 5 clusters" in text
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(0, "0"), (999, "999"), (1_500, "1.5k"), (9_999, "10k"), (999_999, "1M"), (3e-4, "0.0003")],
+)
+def test_numbers_of_an_axis_are_short(number: float, shown: str) -> None:
+    assert compact(number) == shown
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty"])

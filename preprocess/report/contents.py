@@ -16,7 +16,6 @@ from preprocess.report.markup import (
     figures,
     megabytes,
     percent,
-    plural,
     section,
     table,
     tag,
@@ -172,7 +171,7 @@ def document_lengths(run: Run) -> tuple[Markup, list[Picture]]:
     ]
     headings = ["group", "documents", "5 % up to", "median", "mean", "95 % up to", "longest"]
     stride = run.lengths[0].stride
-    sampled = f" One document of {plural(stride, 'document')} was looked at." if stride > 1 else ""
+    sampled = f" One document in {stride:,} was looked at." if stride > 1 else ""
     caption = f"Tokens in a document, its end included; held-out documents too.{sampled}"
     return (
         section(

@@ -7,6 +7,7 @@ page is about as wide. No pyplot, so that nothing is shared with whoever else dr
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import warnings
 from dataclasses import dataclass
@@ -76,18 +77,26 @@ def color_of(group: str, place: int) -> str:
 def compact(value: float, _position: object = None) -> str:
     """Return a number in few characters.
 
-    >>> [compact(number) for number in (0, 7, 1500, 2_000_000)]
-    ['0', '7', '1.5k', '2M']
+    >>> [compact(number) for number in (0, 7, 1500, 999_999)]
+    ['0', '7', '1.5k', '1M']
     """
     for size, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
+        if abs(value) >= 0.9995 * size:  # what three digits would round up to it
             return f"{value / size:.3g}{suffix}"
     return f"{value:.3g}"
 
 
 def _label(name: str) -> str:
-    short = name if len(name) <= LABEL_LENGTH else f"{name[: LABEL_LENGTH - 1]}…"
+    # Names that are too long often differ at their end.
+    is_short = len(name) <= LABEL_LENGTH
+    short = name if is_short else f"{name[: LABEL_LENGTH - 10]}…{name[-9:]}"
     return f" {short}" if short.startswith("_") else short  # legends hide names that begin with _
+
+
+def _columns(names: Sequence[str]) -> int:
+    """Return how many columns of a legend fit above a figure."""
+    widest = max(len(_label(name)) for name in names)
+    return max(1, min(len(names), 4, 60 // (widest + 8)))
 
 
 def _picture(name: str, figure: Figure, description: str) -> Picture:
@@ -172,7 +181,7 @@ def draw_lengths(name: str, lengths: Sequence[Lengths]) -> Picture:
         axes.yaxis.set_major_formatter(FuncFormatter(compact))
         axes.set_xlabel("tokens in a document (logarithmic)")
         axes.set_ylabel("documents")
-        figure.legend(loc="outside upper center", ncols=min(4, len(lengths)))
+        figure.legend(loc="outside upper center", ncols=_columns([each.group for each in lengths]))
         return _picture(name, figure, "Number of documents by their length in tokens, by group")
 
 
@@ -183,12 +192,17 @@ def draw_cluster_sizes(name: str, sizes: NDArray[np.int64]) -> Picture:
     labels = [str(low) if low == high else f"{compact(low)}-{compact(high)}" for low, high in bins]
     with matplotlib.style.context(("default", STYLE)):
         figure, (axes,) = _axes(3.1)
+        is_crowded = len(labels) > 7
         bars = axes.bar(range(len(bins)), counts, color=COLORS[0])
-        axes.bar_label(bars, [f"{count:,}" if count else "" for count in counts], padding=2)
+        axes.bar_label(
+            bars,
+            [compact(count) if count else "" for count in counts],
+            padding=2,
+            fontsize=8.5 if is_crowded else 10,
+        )
         axes.set_yscale("symlog", linthresh=1)
         axes.set_ylim(0, max(counts) * 3)
         axes.yaxis.set_major_formatter(FuncFormatter(compact))
-        is_crowded = len(labels) > 7
         axes.set_xticks(
             range(len(bins)), labels, rotation=35 if is_crowded else 0,
             ha="right" if is_crowded else "center",
@@ -200,11 +214,10 @@ def draw_cluster_sizes(name: str, sizes: NDArray[np.int64]) -> Picture:
 
 
 def _size_bins(largest: int) -> Iterator[tuple[int, int]]:
-    yield from ((size, size) for size in (2, 3, 4) if size <= max(largest, 2))
-    low = 5
-    while low <= largest:
-        yield low, 2 * (low - 1)
-        low = 2 * low - 1
+    firsts = [2, 3, 4, 5, 10, 20, 50, *(10**power for power in range(2, 20))]
+    for first, after in itertools.pairwise(firsts):
+        if first <= max(largest, 2):
+            yield first, after - 1
 
 
 def draw_loss(name: str, training: Training) -> Picture:
