@@ -32,7 +32,8 @@ pub(super) struct Merges {
 
 impl Merges {
     pub(super) fn with_capacity(num_merges: usize) -> Self {
-        let num_slots = (num_merges * 3 / 2 + 2).next_power_of_two();
+        // Never so few that a free slot could be missing: a search ends at one.
+        let num_slots = (num_merges * 3 / 2).next_power_of_two().max(16);
         Self { slots: vec![EMPTY; num_slots], num_merges: 0, shift: 64 - num_slots.ilog2() }
     }
 
