@@ -222,13 +222,12 @@ impl Cache {
 /// Returns the bytes of a word of 1 to 15 bytes and its length, as one number.
 #[inline]
 fn key_of(text: &[u8], start: usize, length: usize) -> u128 {
-    let bytes: [u8; 16] = match text.get(start..start + 16) {
-        Some(bytes) => bytes.try_into().unwrap_or_default(),
-        None => {
-            let mut bytes = [0; 16];
-            bytes[..length].copy_from_slice(&text[start..start + length]);
-            bytes
-        }
+    let bytes: [u8; 16] = if let Some(bytes) = text.get(start..start + 16) {
+        bytes.try_into().unwrap_or_default()
+    } else {
+        let mut bytes = [0; 16];
+        bytes[..length].copy_from_slice(&text[start..start + length]);
+        bytes
     };
     let mask = (1u128 << (8 * length)) - 1;
     (u128::from_le_bytes(bytes) & mask) | (length as u128) << 120
