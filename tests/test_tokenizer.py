@@ -398,7 +398,6 @@ def test_settings_of_a_tokenizer_json_are_obeyed(
 def left_to_the_library() -> dict[str, tuple[str, dict[str, object]]]:
     split = pre_tokenizers.Split(tokenizers.Regex(r"\w+|\W+"), "isolated")
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    steps = pre_tokenizers.Sequence([split, byte_level])
     return {
         "pattern": (
             "pre-tokenizer",
