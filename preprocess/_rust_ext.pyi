@@ -1,11 +1,19 @@
-"""The compiled part of `preprocess`: its contract with Python."""
+"""The contract of the compiled module; checked against the build by stubtest.
 
-import os
-from collections.abc import Sequence
-from pathlib import Path
+Calls of more than a few milliseconds release the interpreter, call `progress(records, bytes)`
+every 100 ms, and end with KeyboardInterrupt after Ctrl-C. Arguments that can never work raise
+ValueError, files the matching OSError, damaged data CorruptDataError.
+"""
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
+
+type _Path = str | PathLike[str]
+type _Progress = Callable[[int, int], object] | None
 
 __version__: str
 
@@ -15,11 +23,12 @@ class CorruptDataError(ValueError):
 class TokenizerError(ValueError):
     """A tokenizer file is not understood."""
 
+@final
 class Tokenizer:
     """A tokenizer as its file defines it. Immutable, to be shared by threads."""
 
     @staticmethod
-    def load(path: str | os.PathLike[str]) -> Tokenizer:
+    def load(path: _Path) -> Tokenizer:
         """Load a tokenizer.json, a tiktoken rank file or a SentencePiece model.
 
         A directory stands for the tokenizer in it.
@@ -38,7 +47,7 @@ class Tokenizer:
         """SHA-256 of the loaded file, in hexadecimal."""
 
     @property
-    def file(self) -> Path:
+    def file(self) -> PathLike[str]:
         """The loaded file."""
 
     @property
@@ -81,3 +90,53 @@ class Tokenizer:
 
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
         """Return the bytes of ids."""
+
+def tokenize_unit(
+    tokenizer: Tokenizer,
+    files: Sequence[tuple[_Path, str]],
+    *,
+    journal: _Path,
+    unit: int,
+    text_field: str,
+    kinds: Sequence[str],
+    eod_id: int | None,
+    holdout: float,
+    shard_text_bytes: int | None,
+    workers: int,
+    memory_bytes: int,
+    progress: _Progress = None,
+) -> str:
+    """Tokenize the files of a unit into shards in `journal`; return its summary as JSON."""
+
+def audit_dataset(
+    prefix: _Path,
+    *,
+    eod_id: int | None = None,
+    vocab_size: int | None = None,
+    progress: _Progress = None,
+) -> str:
+    """Prove a dataset sound.
+
+    Returns JSON with `sequences`, `documents`, `tokens`, `misplaced_eod`, `dtype`, `bin_bytes`.
+    """
+
+def read_document(prefix: _Path, document: int) -> list[int]:
+    """Return the elements of one document."""
+
+def merge_datasets(prefixes: Sequence[_Path], output: _Path, *, progress: _Progress = None) -> str:
+    """Join datasets into one.
+
+    Returns JSON with `documents`, `tokens`, and `bin` and `idx`, each `bytes` and `xxh3`.
+    """
+
+def rebuild_index(prefix: _Path, lengths: NDArray[np.uint32], *, vocab_size: int) -> None:
+    """Write `PREFIX.idx` for a `.bin` whose documents have these lengths, one sequence each."""
+
+def scan_records(path: _Path, *, text_field: str = "text", progress: _Progress = None) -> str:
+    """Read a record file to its end.
+
+    Returns JSON with `records`, `text_bytes`, `bytes`, `xxh3` and `problem` (None if sound).
+    """
+
+def read_line(path: _Path, record: int) -> bytes:
+    """Return the line of a record file with this number, blank lines not counted."""

@@ -1,8 +1,8 @@
 //! The core of Hephaestus Forge: everything that loops over bytes, hashes or tokens.
 //!
 //! A record's way through it: [`input`] decompresses files and cuts them into lines,
-//! [`minhash`] finds near-duplicates among the texts, [`tokenizer`] turns a text into ids,
-//! [`indexed`] writes the ids as a Megatron dataset. Only `python` names `PyO3`, and only the
+//! [`minhash`] finds near-duplicates among the texts, [`tokenizer`] turns a text into ids, [`tokenize`] runs it over files,
+//! [`indexed`] writes the ids as a Megatron dataset, [`output`] puts files down whole. Only `python` names `PyO3`, and only the
 //! feature of that name compiles it.
 
 pub mod control;
@@ -10,6 +10,9 @@ pub mod error;
 pub mod indexed;
 pub mod input;
 pub mod minhash;
+pub mod output;
+pub mod pipeline;
+pub mod tokenize;
 pub mod tokenizer;
 
 #[cfg(feature = "python")]

@@ -1,1 +1,13 @@
-//! (being written)
+//! Files to lines to fields: what every stage that reads records has in common.
+//!
+//! [`source`] opens a file, plain, gzip or zstd, and hashes the stored bytes as they pass;
+//! [`lines`] cuts what comes out into batches of whole lines; [`fields`] takes the fields that are
+//! needed out of a line and says what is wrong with one that cannot be read.
+
+pub mod fields;
+pub mod lines;
+pub mod source;
+
+pub use fields::{Fields, Unreadable};
+pub use lines::{Batch, Batches};
+pub use source::{Compression, Source, SourceSummary};

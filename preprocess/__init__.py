@@ -1,0 +1,1 @@
+"""Raw data to Megatron's indexed dataset: one module and one subcommand a stage."""

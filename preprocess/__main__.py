@@ -1,0 +1,5 @@
+"""Run the command line as `python -m preprocess`."""
+
+from preprocess.cli import main
+
+main()

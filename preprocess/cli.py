@@ -1,0 +1,412 @@
+"""The command line `preprocess`: one subcommand a stage, in the order of the data."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from preprocess import progress
+from preprocess.errors import Misuse, UserError, describe_os_error
+from preprocess.run_directory import DEFAULT_MEMORY_BYTES_PER_WORKER, RunOptions
+
+app = typer.Typer(
+    name="preprocess",
+    help="Turn raw data into Megatron's indexed dataset, a stage at a time.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["--help"]},
+)
+
+Inputs = Annotated[list[str], typer.Argument(help="Files, globs or directories.")]
+Input = Annotated[str, typer.Argument(help="A file, a glob or a directory.")]
+Output = Annotated[Path, typer.Argument(help="The directory to make.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Cores to use; default: all.")]
+Memory = Annotated[
+    str | None,
+    typer.Option(help="What all processes may take, as 4GiB; default: 2GiB times workers."),
+]
+Task = Annotated[int | None, typer.Option(min=0, help="This task's number, from 0.")]
+NumTasks = Annotated[int, typer.Option(min=1, help="How many tasks share the work.")]
+MaxRejected = Annotated[
+    float, typer.Option(min=0, max=1, help="Largest share of unreadable records.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show tracebacks.")]
+
+STAGES = frozenset({"ingest", "dedup", "train-tokenizer", "tokenize", "merge", "blend", "report"})
+"""What a plan may run."""
+
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?", re.IGNORECASE)
+UNITS = {
+    "": 1, "b": 1,
+    "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
+    "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
+}  # fmt: skip
+
+
+@app.callback()
+def _options(verbose: Verbose = False) -> None:
+    """Options of every stage."""
+    State.verbose |= verbose
+
+
+class State:
+    """What the command line said of itself."""
+
+    verbose = False
+
+
+def run_options(
+    workers: int | None,
+    memory: str | None,
+    task: int | None = None,
+    num_tasks: int = 1,
+    max_rejected: float = 0.05,
+) -> RunOptions:
+    """Return the run options of a command line.
+
+    Raises:
+        Misuse: They can never work together.
+    """
+    count = workers or len(os.sched_getaffinity(0))
+    if task is not None and task >= num_tasks:
+        raise Misuse(f"expected --task below --num-tasks {num_tasks}, got {task}")
+    if task is None and num_tasks > 1:
+        raise Misuse(f"expected --task with --num-tasks {num_tasks}: which of them is this?")
+    return RunOptions(
+        workers=count,
+        memory_bytes=parse_size(memory) if memory else count * DEFAULT_MEMORY_BYTES_PER_WORKER,
+        task=task,
+        num_tasks=num_tasks,
+        max_rejected=max_rejected,
+        report=progress.report,
+    )
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that a size stands for.
+
+    Raises:
+        Misuse: It is no size.
+
+    >>> parse_size("256MiB")
+    268435456
+    """
+    match = SIZE.fullmatch(text.strip())
+    if match is None:
+        raise Misuse(f"expected a size as 512MiB or 4GB, got {text!r}")
+    return int(float(match[1]) * UNITS[(match[2] or "").lower()])
+
+
+@app.command()
+def datasets() -> None:
+    """List the datasets that `ingest` reads."""
+    from preprocess.readers import READERS
+
+    table = Table("dataset", "kind", "licence", "published", "one native record", "layout")
+    for reader in READERS.values():
+        table.add_row(
+            reader.name, reader.kind, reader.license, reader.published, reader.unit, reader.layout
+        )
+    Console().print(table)
+
+
+@app.command()
+def ingest(
+    inputs: Inputs,
+    output: Output,
+    dataset: Annotated[str, typer.Option(help="A name of `preprocess datasets`.")],
+    text_field: Annotated[
+        str | None, typer.Option(help="Field with the text, for `--dataset jsonl`.")
+    ] = None,
+    licenses: Annotated[
+        str | None, typer.Option(help="Keep only these licences: SPDX names, commas between.")
+    ] = None,
+    max_rejected: MaxRejected = 0.05,
+    workers: Workers = None,
+    memory: Memory = None,
+    task: Task = None,
+    num_tasks: NumTasks = 1,
+    verbose: Verbose = False,
+) -> None:
+    """Read a dataset's native files into records."""
+    from preprocess.ingest import IngestConfig
+    from preprocess.ingest import ingest as run
+    from preprocess.readers import READERS
+
+    State.verbose |= verbose
+    if dataset not in READERS:
+        raise Misuse(f"--dataset: expected one of {', '.join(READERS)}, got {dataset!r}")
+    given = {} if text_field is None else {"text_field": text_field}
+    for name in given.keys() - READERS[dataset].options.keys():
+        raise Misuse(f"--{name.replace('_', '-')}: dataset {dataset} does not take it")
+    config = IngestConfig(
+        dataset=dataset,
+        licenses=tuple(sorted(filter(None, (licenses or "").split(",")))),
+        options={**READERS[dataset].options, **given},
+    )
+    options = run_options(workers, memory, task, num_tasks, max_rejected)
+    finish("ingest", output, run(inputs, output, config, options))
+
+
+@app.command()
+def dedup(
+    inputs: Inputs,
+    output: Output,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Jaccard similarity from which a record is dropped.")
+    ] = 0.8,
+    verify: Annotated[
+        bool, typer.Option(help="Confirm each pair by its true Jaccard; else single link.")
+    ] = True,
+    step: Annotated[
+        str | None, typer.Option(help="Only this step: sign, bands, connect or drop.")
+    ] = None,
+    max_rejected: MaxRejected = 0.05,
+    workers: Workers = None,
+    memory: Memory = None,
+    task: Task = None,
+    num_tasks: NumTasks = 1,
+    verbose: Verbose = False,
+) -> None:
+    """Drop exact, then near duplicates; of each cluster the first record stays."""
+    from preprocess.dedup import DedupConfig
+    from preprocess.dedup import dedup as run
+
+    State.verbose |= verbose
+    config = DedupConfig(threshold=threshold, verify=verify)
+    options = run_options(workers, memory, task, num_tasks, max_rejected)
+    finish("dedup", output, run(inputs, output, config, options, step=step))
+
+
+@app.command(name="train-tokenizer")
+def train_tokenizer(
+    inputs: Inputs,
+    output: Output,
+    vocab_size: Annotated[int, typer.Option(help="Entries, bytes and end of document included.")],
+    sample_bytes: Annotated[str, typer.Option(help="Text to learn from.")] = "64MiB",
+    text_field: Annotated[str, typer.Option(help="Field with the text.")] = "text",
+    max_rejected: MaxRejected = 0.05,
+    workers: Workers = None,
+    verbose: Verbose = False,
+) -> None:
+    """Train a byte-level BPE tokenizer on records."""
+    from preprocess.train_tokenizer import TrainTokenizerConfig
+    from preprocess.train_tokenizer import train_tokenizer as run
+
+    State.verbose |= verbose
+    config = TrainTokenizerConfig(
+        vocab_size=vocab_size, sample_bytes=parse_size(sample_bytes), text_field=text_field
+    )
+    options = run_options(workers, None, max_rejected=max_rejected)
+    # The library reads this once, before its first use.
+    os.environ["RAYON_NUM_THREADS"] = str(options.workers)
+    finish("train-tokenizer", output, run(inputs, output, config, options))
+
+
+@app.command()
+def tokenize(
+    inputs: Inputs,
+    output: Output,
+    tokenizer: Annotated[Path, typer.Option(help="A tokenizer file, or a directory of one.")],
+    eod: Annotated[str | None, typer.Option(help="The token that ends a document.")] = None,
+    no_eod: Annotated[bool, typer.Option("--no-eod", help="End documents in no token.")] = False,
+    holdout: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of documents for valid-NNNNN.")
+    ] = 0.005,
+    group: Annotated[
+        str | None, typer.Option(help="Only records of this group: agent, code or text.")
+    ] = None,
+    text_field: Annotated[str, typer.Option(help="Field with the text.")] = "text",
+    max_rejected: MaxRejected = 0.05,
+    workers: Workers = None,
+    memory: Memory = None,
+    task: Task = None,
+    num_tasks: NumTasks = 1,
+    verbose: Verbose = False,
+) -> None:
+    """Encode records into Megatron .bin/.idx shards."""
+    from preprocess.tokenize import TokenizeConfig
+    from preprocess.tokenize import tokenize as run
+
+    State.verbose |= verbose
+    if no_eod and eod is not None:
+        raise Misuse("expected --eod or --no-eod, got both")
+    config = TokenizeConfig(
+        tokenizer=tokenizer,
+        eod=eod,
+        append_eod=not no_eod,
+        holdout=holdout,
+        group=group,
+        text_field=text_field,
+    )
+    options = run_options(workers, memory, task, num_tasks, max_rejected)
+    manifest = run(inputs, output, config, options)
+    finish("tokenize", output, manifest)
+    if manifest is not None:
+        described = manifest.config
+        say(
+            f"  encoder: {described['encoder']}; end of document: {described['eod']!r} "
+            f"(id {described['eod_id']}, {described['eod_reason']})"
+        )
+        if described["fallback"]:
+            say(f"  encoded by the tokenizers library, which is slower: {described['fallback']}")
+
+
+@app.command()
+def merge(
+    tokens: Annotated[Path, typer.Argument(help="A directory of shards.")],
+    prefix: Annotated[Path, typer.Argument(help="The path of the new dataset without .bin.")],
+    series: Annotated[str, typer.Option(help="part or valid.")] = "part",
+    verbose: Verbose = False,
+) -> None:
+    """Join the shards of a directory into one .bin/.idx, and prove it."""
+    from preprocess.merge import merge as run
+    from preprocess.verify import verify as check
+
+    State.verbose |= verbose
+    with progress.report("merge", None) as update:
+        merged = run(tokens, prefix, update, series)
+        _, faults = check(prefix, update)
+    if faults:
+        raise UserError(faults[0])
+    say(
+        f"preprocess merge: {merged.documents:,} documents, {merged.tokens:,} tokens -> "
+        f"{prefix}.bin"
+    )
+
+
+@app.command()
+def blend(
+    parts: Annotated[list[str], typer.Argument(help="GROUP=TOKENS:WEIGHT ..., then OUTPUT.")],
+    verbose: Verbose = False,
+) -> None:
+    """Write the blend file that training reads: blend agent=TOKENS:0.36 ... OUTPUT."""
+    from preprocess.blend import PartArgument
+    from preprocess.blend import blend as run
+
+    State.verbose |= verbose
+    *given, output = parts
+    if not given or "=" in output:
+        raise Misuse("expected GROUP=TOKENS:WEIGHT ... OUTPUT, the last one is the file to write")
+    run([PartArgument.parse(part) for part in given], Path(output))
+    say(f"preprocess blend: {len(given)} groups -> {output}")
+
+
+@app.command()
+def report(
+    run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="A plan's directory.")],
+    output: Annotated[Path, typer.Argument(help="A directory, or an .html file.")],
+    verbose: Verbose = False,
+) -> None:
+    """Draw one page of what a plan's run did."""
+    from preprocess.report import report as run
+
+    State.verbose |= verbose
+    say(f"preprocess report: {run(run_directory, output)}")
+
+
+@app.command(name="inspect")
+def inspect_path(
+    path: Annotated[Path, typer.Argument(help="A directory, a record file or a prefix.")],
+    record: Annotated[int | None, typer.Option(min=0, help="Show this one, from 0.")] = None,
+    tokenizer: Annotated[Path | None, typer.Option(help="Decode documents with it.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Show a manifest, a record, or a document decoded."""
+    from preprocess.inspect import inspect
+
+    State.verbose |= verbose
+    inspect(path, record, tokenizer, Console())
+
+
+@app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="A directory with a manifest, or a prefix.")],
+    complete: Annotated[
+        bool, typer.Option("--complete", help="First make a directory of tasks whole.")
+    ] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Check every checksum and every count."""
+    from preprocess.run_directory import complete_directory
+    from preprocess.verify import verify as check
+
+    State.verbose |= verbose
+    if complete:
+        complete_directory(path)
+    with progress.report("verify", None) as update:
+        checked, faults = check(path, update)
+    for fault in faults:
+        print(fault)
+    if faults:
+        raise UserError(f"{path}: expected sound files, found {len(faults)} faults, listed above")
+    print(f"{path}: {checked} files are sound")
+
+
+@app.command()
+def run(
+    plan: Annotated[Path, typer.Argument(help="A plan in TOML.")],
+    verbose: Verbose = False,
+) -> None:
+    """Run a plan's stages in order; what is done stays done."""
+    from preprocess.plan import read_plan, run_plan
+
+    State.verbose |= verbose
+    stages = frozenset(
+        {"ingest", "dedup", "train-tokenizer", "tokenize", "merge", "blend", "report"}
+    )
+    run_plan(read_plan(plan, stages), say)
+
+
+def say(line: str) -> None:
+    """Print a line on standard error at once."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def finish(stage: str, output: Path, manifest: object) -> None:
+    """Say on standard error what a stage did."""
+    from preprocess.summary import summarize
+
+    print(summarize(stage, output, manifest), file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line; the exit status is 0 done, 1 failed, 2 misused."""
+    stage = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    name = f"preprocess {stage}".rstrip()
+    try:
+        status = app(standalone_mode=False)
+    except click.ClickException as error:
+        fail(name, error.format_message(), 2)
+    except Misuse as error:
+        fail(name, str(error), 2)
+    except (KeyboardInterrupt, click.Abort):
+        fail(name, "interrupted; run the same command again to go on", 130)
+    except BrokenPipeError:
+        # Whoever read our output has enough of it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        fail(name, describe_os_error(error), 1)
+    except (UserError, ValueError) as error:
+        fail(name, str(error), 1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def fail(name: str, message: str, status: int) -> None:
+    """End with one line, and the traceback if it was asked for."""
+    if State.verbose:
+        traceback.print_exc()
+    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,211 @@
+"""From the INPUT of a command line to the files that are read, in an order all machines share."""
+
+from __future__ import annotations
+
+import glob
+import os
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import xxhash
+
+from preprocess.errors import UserError
+from preprocess.manifest import MANIFEST, Share, read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+RECORD_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+UNIT_BYTES = 256 << 20
+"""A unit of loose files ends with the file that brings it to this stored size."""
+FINGERPRINT_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InputFile:
+    """A file to read."""
+
+    path: Path
+    relative: str
+    """Path below the input that was given, `/` between its parts; names the file in records."""
+    bytes: int
+    xxh3: str
+    """From the manifest of the stage that wrote it; else of its first and last 64 KiB."""
+    is_hashed: bool
+    """Whether `xxh3` is that of the whole file."""
+    text_bytes: int | None = None
+    composition: tuple[Share, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unit:
+    """What one task works on at a time."""
+
+    index: int
+    files: tuple[InputFile, ...]
+    is_shard: bool
+    """Whether it is a shard of a record directory: then it gives one shard again."""
+    bytes: int = field(default=0)
+
+
+def is_record_file(relative: PurePosixPath) -> bool:
+    """Return whether a name promises one JSON record a line."""
+    return relative.name.endswith(RECORD_SUFFIXES) and not relative.name.startswith(
+        (".", "rejected.")
+    )
+
+
+def resolve(
+    inputs: list[str], accepts: Callable[[PurePosixPath], bool], expected: str
+) -> list[InputFile]:
+    """Return the files that the inputs name: files, globs, directories, record directories.
+
+    Files of a directory are taken if `accepts` says so, in the order of their path's bytes; a file
+    that is named is always taken. `expected` says in words what is accepted.
+
+    Raises:
+        UserError: An input is missing or empty, a record directory is not complete, or two files
+            would have the same relative path.
+    """
+    files: list[InputFile] = []
+    for given in inputs:
+        for path in _expand(given):
+            if path.is_dir():
+                found = _directory(path, accepts)
+                if not found:
+                    raise UserError(f"expected {expected} in {path}, found none; check the path")
+                files += found
+            else:
+                files.append(_file(path, path.name))
+    _refuse_twins(files)
+    return files
+
+
+def record_files(inputs: list[str]) -> list[InputFile]:
+    """Return the files of records that the inputs name.
+
+    Raises:
+        UserError: As `resolve`, or a named file has another extension.
+    """
+    files = resolve(inputs, is_record_file, "record files (.jsonl, .jsonl.gz, .jsonl.zst)")
+    for file in files:
+        if not file.path.name.endswith(RECORD_SUFFIXES):
+            raise UserError(
+                f"{file.path}: expected a file of records ({', '.join(RECORD_SUFFIXES)}) or a "
+                "directory of them; rename it, or make records of it with `preprocess ingest`"
+            )
+    return files
+
+
+def units_of(files: list[InputFile]) -> list[Unit]:
+    """Return the units that the files make: a shard each, or loose files up to 256 MiB stored.
+
+    It depends on nothing but the files, so that every task cuts the same units.
+    """
+    units: list[Unit] = []
+    loose: list[InputFile] = []
+
+    def close() -> None:
+        if loose:
+            units.append(_unit(len(units), loose, is_shard=False))
+            loose.clear()
+
+    for file in files:
+        if file.is_hashed:
+            close()
+            units.append(_unit(len(units), [file], is_shard=True))
+            continue
+        loose.append(file)
+        if sum(each.bytes for each in loose) >= UNIT_BYTES:
+            close()
+    close()
+    return units
+
+
+def _unit(index: int, files: list[InputFile], *, is_shard: bool) -> Unit:
+    total = sum(file.bytes for file in files)
+    return Unit(index=index, files=tuple(files), is_shard=is_shard, bytes=total)
+
+
+def _expand(given: str) -> list[Path]:
+    path = Path(given)
+    if path.exists():
+        return [path]
+    if glob.has_magic(given):
+        matches = sorted(glob.glob(given, recursive=True), key=os.fsencode)  # noqa: PTH207 - absolute ones too
+        if matches:
+            return [Path(match) for match in matches]
+        raise UserError(f"{given}: expected files that match, found none; check the pattern")
+    raise UserError(f"{given}: expected a file or a directory, found nothing there; check the path")
+
+
+def _directory(directory: Path, accepts: Callable[[PurePosixPath], bool]) -> list[InputFile]:
+    manifest = read_manifest(directory)
+    if manifest is None:
+        if (directory / "run.json").exists():
+            raise UserError(
+                f"{directory}: expected a complete directory, but it has no {MANIFEST}; run the "
+                "command that began it again, or `preprocess verify --complete` after its tasks"
+            )
+        return [
+            _file(directory / relative, str(relative))
+            for relative in _walk(directory)
+            if accepts(relative)
+        ]
+    if manifest.problems:
+        raise UserError(
+            f"{directory}: expected whole output, but {manifest.problems[0]}; mend that input and "
+            "make the directory again"
+        )
+    return [
+        InputFile(
+            path=directory / shard.name,
+            relative=shard.name,
+            bytes=shard.bytes,
+            xxh3=shard.xxh3,
+            is_hashed=True,
+            text_bytes=shard.text_bytes,
+            composition=tuple(shard.composition),
+        )
+        for shard in manifest.shards
+    ]
+
+
+def _walk(directory: Path) -> Iterator[PurePosixPath]:
+    """Yield the files below a directory in byte order of their paths; links are not followed."""
+    found: list[str] = []
+    for root, folders, names in os.walk(directory):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        below = os.path.relpath(root, directory)
+        found += [name if below == "." else f"{below}/{name}" for name in names]
+    for relative in sorted(found, key=os.fsencode):
+        yield PurePosixPath(relative)
+
+
+def _file(path: Path, relative: str) -> InputFile:
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            digest = xxhash.xxh3_64(file.read(FINGERPRINT_BYTES))
+            if size > FINGERPRINT_BYTES:
+                file.seek(max(FINGERPRINT_BYTES, size - FINGERPRINT_BYTES))
+                digest.update(file.read(FINGERPRINT_BYTES))
+    except OSError as error:
+        raise UserError(f"{path}: expected a readable file, but {error.strerror}") from error
+    return InputFile(
+        path=path, relative=relative, bytes=size, xxh3=digest.hexdigest(), is_hashed=False
+    )
+
+
+def _refuse_twins(files: list[InputFile]) -> None:
+    seen: dict[str, Path] = {}
+    for file in files:
+        if file.is_hashed:
+            continue  # shards are all named alike; their records' ids are their own
+        other = seen.setdefault(file.relative, file.path)
+        if other is not file.path:
+            raise UserError(
+                f"{other} and {file.path} would give records the same id ({file.relative}#...); "
+                "give the folder that holds both as one input, or run twice"
+            )

@@ -1,0 +1,311 @@
+//! A stream of bytes cut into batches of whole lines.
+//!
+//! A batch is the unit that crosses threads. Blank lines are no records and are passed over; a
+//! line longer than the limit is never held in memory: its head is kept, the rest is read past.
+
+use std::io::{ErrorKind, Read};
+
+use memchr::{memchr, memchr_iter, memrchr};
+
+use super::source::{Source, SourceSummary};
+use crate::pipeline::Weigh;
+use crate::{Error, Result};
+
+/// How much of an oversized line is kept to show what it was.
+const HEAD_BYTES: usize = 1024;
+
+/// Where a line lies in its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte, the line end left out.
+    pub end: usize,
+    /// Whether the line was over the limit and only its head is here.
+    pub is_oversized: bool,
+    /// Whether the file broke off inside this line.
+    pub is_truncated: bool,
+}
+
+/// Whole lines of one file, in order.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The bytes that the lines lie in.
+    pub bytes: Vec<u8>,
+    /// The lines that are not blank.
+    pub lines: Vec<Line>,
+    /// Ordinal of the first line among the file's lines that are not blank.
+    pub first_record: u64,
+}
+
+impl Batch {
+    /// Returns the bytes of a line.
+    #[must_use]
+    pub fn line(&self, line: &Line) -> &[u8] {
+        &self.bytes[line.start..line.end]
+    }
+}
+
+impl Weigh for Batch {
+    fn weight(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Cuts one file into batches.
+pub struct Batches {
+    source: Source,
+    carry: Vec<u8>,
+    batch_bytes: usize,
+    max_line_bytes: usize,
+    next_record: u64,
+    is_ended: bool,
+    damage: Option<String>,
+}
+
+impl Batches {
+    /// Reads `source` in batches of about `batch_bytes`, more where a line is longer.
+    ///
+    /// A line of more than `max_line_bytes` comes as its head alone, marked oversized.
+    #[must_use]
+    pub fn new(source: Source, batch_bytes: usize, max_line_bytes: usize) -> Self {
+        Self {
+            source,
+            carry: Vec::new(),
+            batch_bytes: batch_bytes.max(1),
+            max_line_bytes: max_line_bytes.max(HEAD_BYTES),
+            next_record: 0,
+            is_ended: false,
+            damage: None,
+        }
+    }
+
+    /// Returns the next batch, or `None` at the end; `recycled` lends its memory.
+    ///
+    /// A compressed file that breaks off or is damaged ends here, after all that could be read;
+    /// [`Batches::finish`] tells.
+    ///
+    /// # Errors
+    /// `Io` when the system fails to read the file.
+    pub fn next_batch(&mut self, recycled: Batch) -> Result<Option<Batch>> {
+        let mut batch = recycled;
+        batch.bytes.clear();
+        batch.lines.clear();
+        batch.first_record = self.next_record;
+        while !self.is_ended && batch.lines.is_empty() {
+            batch.bytes.clear();
+            batch.bytes.append(&mut self.carry);
+            self.fill(&mut batch)?;
+        }
+        if batch.lines.is_empty() {
+            return Ok(None);
+        }
+        self.next_record += batch.lines.len() as u64;
+        Ok(Some(batch))
+    }
+
+    /// Ends the reading: the file's size and hash, and what was wrong with its compression.
+    ///
+    /// # Errors
+    /// `Io` when the rest of the file cannot be read.
+    pub fn finish(self) -> Result<(SourceSummary, Option<String>)> {
+        Ok((self.source.finish()?, self.damage))
+    }
+
+    fn fill(&mut self, batch: &mut Batch) -> Result<()> {
+        let mut target = self.batch_bytes.max(batch.bytes.len() + 1);
+        loop {
+            self.read_to(&mut batch.bytes, target)?;
+            if self.is_ended {
+                let is_truncated = self.damage.is_some();
+                let end = batch.bytes.len();
+                split(batch, end, is_truncated);
+                return Ok(());
+            }
+            if let Some(last) = memrchr(b'\n', &batch.bytes) {
+                self.carry.extend_from_slice(&batch.bytes[last + 1..]);
+                batch.bytes.truncate(last + 1);
+                split(batch, last + 1, false);
+                return Ok(());
+            }
+            if batch.bytes.len() > self.max_line_bytes {
+                return self.pass_oversized(batch);
+            }
+            target = batch.bytes.len().saturating_mul(2);
+        }
+    }
+
+    /// Appends until `bytes` holds `target` bytes or the file ends.
+    fn read_to(&mut self, bytes: &mut Vec<u8>, target: usize) -> Result<()> {
+        let mut filled = bytes.len();
+        bytes.resize(target.max(filled), 0);
+        while filled < bytes.len() {
+            match self.source.read(&mut bytes[filled..]) {
+                Ok(0) => {
+                    self.is_ended = true;
+                    break;
+                }
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.raw_os_error().is_some() => {
+                    return Err(Error::io(self.source.path(), error));
+                }
+                Err(error) => {
+                    self.damage = Some(format!(
+                        "expected a whole compressed file, it breaks off or is damaged near \
+                         stored byte {} ({error})",
+                        self.source.stored_bytes()
+                    ));
+                    self.is_ended = true;
+                    break;
+                }
+            }
+        }
+        bytes.truncate(filled);
+        Ok(())
+    }
+
+    /// Keeps the head of the line that fills `batch` and reads past the rest of it.
+    fn pass_oversized(&mut self, batch: &mut Batch) -> Result<()> {
+        batch.bytes.truncate(HEAD_BYTES);
+        batch.bytes.shrink_to(self.batch_bytes);
+        batch.lines.push(Line {
+            start: 0,
+            end: HEAD_BYTES,
+            is_oversized: true,
+            is_truncated: false,
+        });
+        let mut passed = Vec::new();
+        while !self.is_ended {
+            passed.clear();
+            self.read_to(&mut passed, self.batch_bytes)?;
+            if let Some(newline) = memchr(b'\n', &passed) {
+                self.carry.extend_from_slice(&passed[newline + 1..]);
+                // What was carried may be the file's last bytes: they still have to be split.
+                if self.is_ended && !self.carry.is_empty() {
+                    let start = batch.bytes.len();
+                    batch.bytes.append(&mut self.carry);
+                    let mut tail =
+                        Batch { bytes: batch.bytes.split_off(start), ..Batch::default() };
+                    let end = tail.bytes.len();
+                    split(&mut tail, end, self.damage.is_some());
+                    for line in &mut tail.lines {
+                        line.start += start;
+                        line.end += start;
+                    }
+                    batch.bytes.append(&mut tail.bytes);
+                    batch.lines.append(&mut tail.lines);
+                }
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Finds the lines in the first `end` bytes; the last one may lack its line end.
+fn split(batch: &mut Batch, end: usize, is_truncated: bool) {
+    let bytes = &batch.bytes[..end];
+    let lines = &mut batch.lines;
+    let mut push = |start: usize, mut stop: usize, is_last: bool| {
+        if stop > start && bytes[stop - 1] == b'\r' {
+            stop -= 1;
+        }
+        if !bytes[start..stop].iter().all(u8::is_ascii_whitespace) {
+            let is_truncated = is_last && is_truncated;
+            lines.push(Line { start, end: stop, is_oversized: false, is_truncated });
+        }
+    };
+    let mut start = 0;
+    for newline in memchr_iter(b'\n', bytes) {
+        push(start, newline, false);
+        start = newline + 1;
+    }
+    if start < end {
+        push(start, end, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn read(
+        content: &[u8],
+        name: &str,
+        batch_bytes: usize,
+        max: usize,
+    ) -> (Vec<Vec<u8>>, Option<String>) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let mut batches = Batches::new(Source::open(&path).unwrap(), batch_bytes, max);
+        let mut lines = Vec::new();
+        while let Some(batch) = batches.next_batch(Batch::default()).unwrap() {
+            assert_eq!(batch.first_record, lines.len() as u64);
+            lines.extend(batch.lines.iter().map(|line| batch.line(line).to_vec()));
+        }
+        let (summary, damage) = batches.finish().unwrap();
+        assert_eq!(summary.bytes, content.len() as u64);
+        (lines, damage)
+    }
+
+    #[test]
+    fn every_batch_size_gives_the_same_lines() {
+        let content = b"one\n\n  \ntwo\r\nthree is longer\n\nlast without end";
+        let expected: Vec<&[u8]> = vec![b"one", b"two", b"three is longer", b"last without end"];
+        for batch_bytes in 1..60 {
+            let (lines, damage) = read(content, "a.jsonl", batch_bytes, 1 << 20);
+            assert_eq!(lines, expected, "batches of {batch_bytes} bytes");
+            assert_eq!(damage, None);
+        }
+    }
+
+    #[test]
+    fn an_oversized_line_is_cut_to_its_head_and_its_neighbours_stay() {
+        let long = vec![b'x'; 50_000];
+        for batch_bytes in [7, 1000, 4096, 60_000] {
+            for tail in [&b"\nafter\n"[..], b"\nafter", b"\n", b""] {
+                let content = [b"before\n", &long[..], tail].concat();
+                let (lines, _) = read(&content, "a.jsonl", batch_bytes, 2000);
+                if batch_bytes > 50_000 {
+                    continue; // a line that fits the batch was never too much to hold
+                }
+                let mut expected: Vec<&[u8]> = vec![b"before", &long[..HEAD_BYTES]];
+                if tail.len() > 1 {
+                    expected.push(b"after");
+                }
+                assert_eq!(lines, expected, "batches of {batch_bytes} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_zstd_file_gives_what_could_be_read_and_says_so() {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        for number in 0..200_000_u32 {
+            writeln!(encoder, "{}", number.wrapping_mul(2_654_435_761)).unwrap();
+        }
+        let whole = encoder.finish().unwrap();
+        let (lines, damage) = read(&whole[..whole.len() / 2], "a.jsonl.zst", 4096, 1 << 20);
+        assert!(lines.len() > 10_000, "{} lines", lines.len());
+        assert!(damage.unwrap().contains("breaks off"));
+        let (all, damage) = read(&whole, "a.jsonl.zst", 4096, 1 << 20);
+        assert_eq!((all.len(), damage), (200_000, None));
+    }
+
+    #[test]
+    fn many_frames_and_members_are_one_file() {
+        let frame = zstd::encode_all(&b"a\nb\n"[..], 1).unwrap();
+        assert_eq!(read(&frame.repeat(3), "a.zst", 100, 1 << 20).0.len(), 6);
+        let mut member = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        member.write_all(b"a\nb\n").unwrap();
+        let member = member.finish().unwrap();
+        assert_eq!(read(&member.repeat(3), "a.gz", 100, 1 << 20).0.len(), 6);
+        let (lines, damage) = read(&member.repeat(3)[..member.len() * 3 - 5], "a.gz", 100, 1 << 20);
+        assert_eq!(lines.len(), 6);
+        assert!(damage.is_some());
+    }
+}

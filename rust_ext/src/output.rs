@@ -1,0 +1,207 @@
+//! Files that appear whole or not at all.
+//!
+//! Every output is written under a private temporary name in its own directory, flushed to disk
+//! and renamed: two equal runs at once cannot disturb each other, and a file under its final name
+//! is complete. Nothing is locked and nothing is mapped, as shared file systems break both.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::{Error, Result};
+
+/// Size and hash of a finished file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FileSummary {
+    /// Size.
+    pub bytes: u64,
+    /// xxh3 (64 bits), 16 hexadecimal digits.
+    pub xxh3: String,
+}
+
+/// A file being written under a temporary name.
+///
+/// Dropping it unfinished removes it.
+pub struct AtomicFile {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: Option<File>,
+    buffer: Vec<u8>,
+    bytes: u64,
+    hash: Xxh3,
+}
+
+const BUFFER_BYTES: usize = 1 << 18;
+
+impl AtomicFile {
+    /// Begins the file that [`AtomicFile::finish`] will put at `path`.
+    ///
+    /// # Errors
+    /// `Io` when the directory is missing or not writable.
+    pub fn create(path: &Path) -> Result<Self> {
+        let temporary = temporary_name(path);
+        let file = OpenOptions::new()
+            .write(true)
+            .read(true)
+            .create_new(true)
+            .open(&temporary)
+            .map_err(|source| Error::io(path, source))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            temporary,
+            file: Some(file),
+            buffer: Vec::with_capacity(BUFFER_BYTES),
+            bytes: 0,
+            hash: Xxh3::new(),
+        })
+    }
+
+    /// Returns the path that the file will have.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the number of bytes written so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// `Io` when the disk is full, for example.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.write_all(bytes).map_err(|source| Error::io(&self.path, source))
+    }
+
+    /// Flushes to disk, gives the file its final name and returns its size and hash.
+    ///
+    /// # Errors
+    /// `Io` from writing, syncing or renaming.
+    pub fn finish(mut self) -> Result<FileSummary> {
+        self.finish_inner().map_err(|source| Error::io(&self.path, source))
+    }
+
+    fn finish_inner(&mut self) -> std::io::Result<FileSummary> {
+        self.flush()?;
+        if let Some(file) = self.file.take() {
+            file.sync_all()?;
+        }
+        fs::rename(&self.temporary, &self.path)?;
+        sync_directory(&self.path)?;
+        Ok(FileSummary { bytes: self.bytes, xxh3: format!("{:016x}", self.hash.digest()) })
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.hash.update(bytes);
+        self.bytes += bytes.len() as u64;
+        if self.buffer.len() + bytes.len() > BUFFER_BYTES {
+            self.flush()?;
+        }
+        if bytes.len() >= BUFFER_BYTES {
+            if let Some(file) = self.file.as_mut() {
+                file.write_all(bytes)?;
+            }
+        } else {
+            self.buffer.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        if let Some(file) = self.file.as_mut() {
+            file.write_all(&self.buffer)?;
+        }
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            // Nothing to do if this fails: the name is private, the next run does not look at it.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// Makes a rename in the directory of `path` survive a power loss.
+pub(crate) fn sync_directory(path: &Path) -> std::io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+/// Returns a file without a name on the file system of `path`, for what must not fill memory.
+///
+/// It stays usable while it is open and vanishes with the process, however that ends.
+pub(crate) fn unnamed_file(path: &Path) -> Result<File> {
+    let temporary = temporary_name(path);
+    let named = |source| Error::io(path, source);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&temporary)
+        .map_err(named)?;
+    fs::remove_file(&temporary).map_err(named)?;
+    Ok(file)
+}
+
+/// Returns a name beside `path` that no other process or thread uses.
+pub(crate) fn temporary_name(path: &Path) -> PathBuf {
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    let clock = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos());
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}-{clock:x}-{serial}.tmp", std::process::id()))
+}
+
+/// A `.jsonl.zst` (or any zstd) file being written.
+pub struct ZstdFile {
+    encoder: zstd::Encoder<'static, AtomicFile>,
+    path: PathBuf,
+}
+
+/// Level 3 is zstd's own default: the best ratio for the time on text.
+const ZSTD_LEVEL: i32 = 3;
+
+impl ZstdFile {
+    /// Begins a zstd file at `path`.
+    ///
+    /// # Errors
+    /// `Io` when it cannot be created.
+    pub fn create(path: &Path) -> Result<Self> {
+        let file = AtomicFile::create(path)?;
+        let encoder =
+            zstd::Encoder::new(file, ZSTD_LEVEL).map_err(|source| Error::io(path, source))?;
+        Ok(Self { encoder, path: path.to_path_buf() })
+    }
+
+    /// Appends bytes, compressed.
+    ///
+    /// # Errors
+    /// `Io` when the disk is full, for example.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.encoder.write_all(bytes).map_err(|source| Error::io(&self.path, source))
+    }
+
+    /// Ends the frame and finishes the file.
+    ///
+    /// # Errors
+    /// `Io` from writing, syncing or renaming.
+    pub fn finish(self) -> Result<FileSummary> {
+        self.encoder.finish().map_err(|source| Error::io(&self.path, source))?.finish()
+    }
+}

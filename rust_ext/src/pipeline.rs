@@ -1,0 +1,284 @@
+//! One reader, many workers, one writer: results in the order of the input, memory bounded.
+//!
+//! The reader waits while the batches in flight weigh more than the budget, so that neither a
+//! slow writer nor one slow batch lets the others pile up. A batch heavier than the whole budget
+//! travels alone.
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+
+use crate::control::Control;
+use crate::{Error, Result};
+
+/// Something that travels through the pipeline.
+pub trait Weigh {
+    /// Returns the bytes of memory that it stands for while it is in flight.
+    fn weight(&self) -> usize;
+}
+
+/// How wide and how heavy a pipeline may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Threads that work, besides the reader and the writer.
+    pub workers: usize,
+    /// Bytes of batches in flight.
+    pub budget_bytes: usize,
+}
+
+/// Runs `read` on a thread, `work` on `limits.workers` threads, `write` on this one.
+///
+/// `write` sees the results in the order in which `read` gave the batches. `begin` makes the state
+/// of a worker, such as its caches. The first error, or a cancelled `control`, ends all of it.
+///
+/// # Errors
+/// The first error of `read`, `work` or `write` in the order of the input.
+pub fn run<I, O, S>(
+    limits: Limits,
+    control: &Control,
+    mut read: impl FnMut() -> Result<Option<I>> + Send,
+    begin: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, I) -> Result<O> + Sync,
+    mut write: impl FnMut(O) -> Result<()>,
+) -> Result<()>
+where
+    I: Send + Weigh,
+    O: Send,
+{
+    let budget = Budget::new(limits.budget_bytes);
+    let (to_workers, batches) = bounded::<(u64, usize, I)>(limits.workers * 2);
+    let (to_writer, results) = unbounded::<(u64, usize, Result<O>)>();
+    thread::scope(|scope| {
+        let (budget, begin, work) = (&budget, &begin, &work);
+        let errors = to_writer.clone();
+        scope.spawn(move || {
+            for number in 0.. {
+                let next = control.check().and_then(|()| read());
+                match next {
+                    Ok(Some(batch)) => {
+                        let weight = batch.weight();
+                        if !budget.take(weight) || to_workers.send((number, weight, batch)).is_err()
+                        {
+                            break;
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        let _ = errors.send((number, 0, Err(error)));
+                        break;
+                    }
+                }
+            }
+        });
+        for _ in 0..limits.workers.max(1) {
+            let (batches, results) = (batches.clone(), to_writer.clone());
+            scope.spawn(move || work_through(&batches, &results, &mut begin(), work));
+        }
+        drop((batches, to_writer));
+        let outcome = write_in_order(&results, budget, &mut write);
+        // The others stop at their next send; a reader that waits for room must be woken.
+        budget.close();
+        outcome
+    })
+}
+
+fn work_through<I, O, S>(
+    batches: &Receiver<(u64, usize, I)>,
+    results: &Sender<(u64, usize, Result<O>)>,
+    state: &mut S,
+    work: &impl Fn(&mut S, I) -> Result<O>,
+) {
+    for (number, weight, batch) in batches {
+        let panicked = TellOfPanic { number, results };
+        let result = work(state, batch);
+        std::mem::forget(panicked);
+        if results.send((number, weight, result)).is_err() {
+            break;
+        }
+    }
+}
+
+/// Ends the writer's wait for a result that will not come, so that the panic can surface.
+struct TellOfPanic<'a, O> {
+    number: u64,
+    results: &'a Sender<(u64, usize, Result<O>)>,
+}
+
+impl<O> Drop for TellOfPanic<'_, O> {
+    fn drop(&mut self) {
+        let _ = self.results.send((self.number, 0, Err(Error::Interrupted)));
+    }
+}
+
+fn write_in_order<O>(
+    results: &Receiver<(u64, usize, Result<O>)>,
+    budget: &Budget,
+    write: &mut impl FnMut(O) -> Result<()>,
+) -> Result<()> {
+    let mut early = BTreeMap::new();
+    let mut next = 0;
+    for (number, weight, result) in results {
+        early.insert(number, (weight, result));
+        while let Some((weight, result)) = early.remove(&next) {
+            write(result?)?;
+            budget.give_back(weight);
+            next += 1;
+        }
+    }
+    Ok(())
+}
+
+/// A semaphore that counts bytes.
+struct Budget {
+    limit: usize,
+    state: Mutex<BudgetState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct BudgetState {
+    in_flight: usize,
+    is_closed: bool,
+}
+
+impl Budget {
+    fn new(limit: usize) -> Self {
+        Self { limit, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BudgetState> {
+        // The counters are whole at every unlock, so a panic elsewhere does not spoil them.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for room; `false` once closed.
+    fn take(&self, weight: usize) -> bool {
+        let mut state = self.lock();
+        while !state.is_closed && state.in_flight > 0 && state.in_flight + weight > self.limit {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.in_flight += weight;
+        !state.is_closed
+    }
+
+    fn give_back(&self, weight: usize) {
+        self.lock().in_flight -= weight;
+        self.changed.notify_all();
+    }
+
+    fn close(&self) {
+        self.lock().is_closed = true;
+        self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    impl Weigh for u64 {
+        fn weight(&self) -> usize {
+            100
+        }
+    }
+
+    fn collect(
+        workers: usize,
+        count: u64,
+        work: impl Fn(&mut (), u64) -> Result<u64> + Sync,
+    ) -> (Vec<u64>, Result<()>) {
+        let mut numbers = 0..count;
+        let mut written = Vec::new();
+        let limits = Limits { workers, budget_bytes: 500 };
+        let outcome = run(
+            limits,
+            &Control::default(),
+            || Ok(numbers.next()),
+            || (),
+            work,
+            |number| {
+                written.push(number);
+                Ok(())
+            },
+        );
+        (written, outcome)
+    }
+
+    #[test]
+    fn results_come_in_order_whatever_the_workers_do() {
+        for workers in [1, 2, 7] {
+            let (written, outcome) = collect(workers, 200, |(), number| {
+                thread::sleep(Duration::from_micros(number * 7919 % 300));
+                Ok(number)
+            });
+            outcome.unwrap();
+            assert_eq!(written, (0..200).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn no_more_is_in_flight_than_the_budget_holds() {
+        let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let mut numbers = 0..100_u64;
+        run(
+            Limits { workers: 4, budget_bytes: 500 },
+            &Control::default(),
+            || {
+                let next = numbers.next();
+                if next.is_some() {
+                    running.fetch_add(1, Ordering::SeqCst);
+                }
+                Ok(next)
+            },
+            || (),
+            |(), number| Ok(number),
+            |_| {
+                // One more may have been read and wait for room.
+                most.fetch_max(running.load(Ordering::SeqCst), Ordering::SeqCst);
+                running.fetch_sub(1, Ordering::SeqCst);
+                thread::sleep(Duration::from_micros(200));
+                Ok(())
+            },
+        )
+        .unwrap();
+        assert!(most.load(Ordering::SeqCst) <= 6, "{most:?}");
+    }
+
+    #[test]
+    fn the_first_error_in_order_ends_it_and_what_came_before_is_written() {
+        let (written, outcome) = collect(3, 1_000_000, |(), number| {
+            if number == 20 { Err(Error::Argument("twenty".into())) } else { Ok(number) }
+        });
+        assert_eq!(outcome.unwrap_err().to_string(), "twenty");
+        assert_eq!(written, (0..20).collect::<Vec<_>>());
+    }
+
+    #[test]
+    #[should_panic(expected = "a scoped thread panicked")]
+    fn a_panic_surfaces_instead_of_hanging() {
+        let _ = collect(2, 1_000_000, |(), number| {
+            assert!(number != 5, "worker down");
+            Ok(number)
+        });
+    }
+
+    #[test]
+    fn a_cancelled_run_ends() {
+        let control = Control::default();
+        control.cancel();
+        let outcome = run(
+            Limits { workers: 2, budget_bytes: 500 },
+            &control,
+            || Ok(Some(1_u64)),
+            || (),
+            |(), number| Ok(number),
+            |_| Ok(()),
+        );
+        assert!(matches!(outcome, Err(Error::Interrupted)));
+    }
+}

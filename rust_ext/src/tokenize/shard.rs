@@ -1,0 +1,431 @@
+//! The shards of a unit, one after another, each with its journal entry.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::batch::{Encoded, Event, count};
+use super::{Options, Reasons};
+use crate::indexed::Writer;
+use crate::output::{AtomicFile, FileSummary, ZstdFile};
+use crate::{Error, Result};
+
+const SERIES: [&str; 2] = ["part", "valid"];
+
+/// How far a unit was read: all files before `file`, and `record` lines of that one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Position {
+    /// Number of the file in the unit.
+    pub file: usize,
+    /// Lines of it that are done.
+    pub record: u64,
+}
+
+/// Records of one source and kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// The dataset.
+    pub source: String,
+    /// The kind.
+    pub kind: String,
+    /// Documents.
+    pub records: u64,
+    /// Bytes of their text.
+    pub text_bytes: u64,
+}
+
+/// The files of one series of a shard.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// `part` or `valid`.
+    pub series: String,
+    /// Documents.
+    pub documents: u64,
+    /// Elements, end-of-document tokens included.
+    pub tokens: u64,
+    /// Bytes of text.
+    pub text_bytes: u64,
+    /// By source and kind.
+    pub composition: Vec<Share>,
+    /// `.bin`, `.idx` and `.ids.zst`.
+    pub files: BTreeMap<String, FileSummary>,
+}
+
+/// A finished shard: what it holds, and what was read until its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardEntry {
+    /// Its number in the unit.
+    pub shard: u64,
+    /// Where the next shard begins to read.
+    pub end: Position,
+    /// Lines seen.
+    pub native: u64,
+    /// Records dropped, by rule.
+    pub dropped: Reasons,
+    /// Lines rejected, by reason.
+    pub rejected: Reasons,
+    /// The series that got documents.
+    pub series: Vec<FileEntry>,
+    /// Name of the file of its rejected lines, in the journal.
+    pub rejected_file: Option<String>,
+}
+
+/// One series of the shard being written.
+struct Open {
+    writer: Writer,
+    ids: ZstdFile,
+    text_bytes: u64,
+    shares: BTreeMap<(String, String), (u64, u64)>,
+}
+
+/// Appends encoded batches to the shards of a unit.
+pub(super) struct UnitWriter<'a> {
+    options: &'a Options,
+    finished: Vec<ShardEntry>,
+    current: ShardEntry,
+    open: [Option<Open>; 2],
+    rejected: Option<ZstdFile>,
+    text_bytes: u64,
+}
+
+impl<'a> UnitWriter<'a> {
+    /// Begins behind the shards that an earlier run finished; returns where to read on.
+    pub(super) fn open(options: &'a Options) -> Result<(Self, Position)> {
+        let mut finished: Vec<ShardEntry> = Vec::new();
+        while let Some(entry) = read_entry(options, finished.len() as u64)? {
+            finished.push(entry);
+        }
+        let end = finished.last().map_or(Position::default(), |entry| entry.end);
+        let current = ShardEntry { shard: finished.len() as u64, end, ..ShardEntry::default() };
+        let open = [None, None];
+        Ok((Self { options, finished, current, open, rejected: None, text_bytes: 0 }, end))
+    }
+
+    /// Appends a batch, finishing shards where their text reaches the size asked for.
+    pub(super) fn append(&mut self, encoded: &Encoded) -> Result<()> {
+        let limit = self.options.shard_text_bytes.unwrap_or(u64::MAX);
+        let mut piece =
+            Piece { file: encoded.file, from: encoded.first_record, ..Piece::default() };
+        let mut start = 0;
+        let mut text_bytes = 0;
+        for (index, event) in encoded.events.iter().enumerate() {
+            if let Event::Document { text_bytes: bytes, .. } = event {
+                text_bytes += bytes;
+            }
+            if self.text_bytes + text_bytes >= limit {
+                self.write(encoded, start..index + 1, &mut piece)?;
+                self.finish_shard()?;
+                start = index + 1;
+                text_bytes = 0;
+            }
+        }
+        let end = encoded.events.len();
+        self.write(encoded, start..end, &mut piece)
+    }
+
+    /// Finishes the last shard and returns all of the unit.
+    pub(super) fn finish(mut self) -> Result<Vec<ShardEntry>> {
+        if self.current.native > 0 {
+            self.finish_shard()?;
+        }
+        Ok(self.finished)
+    }
+
+    fn write(
+        &mut self,
+        encoded: &Encoded,
+        events: std::ops::Range<usize>,
+        piece: &mut Piece,
+    ) -> Result<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let from = *piece;
+        // 1, 2 or 4
+        let size = usize::try_from(self.options.dtype.size()).unwrap_or(usize::MAX);
+        let mut lengths: [Vec<u32>; 2] = [Vec::new(), Vec::new()];
+        for event in &encoded.events[events.clone()] {
+            count(event, &mut self.current.dropped, &mut self.current.rejected);
+            match event {
+                Event::Document { series, tokens, id_bytes, text_bytes, share } => {
+                    let which = *series as usize;
+                    lengths[which].push(*tokens);
+                    piece.elements[which] += *tokens as usize * size;
+                    piece.ids[which] += *id_bytes as usize;
+                    self.text_bytes += text_bytes;
+                    let open = self.series(which)?;
+                    open.text_bytes += text_bytes;
+                    let share = open.shares.entry(encoded.shares[*share as usize].clone());
+                    let (records, bytes) = share.or_default();
+                    *records += 1;
+                    *bytes += text_bytes;
+                }
+                Event::Rejected(_, bytes) => piece.rejected += bytes,
+                Event::Dropped(_) => {}
+            }
+        }
+        for (which, lengths) in lengths.iter().enumerate() {
+            if !lengths.is_empty() {
+                let open = self.series(which)?;
+                let elements =
+                    &encoded.elements[which][from.elements[which]..piece.elements[which]];
+                open.writer.append(elements, lengths)?;
+                open.ids.append(&encoded.ids[which][from.ids[which]..piece.ids[which]])?;
+            }
+        }
+        if piece.rejected > from.rejected {
+            let lines = &encoded.rejected[from.rejected..piece.rejected];
+            if self.rejected.is_none() {
+                self.rejected = Some(ZstdFile::create(&self.path("rejected", ".jsonl.zst"))?);
+            }
+            if let Some(file) = &mut self.rejected {
+                file.append(lines)?;
+            }
+        }
+        self.current.native += events.len() as u64;
+        piece.from += events.len() as u64;
+        self.current.end = Position { file: piece.file, record: piece.from };
+        Ok(())
+    }
+
+    fn series(&mut self, which: usize) -> Result<&mut Open> {
+        if self.open[which].is_none() {
+            let name = SERIES[which];
+            self.open[which] = Some(Open {
+                writer: Writer::create(
+                    &self.path(name, ".bin"),
+                    &self.path(name, ".idx"),
+                    self.options.dtype,
+                )?,
+                ids: ZstdFile::create(&self.path(name, ".ids.zst"))?,
+                text_bytes: 0,
+                shares: BTreeMap::new(),
+            });
+        }
+        match &mut self.open[which] {
+            Some(open) => Ok(open),
+            None => unreachable!("opened just above"),
+        }
+    }
+
+    fn path(&self, series: &str, extension: &str) -> PathBuf {
+        let (unit, shard) = (self.options.unit, self.current.shard);
+        self.options.journal.join(format!("{unit:05}-{shard:05}-{series}{extension}"))
+    }
+
+    fn finish_shard(&mut self) -> Result<()> {
+        let mut entry = std::mem::take(&mut self.current);
+        for (which, open) in self.open.iter_mut().enumerate() {
+            let Some(Open { writer, ids, text_bytes, shares }) = open.take() else { continue };
+            let ids = ids.finish()?;
+            let written = writer.finish()?;
+            let files = [(".bin", written.bin), (".idx", written.idx), (".ids.zst", ids)];
+            entry.series.push(FileEntry {
+                series: SERIES[which].to_owned(),
+                documents: written.documents,
+                tokens: written.tokens,
+                text_bytes,
+                composition: shares
+                    .into_iter()
+                    .map(|((source, kind), (records, text_bytes))| Share {
+                        source,
+                        kind,
+                        records,
+                        text_bytes,
+                    })
+                    .collect(),
+                files: files.map(|(extension, file)| (extension.to_owned(), file)).into(),
+            });
+        }
+        if let Some(file) = self.rejected.take() {
+            file.finish()?;
+            let (unit, shard) = (self.options.unit, entry.shard);
+            entry.rejected_file = Some(format!("{unit:05}-{shard:05}-rejected.jsonl.zst"));
+        }
+        write_entry(self.options, &entry)?;
+        self.text_bytes = 0;
+        self.current.shard = entry.shard + 1;
+        self.current.end = entry.end;
+        self.finished.push(entry);
+        Ok(())
+    }
+}
+
+/// How much of an encoded batch has been written.
+#[derive(Clone, Copy, Default)]
+struct Piece {
+    file: usize,
+    from: u64,
+    elements: [usize; 2],
+    ids: [usize; 2],
+    rejected: usize,
+}
+
+fn entry_path(options: &Options, shard: u64) -> PathBuf {
+    options.journal.join(format!("{:05}-{shard:05}.json", options.unit))
+}
+
+fn read_entry(options: &Options, shard: u64) -> Result<Option<ShardEntry>> {
+    let path = entry_path(options, shard);
+    match std::fs::read(&path) {
+        Ok(content) => serde_json::from_slice(&content)
+            .map(Some)
+            .map_err(|error| Error::corrupt(&path, format!("expected a journal entry, {error}"))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(&path, error)),
+    }
+}
+
+fn write_entry(options: &Options, entry: &ShardEntry) -> Result<()> {
+    let path = entry_path(options, entry.shard);
+    let content = serde_json::to_vec(entry)
+        .map_err(|error| Error::Argument(format!("{}: {error}", path.display())))?;
+    let mut file = AtomicFile::create(&path)?;
+    file.append(&content)?;
+    file.finish().map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{InputFile, Options, UnitSummary, tokenize_unit};
+    use crate::control::Control;
+    use crate::indexed::{Dtype, Reader};
+
+    fn options(journal: &Path, workers: usize) -> Options {
+        Options {
+            text_field: "text".into(),
+            kinds: vec![],
+            eod: Some(0),
+            dtype: Dtype::Uint16,
+            holdout: 0.3,
+            shard_text_bytes: Some(40_000),
+            journal: journal.to_path_buf(),
+            unit: 7,
+            workers,
+            memory_bytes: 1 << 24,
+        }
+    }
+
+    /// A byte is a token, as a stand-in for a tokenizer.
+    fn run(
+        files: &[InputFile],
+        options: &Options,
+        control: &Control,
+    ) -> crate::Result<UnitSummary> {
+        tokenize_unit(
+            files,
+            options,
+            || {
+                |text: &str, ids: &mut Vec<u32>| {
+                    ids.extend(text.bytes().map(u32::from));
+                    Ok(())
+                }
+            },
+            control,
+        )
+    }
+
+    fn input(directory: &Path) -> Vec<InputFile> {
+        use std::fmt::Write as _;
+        ["a.jsonl", "b.jsonl"]
+            .map(|name| {
+                let mut lines = String::new();
+                for number in 0..5000 {
+                    match number % 100 {
+                        7 => lines.push_str("broken\n"),
+                        9 => lines.push_str("{\"text\": \"\"}\n"),
+                        11 => writeln!(lines, "{{\"text\": \"no id {number}\"}}").unwrap(),
+                        _ => writeln!(
+                            lines,
+                            "{{\"id\": \"{name}-{number}\", \"text\": \"text {number}\"}}"
+                        )
+                        .unwrap(),
+                    }
+                }
+                let path = directory.join(name);
+                std::fs::write(&path, lines).unwrap();
+                InputFile { path, relative: name.into() }
+            })
+            .into()
+    }
+
+    fn content(directory: &Path) -> Vec<(String, Vec<u8>)> {
+        let mut files: Vec<_> = std::fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| {
+                let name = entry.file_name().into_string().unwrap();
+                (name, std::fs::read(entry.path()).unwrap())
+            })
+            .collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn workers_and_kills_change_no_byte() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = input(directory.path());
+        let mut expected = None;
+        for workers in [1, 2, 5] {
+            let journal = tempfile::tempdir().unwrap();
+            let options = options(journal.path(), workers);
+            let summary = run(&files, &options, &Control::default()).unwrap();
+            assert!(summary.shards.len() > 2, "{}", summary.shards.len());
+            let native: u64 = summary.shards.iter().map(|shard| shard.native).sum();
+            assert_eq!(native, 10_000);
+            let documents: u64 = summary
+                .shards
+                .iter()
+                .flat_map(|shard| &shard.series)
+                .map(|each| each.documents)
+                .sum();
+            assert_eq!(documents, 9_800);
+            let found = content(journal.path());
+            // Taking away the last shards is what a kill leaves behind.
+            for (name, _) in found.iter().filter(|(name, _)| name.as_str() >= "00007-00001-") {
+                std::fs::remove_file(journal.path().join(name)).unwrap();
+            }
+            let _ = std::fs::remove_file(journal.path().join("00007-00001.json"));
+            let again = run(&files, &options, &Control::default()).unwrap();
+            assert_eq!(again.shards, summary.shards);
+            assert_eq!(again.inputs, summary.inputs);
+            assert_eq!(content(journal.path()), found);
+            assert_eq!(*expected.get_or_insert_with(|| found.clone()), found);
+        }
+    }
+
+    #[test]
+    fn every_document_ends_in_one_eod_and_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = input(directory.path());
+        let journal = tempfile::tempdir().unwrap();
+        let summary = run(&files, &options(journal.path(), 2), &Control::default()).unwrap();
+        for shard in &summary.shards {
+            for series in &shard.series {
+                let prefix =
+                    journal.path().join(format!("00007-{:05}-{}", shard.shard, series.series));
+                let reader = Reader::open(&prefix).unwrap();
+                let audit = reader.audit(Some(0), Some(256), &Control::default()).unwrap();
+                assert_eq!((audit.documents, audit.tokens), (series.documents, series.tokens));
+                assert_eq!(audit.misplaced_eod, 0);
+                let mut ids = prefix.into_os_string();
+                ids.push(".ids.zst");
+                let ids = zstd::decode_all(std::fs::File::open(ids).unwrap()).unwrap();
+                let lines: Vec<_> = std::str::from_utf8(&ids).unwrap().lines().collect();
+                assert_eq!(lines.len() as u64, series.documents);
+                let first: Vec<u8> = reader
+                    .document(0)
+                    .unwrap()
+                    .iter()
+                    .map(|&token| u8::try_from(token).unwrap())
+                    .collect();
+                let number = lines[0].rsplit(['-', '#']).next().unwrap();
+                assert!(String::from_utf8(first).unwrap().contains(number));
+            }
+        }
+    }
+}
