@@ -107,9 +107,7 @@ def load_weights(
     optimizer.reload_model_params()
 
 
-def _content(
-    model: DistributedDataParallel, optimizer: Any, *, is_loading: bool
-) -> dict[str, Any]:
+def _content(model: DistributedDataParallel, optimizer: Any, *, is_loading: bool) -> dict[str, Any]:
     weights = model.module.sharded_state_dict(metadata=METADATA)
     return {
         "model": weights,
@@ -141,4 +139,3 @@ def _set_random_states(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
     torch.cuda.set_rng_state(states["device"])
     tensor_parallel.get_cuda_rng_tracker().set_states(states["tracker"])
-

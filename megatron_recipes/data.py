@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.distributed
+from megatron.core import parallel_state
 from megatron.core.datasets.blended_megatron_dataset_builder import BlendedMegatronDatasetBuilder
 from megatron.core.datasets.gpt_dataset import GPTDataset, GPTDatasetConfig
 from megatron.core.utils import get_batch_on_this_cp_rank
@@ -116,9 +117,7 @@ def _dataset_options(config: TrainingConfig, blend: Blend, cache: Path) -> dict[
 
 
 def _build(blends: list[Any], sizes: list[Any], surplus: float, options: dict[str, Any]) -> Any:
-    config = GPTDatasetConfig(
-        blend_per_split=blends, mid_level_dataset_surplus=surplus, **options
-    )
+    config = GPTDatasetConfig(blend_per_split=blends, mid_level_dataset_surplus=surplus, **options)
     return BlendedMegatronDatasetBuilder(GPTDataset, sizes, lambda: True, config).build()
 
 
@@ -181,5 +180,8 @@ def _collate(dataset: Any, indices: range, num_sequences: int, world: World) -> 
         )
         for key in KEYS
     }
-    sliced: Batch = get_batch_on_this_cp_rank(batch, is_hybrid_cp=False)
-    return sliced
+    # Without a group named, the sequence would be cut over all processes.
+    mine: Batch = get_batch_on_this_cp_rank(
+        batch, is_hybrid_cp=False, cp_group=parallel_state.get_context_parallel_group()
+    )
+    return mine

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,9 @@ def _setting(key: str, value: object) -> str:
     return f"{key}={str(value).lower() if isinstance(value, bool) else value}"
 
 
-def run_plan(trainings: list[PlannedTraining], *, tell: Any, verbose: bool) -> int:
+def run_plan(
+    trainings: list[PlannedTraining], *, tell: Callable[[str], None], verbose: bool
+) -> int:
     """Do what is missing of a plan's trainings, in order.
 
     Returns:

@@ -123,7 +123,7 @@ class RunDirectory:
 
     def newest_checkpoint(self) -> tuple[Checkpoint | None, list[str]]:
         """Return the newest whole checkpoint, and a line for each newer one that is not whole."""
-        ignored = []
+        ignored: list[str] = []
         for path, is_finished in self._candidates():
             reason = incompleteness(path) if is_finished else "its save did not finish"
             if not reason:

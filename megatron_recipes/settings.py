@@ -55,8 +55,8 @@ def parse_value(name: str, text: str, like: object) -> object:
         return text
     kind = type(like)
     try:
-        return kind(text.replace("_", ""))
-    except (TypeError, ValueError):
+        return int(text) if kind is int else float(text)
+    except ValueError:
         noun = "a whole number" if kind is int else "a number"
         raise ValueError(f"{name} takes {noun}, not {text!r}") from None
 

@@ -43,8 +43,7 @@ def _batch(config: TrainingConfig) -> list[str]:
         f"batch: {batch.global_batch_size} sequences = micro batch {batch.micro_batch_size} x DP "
         f"{config.layout.data_parallel_size} x {batch.num_microbatches(config.layout)} "
         f"micro batches; x {batch.sequence_length} = {batch.tokens_per_step:,} tokens a step",
-        f"tokens: {steps:,} steps x {batch.tokens_per_step:,} = "
-        f"{steps * batch.tokens_per_step:,}",
+        f"tokens: {steps:,} steps x {batch.tokens_per_step:,} = {steps * batch.tokens_per_step:,}",
     ]
 
 

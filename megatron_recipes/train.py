@@ -33,6 +33,7 @@ from megatron_recipes.run_directory import (
 from megatron_recipes.stop import StopRequest
 from megatron_recipes.world import World, join_world, leave_world, sum_over_world
 
+
 def train(job: Job, stop: StopRequest, attempt: int, tell: Callable[[str], None]) -> None:
     """Train until the last step, a requested stop, or an error; every process calls this.
 

@@ -85,7 +85,7 @@ def _meeting_place() -> dict[str, Any]:
     if LISTENER not in os.environ:
         return {}  # as the environment says
     rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    store = torch.distributed.TCPStore(
+    store = torch.distributed.TCPStore(  # type: ignore[attr-defined]
         os.environ["MASTER_ADDR"],
         int(os.environ["MASTER_PORT"]),
         world_size,

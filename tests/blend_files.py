@@ -2,10 +2,10 @@
 
 import hashlib
 import json
+import warnings
 from pathlib import Path
 
 import numpy
-import torch
 
 EOD = 0
 
@@ -20,14 +20,16 @@ def write_part(
     tokenizer: str = "one",
 ) -> Path:
     """Write `.bin`, `.idx` and sidecar: documents that count in steps of a random width."""
-    from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Megatron-Core warns of while it is imported
+        from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
 
     generator = numpy.random.default_rng(seed)
     builder = IndexedDatasetBuilder(f"{prefix}.bin", dtype=numpy.uint16)
     for _ in range(num_documents):
         start, stride = generator.integers(1, vocab_size), generator.integers(1, 4)
         tokens = 1 + (start + stride * numpy.arange(document_length - 1)) % (vocab_size - 1)
-        document = torch.tensor([*tokens.tolist(), EOD])
+        document = numpy.append(tokens, EOD)
         builder.add_document(document, [document_length])
     builder.finalize(f"{prefix}.idx")
     sidecar = {

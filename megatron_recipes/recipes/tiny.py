@@ -29,8 +29,8 @@ def tiny() -> TrainingConfig:
         ),
         batch=BatchConfig(sequence_length=256, micro_batch_size=2, global_batch_size=4),
         optimization=OptimizationConfig(
-            learning_rate=3e-3,
-            min_learning_rate=3e-4,
+            learning_rate=2e-3,
+            min_learning_rate=2e-4,
             lr_warmup_steps=10,
         ),
         schedule=ScheduleConfig(
