@@ -83,7 +83,20 @@ def load_checkpoint(
     model: DistributedDataParallel,
     optimizer: Any,
 ) -> None:
-    """Load weights, optimizer and, at the layout that saved them, the random states."""
+    """Load weights, optimizer and, at the layout that saved them, the random states.
+
+    Raises:
+        ValueError: The checkpoint's optimizer is distributed and the config's is not, or the
+            other way round.
+    """
+    was_distributed = checkpoint.state["is_optimizer_distributed"]
+    if was_distributed != config.layout.is_optimizer_distributed:
+        raise ValueError(
+            f"{checkpoint.path} was saved with is_optimizer_distributed ({was_distributed}), this "
+            f"run has ({config.layout.is_optimizer_distributed}); their states differ in form: "
+            f"set use_distributed_optimizer={str(was_distributed).lower()}"
+            f"{'' if was_distributed else ' and data_parallel_size=1'}"
+        )
     content = _content(model, optimizer, is_loading=True)
     is_same_layout = checkpoint.state["layout"] == layout_sizes(config)
     if is_same_layout:

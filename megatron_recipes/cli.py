@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from megatron_recipes import launch as launching
@@ -28,7 +27,6 @@ PROGRAM = "megatron-recipes"
 app = typer.Typer(
     help="Train on Megatron indexed datasets with Megatron-Core.",
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -50,19 +48,17 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
     try:
-        return int(app(arguments, standalone_mode=False, prog_name=PROGRAM) or 0)
-    except click.exceptions.Exit as exit_:
-        return exit_.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        _say(error.format_message())
-        return 2
-    except click.ClickException as error:
+        return int(app(arguments or ["--help"], standalone_mode=False, prog_name=PROGRAM) or 0)
+    except typer.Exit as end:
+        return end.exit_code
+    except Exception as error:
+        # A usage error: of click's class, or of typer's own copy of it.
+        if not hasattr(error, "format_message"):
+            raise
         context = getattr(error, "ctx", None)
         name = context.command_path if context else PROGRAM
-        _say(f"{name}: {error.format_message()}; see {name} --help")
+        _say(f"{name}: {error.format_message().rstrip('.')}; see {name} --help")
         return 2
-    except click.exceptions.Abort:
-        return 1
 
 
 def _say(line: str) -> None:
@@ -74,7 +70,7 @@ def _reporting(command: str, *, verbose: bool) -> Iterator[None]:
     """Turn an error into one line and an exit status."""
     try:
         yield
-    except click.exceptions.Exit:
+    except typer.Exit:
         raise
     except KeyboardInterrupt:
         _say(f"{PROGRAM} {command}: interrupted; the same command resumes")

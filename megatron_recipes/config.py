@@ -121,8 +121,9 @@ class LayoutConfig:
     sequence_parallel: bool = False
     """Split activations outside the matrices along the sequence; needs tensor parallelism."""
 
-    use_distributed_optimizer: bool = False
-    """Shard the optimizer's state over replicas. Done anyway when there is more than one."""
+    use_distributed_optimizer: bool = True
+    """Shard the optimizer's state over replicas; done anyway when there is more than one. One
+    replica saves the same form with it, so that several can resume. May not change on resume."""
 
     def __post_init__(self) -> None:
         _require_positive(

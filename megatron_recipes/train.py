@@ -225,6 +225,7 @@ class Training:
             "consumed_tokens": self.step * self.config.batch.tokens_per_step,
             "model": model_identity(self.config),
             "layout": layout_sizes(self.config),
+            "is_optimizer_distributed": self.config.layout.is_optimizer_distributed,
             "tokenizer": self.job.blend.tokenizer,
         }
         path = save_checkpoint(

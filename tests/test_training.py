@@ -373,7 +373,7 @@ def test_other_tokenizer_is_refused_in_one_line(tmp_path: Path) -> None:
         ),
         (
             ["train", "tiny", "--blend", "b"],
-            "megatron-recipes train: Missing option '--checkpoint-dir'.; "
+            "megatron-recipes train: Missing option '--checkpoint-dir'; "
             "see megatron-recipes train --help",
         ),
     ],
