@@ -22,6 +22,7 @@ from megatron_recipes.run_directory import (
     Checkpoint,
     RunDirectory,
     layout_sizes,
+    sync_directory,
     write_json,
 )
 from megatron_recipes.world import World
@@ -65,6 +66,7 @@ def save_checkpoint(
         files = {file.name: file.stat().st_size for file in sorted(temporary.iterdir())}
         write_json(temporary / STATE_FILE, state | {"files": files})
         temporary.rename(final)
+        sync_directory(run.path)
         run.remove_superseded(keep)
     torch.distributed.barrier()
     return final

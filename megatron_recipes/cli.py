@@ -75,12 +75,10 @@ def _reporting(command: str, *, verbose: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         _say(f"{PROGRAM} {command}: interrupted; the same command resumes")
         raise typer.Exit(1) from None
-    except Exception as error:
+    except BaseException as error:  # torch's CheckpointException is no Exception
         if verbose or not isinstance(error, ValueError | OSError):
             traceback.print_exc()
-        kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: "
-        message = " ".join(str(error).split()) or type(error).__name__
-        _say(f"{PROGRAM} {command}: {kind}{message}")
+        _say(f"{PROGRAM} {command}: {launching.one_line(error)}")
         raise typer.Exit(2 if isinstance(error, MisuseError) else 1) from None
 
 

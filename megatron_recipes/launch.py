@@ -29,6 +29,14 @@ ATTEMPT, CONSOLE, PARENT, LISTENER = (
 PR_SET_PDEATHSIG = 1
 
 
+def one_line(error: BaseException) -> str:
+    """Return what an error says, as one line; an unforeseen one with its class."""
+    if isinstance(error, ValueError | OSError):
+        return " ".join(str(error).split()) or type(error).__name__
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[-1].strip()[:300]}"
+
+
 def place_in_world() -> tuple[int, int] | None:
     """Return rank and world size if something started this process as one of several."""
     for step, rank, size, local in (
@@ -76,9 +84,9 @@ def run_as_rank(job: Job, rank: int, world_size: int) -> None:
         from megatron_recipes.train import train
 
         train(job, stop, int(os.environ[ATTEMPT]), tell)
-    except Exception as error:
+    except BaseException as error:
         if CONSOLE not in os.environ:
-            tell(f"megatron-recipes train: rank {rank}: {error}")
+            tell(f"megatron-recipes train: rank {rank}: {one_line(error)}")
         raise
 
 
@@ -218,6 +226,7 @@ def _failure(rank: int, status: int, log: Path) -> str:
 
 
 def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
     for process in processes:
         if process.poll() is None:
             with contextlib.suppress(ProcessLookupError):

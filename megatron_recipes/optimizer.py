@@ -13,7 +13,7 @@ from megatron_recipes.model import DTYPES
 def build_optimizer(config: TrainingConfig, model: DistributedDataParallel) -> Any:
     """Return the optimizer; it shards its state where the layout says so."""
     optimization, dtype = config.optimization, DTYPES[config.precision.params_dtype]
-    return get_megatron_optimizer(
+    optimizer = get_megatron_optimizer(
         OptimizerConfig(
             optimizer="adam",
             lr=optimization.learning_rate,
@@ -29,6 +29,13 @@ def build_optimizer(config: TrainingConfig, model: DistributedDataParallel) -> A
         ),
         [model],
     )
+    # The state is made by the first step otherwise, and a checkpoint of step 0 could not be saved.
+    for part in optimizer.chained_optimizers:
+        if part.optimizer is not None:
+            part.init_state_fn(part.optimizer, part.config)
+            for group in part.optimizer.param_groups:
+                group.setdefault("step", 0)
+    return optimizer
 
 
 def build_scheduler(config: TrainingConfig, optimizer: Any, step: int) -> Any:

@@ -175,7 +175,8 @@ def _run_command(arguments: list[str]) -> int:
         try:
             status = process.wait()
         except KeyboardInterrupt:
-            process.wait()  # the terminal has interrupted it too
+            process.send_signal(signal.SIGINT)  # where the terminal has not done so
+            process.wait()
             raise
     return status if status >= 0 else 1
 

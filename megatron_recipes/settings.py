@@ -24,7 +24,8 @@ MAY_CHANGE = frozenset(
         "schedule.log_interval",
     }
 )
-"""What a run may have different from the run it resumes, beside the whole `layout`.
+"""What a run may have different from the run it resumes, beside the whole `layout` (of which a
+checkpoint binds only whether the optimizer is distributed; loading it checks that).
 
 None of these changes which tokens a step sees or what is computed from them. At another layout
 or micro batch the sums are taken in another order, so losses agree to rounding, not to the bit.

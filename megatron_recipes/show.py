@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from megatron_recipes.blend import Blend
+from megatron_recipes.blend import Blend, Group
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.flops import bytes_per_parameter, count_parameters, flops_per_token
 from megatron_recipes.settings import SECTIONS
@@ -25,6 +25,11 @@ def describe(config: TrainingConfig, blend: Blend | None) -> str:
     if blend:
         lines += ["", *_data(config, blend)]
     return "\n".join(lines)
+
+
+def num_epochs(config: TrainingConfig, group: Group) -> float:
+    """Return how often a training reads each token of a group."""
+    return config.schedule.num_steps * config.batch.tokens_per_step * group.weight / group.tokens
 
 
 def _layout(config: TrainingConfig) -> list[str]:
@@ -71,13 +76,11 @@ def _cost(config: TrainingConfig) -> list[str]:
 
 
 def _data(config: TrainingConfig, blend: Blend) -> list[str]:
-    wanted = config.schedule.num_steps * config.batch.tokens_per_step
     lines = [f"blend: {blend.path}, tokenizer sha256 {blend.tokenizer:.12}"]
-    for group in blend.train:
-        epochs = wanted * group.weight / group.tokens
-        lines.append(
-            f"  {group.name}: weight {group.weight:g}, {group.tokens:,} tokens in "
-            f"{len(group.parts)} parts, {epochs:.2f} epochs"
-        )
+    lines += [
+        f"  {group.name}: weight {group.weight:g}, {group.tokens:,} tokens in "
+        f"{len(group.parts)} parts, {num_epochs(config, group):.2f} epochs"
+        for group in blend.train
+    ]
     lines += [f"  {group.name}: {group.tokens:,} tokens held out" for group in blend.valid]
     return lines

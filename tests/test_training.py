@@ -277,6 +277,22 @@ def test_death_of_a_process_ends_the_others_with_one_line(
     assert processes_of(path) == []
 
 
+def test_ctrl_c_ends_every_process_with_one_line(tmp_path: Path, blend: Path) -> None:
+    path = tmp_path / "interrupted"
+    process = start(training(blend, path))
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not (path / "logs/attempt-1/rank-0.log").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    result = finish(process)
+    assert (result.returncode, result.stderr) == (
+        1,
+        "megatron-recipes train: interrupted; the same command resumes\n",
+    )
+    assert processes_of(path) == []
+
+
 def test_plan_runs_what_is_missing_and_starts_from_an_earlier_training(
     directory: Path, blend: Path
 ) -> None:
