@@ -7,7 +7,8 @@ While a stage runs, its directory holds:
 | `run.json` | what was begun: stage, options, inputs, number of units; another run is refused |
 | `units/UUUUU-SSSSS-SERIES.EXT` | shard S of unit U, whole |
 | `units/UUUUU.json` | unit U is done: its shards, counts and inputs |
-| `units/UUUUU-rejected.jsonl.zst` | its unreadable records |
+| `units/UUUUU-SSSSS-rejected.jsonl.zst` | unreadable records met while shard S was made |
+| `units/UUUUU-SSSSS.json` | shard S is done, and how far unit U was read |
 | `tasks/I-of-N.json` | task I has done all its units |
 
 Completing renames the shards to `SERIES-NNNNN.EXT`, numbered in the order of the input, writes
@@ -168,9 +169,9 @@ class RunDirectory:
         """Return where a shard lies until the directory is complete."""
         return self.journal / f"{unit:05}-{shard:05}-{series}{extension}"
 
-    def rejected_path(self, unit: int) -> Path:
-        """Return where the unreadable records of a unit lie until the directory is complete."""
-        return self.journal / f"{unit:05}-{REJECTED}"
+    def rejected_path(self, unit: int, shard: int) -> Path:
+        """Return where unreadable records of a unit lie until the directory is complete."""
+        return self.journal / f"{unit:05}-{shard:05}-{REJECTED}"
 
     def result(self, unit: int) -> UnitResult | None:
         """Return what became of a unit, or None if it is not done."""
@@ -281,7 +282,11 @@ class RunDirectory:
 
     def _gather_rejected(self, units: int) -> None:
         """Append the units' files: frames of zstd one after another are one file."""
-        parts = [path for unit in range(units) if (path := self.rejected_path(unit)).exists()]
+        parts = [
+            path
+            for unit in range(units)
+            for path in sorted(self.journal.glob(f"{unit:05}-*{REJECTED}"))
+        ]
         if parts:
             write_whole(self.path / REJECTED, b"".join(part.read_bytes() for part in parts))
 

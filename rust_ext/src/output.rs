@@ -141,6 +141,22 @@ pub(crate) fn sync_directory(path: &Path) -> std::io::Result<()> {
     }
 }
 
+/// Returns a file without a name on the file system of `path`, for what must not fill memory.
+///
+/// It stays usable while it is open and vanishes with the process, however that ends.
+pub(crate) fn unnamed_file(path: &Path) -> Result<File> {
+    let temporary = temporary_name(path);
+    let named = |source| Error::io(path, source);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&temporary)
+        .map_err(named)?;
+    fs::remove_file(&temporary).map_err(named)?;
+    Ok(file)
+}
+
 /// Returns a name beside `path` that no other process or thread uses.
 pub(crate) fn temporary_name(path: &Path) -> PathBuf {
     static SERIAL: AtomicU64 = AtomicU64::new(0);

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::reader::{Reader, with_suffix};
 use super::writer::{Written, write_index};
 use crate::control::Control;
-use crate::output::{FileSummary, sync_directory, temporary_name};
+use crate::output::{FileSummary, sync_directory, temporary_name, unnamed_file};
 use crate::{Error, Result};
 
 /// Removes the file it names, unless that was renamed away.
@@ -47,12 +47,13 @@ pub fn merge(prefixes: &[PathBuf], output: &Path, control: &Control) -> Result<W
         }
     }
     let bin_name = Temporary(temporary_name(&bin_path));
-    let lengths_name = Temporary(temporary_name(&idx_path));
-    let create = |path: &Path| {
-        let file = File::options().read(true).write(true).create_new(true).open(path);
-        file.map_err(|source| Error::io(path, source))
-    };
-    let (mut bin, mut lengths) = (create(&bin_name.0)?, create(&lengths_name.0)?);
+    let mut bin = File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&bin_name.0)
+        .map_err(|source| Error::io(&bin_path, source))?;
+    let mut lengths = unnamed_file(&idx_path)?;
     let (mut documents, mut tokens) = (0, 0);
     for (reader, prefix) in readers.iter().zip(prefixes) {
         control.check()?;

@@ -26,6 +26,11 @@ pub use merge::merge;
 pub use reader::{Audit, Reader};
 pub use writer::{Writer, Written};
 
+#[cfg(feature = "python")]
+pub(crate) use reader::with_suffix;
+#[cfg(feature = "python")]
+pub(crate) use writer::write_index;
+
 /// The first bytes of every index.
 pub(crate) const MAGIC: &[u8; 9] = b"MMIDIDX\0\0";
 /// The only version there is.

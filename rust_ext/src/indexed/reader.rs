@@ -48,7 +48,7 @@ impl Reader {
             file.metadata().map(|data| data.len()).map_err(|source| Error::io(path, source))
         };
         let (bin_bytes, idx_bytes) = (size(&bin, &bin_path)?, size(&idx, &idx_path)?);
-        let mut header = [0; HEADER_BYTES as usize];
+        let mut header = [0; 34];
         if idx_bytes < HEADER_BYTES {
             return Err(Error::corrupt(
                 &idx_path,
@@ -325,7 +325,7 @@ fn open_again(path: &Path) -> Result<File> {
 }
 
 /// Appends to the last part of a path: prefixes may hold dots.
-pub(super) fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
     let mut name = prefix.as_os_str().to_os_string();
     name.push(suffix);
     PathBuf::from(name)

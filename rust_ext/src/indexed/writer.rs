@@ -5,7 +5,7 @@ use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Dtype, HEADER_BYTES, MAGIC, VERSION};
-use crate::output::{AtomicFile, FileSummary, temporary_name};
+use crate::output::{AtomicFile, FileSummary, unnamed_file};
 use crate::{Error, Result};
 
 /// What a finished dataset consists of.
@@ -44,16 +44,7 @@ impl Writer {
     /// `Io` when they cannot be created.
     pub fn create(bin_path: &Path, idx_path: &Path, dtype: Dtype) -> Result<Self> {
         let bin = AtomicFile::create(bin_path)?;
-        let spool_path = temporary_name(idx_path);
-        let named = |source| Error::io(idx_path, source);
-        let lengths = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&spool_path)
-            .map_err(named)?;
-        // The open file stays usable and vanishes with the process, however that ends.
-        std::fs::remove_file(&spool_path).map_err(named)?;
+        let lengths = unnamed_file(idx_path)?;
         Ok(Self {
             bin,
             idx_path: idx_path.to_path_buf(),
@@ -125,7 +116,7 @@ impl Writer {
 }
 
 /// Writes an index of one sequence a document from the spooled lengths.
-pub(super) fn write_index(
+pub(crate) fn write_index(
     path: &Path,
     dtype: Dtype,
     mut lengths: File,

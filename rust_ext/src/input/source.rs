@@ -58,7 +58,7 @@ impl Read for Stored {
 }
 
 enum Decoder {
-    Plain(Stored),
+    Plain(Box<Stored>),
     Gzip(Box<MultiGzDecoder<Stored>>),
     Zstd(Box<zstd::Decoder<'static, BufReader<Stored>>>),
 }
@@ -82,7 +82,7 @@ impl Source {
         let file = File::open(path).map_err(named)?;
         let stored = Stored { file, bytes: 0, hash: Xxh3::new() };
         let decoder = match Compression::of(path) {
-            Compression::Plain => Decoder::Plain(stored),
+            Compression::Plain => Decoder::Plain(Box::new(stored)),
             Compression::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(stored))),
             Compression::Zstd => {
                 let mut decoder = zstd::Decoder::new(stored).map_err(named)?;
@@ -116,7 +116,7 @@ impl Source {
     pub fn finish(self) -> Result<SourceSummary> {
         let Self { path, decoder } = self;
         let mut stored = match decoder {
-            Decoder::Plain(stored) => stored,
+            Decoder::Plain(stored) => *stored,
             Decoder::Gzip(decoder) => decoder.into_inner(),
             Decoder::Zstd(decoder) => decoder.finish().into_inner(),
         };

@@ -1,8 +1,15 @@
 //! The module as Python sees it; the only place that names `PyO3`.
 //!
-//! A binding is three moves: take arguments, release the interpreter, wrap the result.
+//! A binding is three moves: take arguments, release the interpreter, wrap the result. Results
+//! with many fields cross as JSON and become typed structs on the other side.
+
+#![allow(clippy::needless_pass_by_value)] // arguments come owned from Python
 
 mod call;
+mod indexed;
+mod records;
+mod tokenize;
+mod tokenizer;
 
 use pyo3::prelude::*;
 
@@ -13,6 +20,14 @@ mod extension {
 
     #[pymodule_export]
     use super::call::{CorruptDataError, TokenizerError};
+    #[pymodule_export]
+    use super::indexed::{audit_dataset, merge_datasets, read_document, rebuild_index};
+    #[pymodule_export]
+    use super::records::{read_line, scan_records};
+    #[pymodule_export]
+    use super::tokenize::tokenize_unit;
+    #[pymodule_export]
+    use super::tokenizer::PyTokenizer;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::json;
+use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::shard::Position;
@@ -169,16 +169,33 @@ fn share_of(shares: &mut Vec<(String, String)>, source: &str, kind: &str) -> u32
 /// Appends a rejected line's entry: where it was, why, and what it was.
 pub(crate) fn reject(path: &str, record: u64, reason: &str, raw: &[u8], to: &mut Vec<u8>) {
     use base64::Engine as _;
-    let origin = json!({"path": path, "record": record});
-    let entry = match std::str::from_utf8(raw) {
-        Ok(raw) => json!({"origin": origin, "reason": reason, "raw": raw}),
-        Err(_) => {
-            let raw = base64::engine::general_purpose::STANDARD.encode(raw);
-            json!({"origin": origin, "reason": reason, "raw": raw, "raw_encoding": "base64"})
-        }
+    let text = std::str::from_utf8(raw);
+    let encoded = |_| base64::engine::general_purpose::STANDARD.encode(raw);
+    let entry = RejectedLine {
+        origin: Origin { path, record },
+        reason,
+        raw: text.map_or_else(|fault| Cow::Owned(encoded(fault)), Cow::Borrowed),
+        raw_encoding: text.is_err().then_some("base64"),
     };
-    to.extend_from_slice(entry.to_string().as_bytes());
-    to.push(b'\n');
+    // Strings and numbers always have a JSON form.
+    if serde_json::to_writer(&mut *to, &entry).is_ok() {
+        to.push(b'\n');
+    }
+}
+
+#[derive(Serialize)]
+struct RejectedLine<'a> {
+    origin: Origin<'a>,
+    reason: &'a str,
+    raw: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_encoding: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Origin<'a> {
+    path: &'a str,
+    record: u64,
 }
 
 /// Adds an event to the counts of a shard.

@@ -108,7 +108,7 @@ where
         |worker, job: Job| worker.encode(job.file, &job.batch, resume),
         |encoded| {
             control.advance(encoded.native, encoded.text_bytes());
-            writer.append(encoded)
+            writer.append(&encoded)
         },
     )?;
     let shards = writer.finish()?;

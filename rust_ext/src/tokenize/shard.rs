@@ -103,7 +103,7 @@ impl<'a> UnitWriter<'a> {
     }
 
     /// Appends a batch, finishing shards where their text reaches the size asked for.
-    pub(super) fn append(&mut self, encoded: Encoded) -> Result<()> {
+    pub(super) fn append(&mut self, encoded: &Encoded) -> Result<()> {
         let limit = self.options.shard_text_bytes.unwrap_or(u64::MAX);
         let mut piece =
             Piece { file: encoded.file, from: encoded.first_record, ..Piece::default() };
@@ -114,14 +114,14 @@ impl<'a> UnitWriter<'a> {
                 text_bytes += bytes;
             }
             if self.text_bytes + text_bytes >= limit {
-                self.write(&encoded, start..index + 1, &mut piece)?;
+                self.write(encoded, start..index + 1, &mut piece)?;
                 self.finish_shard()?;
                 start = index + 1;
                 text_bytes = 0;
             }
         }
         let end = encoded.events.len();
-        self.write(&encoded, start..end, &mut piece)
+        self.write(encoded, start..end, &mut piece)
     }
 
     /// Finishes the last shard and returns all of the unit.
@@ -141,7 +141,9 @@ impl<'a> UnitWriter<'a> {
         if events.is_empty() {
             return Ok(());
         }
-        let (from, size) = (*piece, self.options.dtype.size());
+        let from = *piece;
+        // 1, 2 or 4
+        let size = usize::try_from(self.options.dtype.size()).unwrap_or(usize::MAX);
         let mut lengths: [Vec<u32>; 2] = [Vec::new(), Vec::new()];
         for event in &encoded.events[events.clone()] {
             count(event, &mut self.current.dropped, &mut self.current.rejected);
@@ -149,7 +151,7 @@ impl<'a> UnitWriter<'a> {
                 Event::Document { series, tokens, id_bytes, text_bytes, share } => {
                     let which = *series as usize;
                     lengths[which].push(*tokens);
-                    piece.elements[which] += (u64::from(*tokens) * size) as usize;
+                    piece.elements[which] += *tokens as usize * size;
                     piece.ids[which] += *id_bytes as usize;
                     self.text_bytes += text_bytes;
                     let open = self.series(which)?;
@@ -163,12 +165,12 @@ impl<'a> UnitWriter<'a> {
                 Event::Dropped(_) => {}
             }
         }
-        for which in 0..2 {
-            if !lengths[which].is_empty() {
+        for (which, lengths) in lengths.iter().enumerate() {
+            if !lengths.is_empty() {
                 let open = self.series(which)?;
                 let elements =
                     &encoded.elements[which][from.elements[which]..piece.elements[which]];
-                open.writer.append(elements, &lengths[which])?;
+                open.writer.append(elements, lengths)?;
                 open.ids.append(&encoded.ids[which][from.ids[which]..piece.ids[which]])?;
             }
         }

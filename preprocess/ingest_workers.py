@@ -1,0 +1,243 @@
+"""The processes that read native files, and the order in which their work comes back."""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+import signal
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import zstandard
+
+from preprocess.errors import UserError
+from preprocess.manifest import Share, hash_file
+from preprocess.readers import READERS
+from preprocess.record_shards import Frame
+from preprocess.records import TruncatedInput, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
+    from preprocess.ingest import IngestConfig
+    from preprocess.inputs import InputFile
+    from preprocess.readers import Reader
+    from preprocess.records import Outcome
+
+FRAME_TEXT_BYTES = 1 << 20
+"""A frame is closed when its text reaches this size."""
+
+ZSTD_LEVEL = 3
+
+type BatchEnd = tuple[list[tuple[int, str]], list[str]]
+"""Native records and hash of each file of a batch; what was truncated."""
+
+_FRAME = b"F"
+_END = b"E"
+_FAILED = b"X"
+
+_WAITING_FRAMES = 8
+"""Frames of one worker that wait for their turn; more of them stop that worker."""
+
+
+class WorkerPool:
+    """Worker processes that turn batches of files into frames; a context manager."""
+
+    def __init__(self, workers: int, config: IngestConfig) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._workers: list[tuple[BaseProcess, Connection[Any, Any]]] = []
+        for _ in range(max(workers, 1)):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, config), daemon=True)
+            process.start()
+            theirs.close()
+            self._workers.append((process, ours))
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for worker, connection in self._workers:
+            connection.close()
+            worker.terminate()
+        for worker, _ in self._workers:
+            worker.join()
+
+    def frames(
+        self, batches: Sequence[Sequence[InputFile]], skip: int
+    ) -> Iterator[Frame | BatchEnd]:
+        """Yield the frames of the batches in order but for the first `skip`, and each one's end.
+
+        Raises:
+            UserError: A worker died or failed.
+        """
+        numbers = iter(range(len(batches)))
+        lock = threading.Lock()
+        results = [queue.Queue[bytes](maxsize=_WAITING_FRAMES) for _ in batches]
+        # A worker far ahead of its turn waits here, so that finished batches do not pile up.
+        ahead = threading.Semaphore(4 * len(self._workers))
+        stop = threading.Event()
+
+        def feed(connection: Connection[Any, Any]) -> None:
+            while not stop.is_set():
+                ahead.acquire()
+                with lock:
+                    number = next(numbers, None)
+                if number is None or stop.is_set():
+                    return
+                _relay(connection, batches[number], results[number], stop)
+
+        threads = [
+            threading.Thread(target=feed, args=(connection,), daemon=True)
+            for _, connection in self._workers
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            seen = 0
+            for result in results:
+                while (message := result.get())[:1] == _FRAME:
+                    if seen >= skip:
+                        yield msgspec.msgpack.decode(memoryview(message)[1:], type=Frame)
+                    seen += 1
+                if message[:1] == _FAILED:
+                    raise UserError(message[1:].decode())
+                yield msgspec.msgpack.decode(memoryview(message)[1:], type=BatchEnd.__value__)
+                ahead.release()
+        finally:
+            stop.set()
+            for _ in threads:
+                ahead.release()
+
+
+def _relay(
+    connection: Connection[Any, Any],
+    batch: Sequence[InputFile],
+    result: queue.Queue[bytes],
+    stop: threading.Event,
+) -> None:
+    try:
+        connection.send([(str(file.path), file.relative) for file in batch])
+        while not stop.is_set():
+            message = connection.recv_bytes()
+            result.put(message)
+            if message[:1] != _FRAME:
+                return
+    except (EOFError, OSError):
+        names = ", ".join(str(file.path) for file in batch[:3])
+        result.put(
+            _FAILED
+            + f"expected a worker to read {names}{' ...' if len(batch) > 3 else ''}, it died "
+            "(out of memory?); run again with fewer --workers".encode()
+        )
+
+
+def _serve(connection: Connection[Any, Any], config: IngestConfig) -> None:
+    """Read batches until the other side closes."""
+    # Ctrl-C reaches the whole group; the parent decides what becomes of us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    reader = READERS[config.dataset]
+    while True:
+        try:
+            batch: list[tuple[str, str]] = connection.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            _read_batch(connection, config, batch, reader)
+        except OSError as error:
+            name = error.filename or batch[0][0]
+            reason = f"{name}: expected a readable file, but {error.strerror or error}"
+            connection.send_bytes(_FAILED + reason.encode())
+        except Exception as error:
+            names = ", ".join(path for path, _ in batch[:3])
+            reason = f"reader {config.dataset} failed on one of {names}: {error!r}; please report"
+            connection.send_bytes(_FAILED + reason.encode())
+
+
+def _read_batch(
+    connection: Connection[Any, Any],
+    config: IngestConfig,
+    batch: list[tuple[str, str]],
+    reader: Reader,
+) -> None:
+    builder = _FrameBuilder(connection, frozenset(config.licenses))
+    ends: list[tuple[int, str]] = []
+    problems: list[str] = []
+    for name, relative in batch:
+        path = Path(name)
+        native = 0
+        try:
+            for outcome in reader.read(path, relative, config.options):
+                builder.add(outcome)
+                native += 1
+        except TruncatedInput as error:
+            problems.append(f"{name}: {error}")
+        ends.append((native, hash_file(path)[1]))
+    builder.close()
+    end: BatchEnd = (ends, problems)
+    connection.send_bytes(_END + msgspec.msgpack.encode(end))
+
+
+class _FrameBuilder:
+    """Gathers outcomes and sends them off a frame at a time."""
+
+    def __init__(self, connection: Connection[Any, Any], licenses: frozenset[str]) -> None:
+        self._connection = connection
+        self._licenses = licenses
+        self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._native = 0
+        self._text_bytes = 0
+        self._lines: list[bytes] = []
+        self._rejected: list[bytes] = []
+        self._records: Counter[tuple[str, str]] = Counter()
+        self._bytes: Counter[tuple[str, str]] = Counter()
+        self._dropped: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+
+    def add(self, outcome: Outcome) -> None:
+        """Take the fate of one native record."""
+        self._native += 1
+        self._dropped.update(outcome.dropped)
+        if outcome.rejection is not None:
+            self._rejected.append(outcome.rejection.encode())
+            self._reasons[outcome.rejection.reason] += 1
+        for record in outcome.records:
+            if self._licenses and record.license not in self._licenses:
+                self._dropped["license"] += 1
+                continue
+            self._lines.append(encode(record))
+            size = len(record.text.encode())
+            self._records[record.source, record.kind] += 1
+            self._bytes[record.source, record.kind] += size
+            self._text_bytes += size
+        if self._text_bytes >= FRAME_TEXT_BYTES:
+            self.close()
+
+    def close(self) -> None:
+        """Send what was gathered, if anything was."""
+        if self._native == 0:
+            return
+        frame = Frame(
+            native=self._native,
+            records=self._compress(self._lines),
+            rejected=self._compress(self._rejected),
+            composition=[
+                Share(source=key[0], kind=key[1], records=count, text_bytes=self._bytes[key])
+                for key, count in sorted(self._records.items())
+            ],
+            dropped=dict(sorted(self._dropped.items())),
+            rejected_counts=dict(sorted(self._reasons.items())),
+        )
+        self._connection.send_bytes(_FRAME + msgspec.msgpack.encode(frame))
+        self._reset()
+
+    def _compress(self, lines: list[bytes]) -> bytes:
+        return self._compressor.compress(b"\n".join([*lines, b""])) if lines else b""

@@ -1,0 +1,107 @@
+"""Dataset `jsonl`: JSON Lines of anything with a field that holds text.
+
+Every other field goes to `meta` as it is spelled: numbers keep their digits, objects their
+order, repeated keys of inner objects all their values.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from preprocess.readers.lines import Line, read_lines
+from preprocess.readers.reader import Options, Reader
+from preprocess.records import Origin, Outcome, Record, Rejection, portable_path, record_id
+
+_NAME = "jsonl"
+_FILE = re.compile(r".*\.jsonl(\.gz|\.zst)?")
+_ANYTHING = msgspec.json.Decoder()
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class _UnreadableError(Exception):
+    """Why a line gives no record; its only argument is the reason."""
+
+
+def accepts(relative: PurePosixPath) -> bool:
+    """Accept `.jsonl`, `.jsonl.gz` and `.jsonl.zst`."""
+    return _FILE.fullmatch(relative.name) is not None
+
+
+def read_file(path: Path, relative: str, options: Options) -> Iterator[Outcome]:
+    """Yield the outcome of each line that is not blank."""
+    name = portable_path(relative)
+    ordinal = 0
+    for line in read_lines(path):
+        data = line.data.removeprefix(_BYTE_ORDER_MARK) if ordinal == 0 else line.data
+        if not data.strip():
+            continue
+        origin = Origin(path=name, record=ordinal)
+        ordinal += 1
+        try:
+            outcome = Outcome(records=(_record(origin, data, options["text_field"]),))
+        except _UnreadableError as error:
+            reason = _reason(error, line)
+            outcome = Outcome(rejection=Rejection(origin=origin, reason=reason, raw=data))
+        yield outcome
+
+
+def _reason(error: _UnreadableError, line: Line) -> str:
+    return "truncated" if line.is_cut else str(error)
+
+
+def _record(origin: Origin, data: bytes, text_field: str) -> Record:
+    fields = _parse(data)
+    text = _string(fields.pop(text_field, None))
+    if text is None:
+        raise _UnreadableError("no_text")
+    if not text or text.isspace():
+        raise _UnreadableError("empty_text")
+    url = _string(fields.get("url"))
+    if url and url.startswith(("http://", "https://")):
+        origin = Origin(path=origin.path, record=origin.record, url=url)
+    return Record(
+        id=record_id(_NAME, origin),
+        text=text,
+        kind="text",
+        source=_NAME,
+        license="unknown",
+        origin=origin,
+        meta=dict(fields),
+    )
+
+
+def _parse(data: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _UnreadableError("invalid_utf8") from error
+    try:
+        # Raw values are not looked into: escapes and numbers are checked by decoding them.
+        native = _ANYTHING.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _UnreadableError("invalid_json") from error
+    if not isinstance(native, dict):
+        raise _UnreadableError("no_text")
+    return _FIELDS.decode(data)
+
+
+def _string(raw: msgspec.Raw | None) -> str | None:
+    """Return the string that `raw` is JSON of; None for any other value."""
+    value = None if raw is None else _ANYTHING.decode(raw)
+    return value if isinstance(value, str) else None
+
+
+READER = Reader(
+    name=_NAME,
+    kind="text",
+    license="unknown",
+    published="any size",
+    layout="*.jsonl, *.jsonl.gz, *.jsonl.zst; objects with a field that holds text",
+    unit="a line that is not blank",
+    accepts=accepts,
+    read_file=read_file,
+    options={"text_field": "text"},
+)

@@ -1,0 +1,62 @@
+"""What a reader is: a dataset's licence and layout, and the function that reads its files."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from preprocess.records import Outcome
+
+type Options = Mapping[str, str]
+"""What a user set for a reader; keys are those of `Reader.options`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """One dataset that `preprocess ingest` can read.
+
+    Reading is a pure function of a file's bytes, its relative path, the options, and (for
+    installed packages) the metadata that lies beside it: never of clock, locale or hash seed.
+    """
+
+    name: str
+    kind: str
+    license: str
+    """SPDX identifier of the dataset, `unknown`, or `per file`."""
+
+    published: str
+    """Size that its publishers state, in words."""
+
+    layout: str
+    """What the input directory looks like, in one line."""
+
+    unit: str
+    """What one native record is."""
+
+    accepts: Callable[[PurePosixPath], bool]
+    """Whether a file found in a directory, named relative to it, is one of the dataset's."""
+
+    read_file: Callable[[Path, str, Options], Iterator[Outcome]]
+    """Streams the outcomes of one file; see `read`."""
+
+    options: Options = field(default_factory=dict)
+    """Names of the options that it takes, each with its default."""
+
+    def read(self, path: Path, relative: str, options: Options | None = None) -> Iterator[Outcome]:
+        """Yield the outcome of each native record of a file, in the file's order.
+
+        Args:
+            path: The file.
+            relative: Its path relative to the input given, `/` between the parts.
+            options: Values for some of `self.options`.
+
+        Raises:
+            ValueError: An option that this reader does not take.
+            TruncatedInput: A compressed file ends early, after all that could be read.
+            OSError: The file cannot be opened or read. Bad content never raises.
+        """
+        given = options or {}
+        unknown = [name for name in given if name not in self.options]
+        if unknown:
+            known = ", ".join(self.options) or "none"
+            raise ValueError(f"dataset {self.name}: no option {unknown[0]!r}, it takes: {known}")
+        return self.read_file(path, relative, {**self.options, **given})

@@ -1,0 +1,37 @@
+"""What a stage says when it is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from preprocess.manifest import Manifest
+from preprocess.run_directory import REJECTED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def summarize(stage: str, output: Path, manifest: object) -> str:
+    """Return one to three lines on what went in, what came out and what became of the rest."""
+    if not isinstance(manifest, Manifest):
+        return (
+            f"preprocess {stage}: this task is done; when all are, "
+            f"`preprocess verify {output} --complete` makes {output} whole"
+        )
+    counts = manifest.counts
+    text = sum(shard.text_bytes for shard in manifest.shards)
+    tokens = sum(shard.tokens or 0 for shard in manifest.shards)
+    lines = [
+        f"preprocess {stage}: {counts.in_:,} records in, {counts.out:,} out, "
+        f"{text / 1e6:,.1f} MB of text{f', {tokens:,} tokens' if tokens else ''}, "
+        f"{len(manifest.shards)} shards, {manifest.seconds:.1f} s -> {output}"
+    ]
+    if counts.dropped:
+        lines.append(f"  dropped: {_reasons(counts.dropped)}")
+    if counts.rejected:
+        lines.append(f"  rejected: {_reasons(counts.rejected)}; see {output / REJECTED}")
+    return "\n".join(lines)
+
+
+def _reasons(counts: dict[str, int]) -> str:
+    return ", ".join(f"{reason} {count:,}" for reason, count in counts.items())

@@ -1,0 +1,267 @@
+"""Stage `tokenize`: records to Megatron shards. Texts never enter Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from preprocess import _rust_ext
+from preprocess.end_of_document import EndOfDocument, resolve_eod
+from preprocess.errors import UserError
+from preprocess.inputs import Unit, record_files, units_of
+from preprocess.manifest import Counts, InputEntry, Manifest, Share, to_json, write_whole
+from preprocess.records import GROUPS
+from preprocess.run_directory import (
+    FileSummary,
+    ProgressCallback,
+    RunDirectory,
+    RunOptions,
+    UnitResult,
+    UnitShard,
+    file_summary,
+    judge,
+)
+from preprocess.sidecar import Sidecar, TokenizerName
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+SHARD_TEXT_BYTES = 256 << 20
+SMALL_VOCABULARY = 65_500
+"""Below it Megatron stores uint16; source: `DType.optimal_dtype` of Megatron-Core 0.19.2."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenizeConfig:
+    """What is made of the records."""
+
+    tokenizer: Path
+    """A tokenizer.json, a tiktoken file, a SentencePiece model, or a directory of one."""
+
+    eod: str | None = None
+    """The token that ends a document; None: the tokenizer's own."""
+
+    append_eod: bool = True
+
+    holdout: float = 0.005
+    """Share of the documents that goes to `valid-NNNNN`, chosen by a hash of the id."""
+
+    group: str | None = None
+    """Only records of this group: agent, code or text. None: all."""
+
+    text_field: str = "text"
+
+    shard_text_bytes: int = SHARD_TEXT_BYTES
+    """Loose files are cut into shards of this much text; shards stay shards."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.holdout <= 1:
+            raise ValueError(f"holdout ({self.holdout}) must be between 0 and 1")
+        if self.group is not None and self.group not in GROUPS:
+            raise ValueError(f"group ({self.group!r}) must be one of {', '.join(GROUPS)}")
+
+
+class _FileEntry(msgspec.Struct, frozen=True):
+    series: str
+    documents: int
+    tokens: int
+    text_bytes: int
+    composition: list[Share]
+    files: dict[str, FileSummary]
+
+
+class _ShardEntry(msgspec.Struct, frozen=True):
+    shard: int
+    native: int
+    dropped: dict[str, int]
+    rejected: dict[str, int]
+    series: list[_FileEntry]
+
+
+class _UnitSummary(msgspec.Struct, frozen=True):
+    shards: list[_ShardEntry]
+    inputs: list[tuple[int, int, str]]
+    problems: list[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Job:
+    """What every unit of a run needs."""
+
+    directory: RunDirectory
+    config: TokenizeConfig
+    tokenizer: _rust_ext.Tokenizer
+    eod: EndOfDocument | None
+    options: RunOptions
+    progress: ProgressCallback
+
+
+def tokenize(
+    inputs: Sequence[str], output: Path, config: TokenizeConfig, options: RunOptions
+) -> Manifest | None:
+    """Encode records into `part-NNNNN` and `valid-NNNNN` datasets.
+
+    Returns:
+        The manifest, or None where other tasks have to complete the directory.
+
+    Raises:
+        UserError: No record files, an unknown end-of-document token, another run's directory.
+        TokenizerError: The tokenizer's file is not understood.
+    """
+    tokenizer = _rust_ext.Tokenizer.load(config.tokenizer)
+    eod = resolve_eod(tokenizer, config.eod) if config.append_eod else None
+    files = record_files(list(inputs))
+    kinds = set(GROUPS[config.group]) if config.group else None
+    if kinds is not None:
+        files = [
+            file
+            for file in files
+            if not file.composition or any(share.kind in kinds for share in file.composition)
+        ]
+        if not files:
+            raise UserError(
+                f"expected records of the group {config.group} in {', '.join(inputs)}, "
+                "their manifest lists none; check --group"
+            )
+    directory = RunDirectory.begin(
+        output, "tokenize", _describe(config, tokenizer, eod), units_of(files)
+    )
+    manifest = directory.manifest()
+    if manifest is None:
+        expected = sum(file.text_bytes or 0 for file in files) or None
+        with options.report("tokenize", expected) as progress:
+            job = _Job(
+                directory=directory,
+                config=config,
+                tokenizer=tokenizer,
+                eod=eod,
+                options=options,
+                progress=progress,
+            )
+            directory.run(options, lambda unit: _do(unit, job))
+        if options.task is not None:
+            return None
+        manifest = directory.complete()
+    judge(manifest, output, options)
+    return manifest
+
+
+def _describe(
+    config: TokenizeConfig, tokenizer: _rust_ext.Tokenizer, eod: EndOfDocument | None
+) -> dict[str, Any]:
+    """Return what the manifest keeps, and what decides whether two runs are the same."""
+    return {
+        "tokenizer": Path(tokenizer.file).name,
+        "tokenizer_sha256": tokenizer.sha256,
+        "encoder": tokenizer.kind,
+        "fallback": tokenizer.fallback_reason,
+        "vocab_size": tokenizer.vocab_size,
+        "dtype": dtype_of(tokenizer.vocab_size),
+        "eod": eod.token if eod else None,
+        "eod_id": eod.id if eod else None,
+        "eod_reason": eod.reason if eod else "--no-eod",
+        "holdout": config.holdout,
+        "group": config.group,
+        "text_field": config.text_field,
+        "shard_text_bytes": config.shard_text_bytes,
+    }
+
+
+def dtype_of(vocab_size: int) -> str:
+    """Return the element type that Megatron chooses for a vocabulary, added tokens included."""
+    return "uint16" if vocab_size < SMALL_VOCABULARY else "int32"
+
+
+def _do(unit: Unit, job: _Job) -> UnitResult:
+    config = job.config
+    raw = _rust_ext.tokenize_unit(
+        job.tokenizer,
+        [(file.path, file.relative) for file in unit.files],
+        journal=job.directory.journal,
+        unit=unit.index,
+        text_field=config.text_field,
+        kinds=GROUPS[config.group] if config.group else (),
+        eod_id=job.eod.id if job.eod else None,
+        holdout=config.holdout,
+        # A shard of records gives one shard of tokens; loose files are cut.
+        shard_text_bytes=None if unit.is_shard else config.shard_text_bytes,
+        workers=job.options.workers,
+        memory_bytes=job.options.memory_bytes,
+        progress=job.progress,
+    )
+    summary = msgspec.json.decode(raw, type=_UnitSummary)
+    shards = [
+        _with_sidecar(unit, entry.shard, series, job)
+        for entry in summary.shards
+        for series in entry.series
+    ]
+    return UnitResult(
+        shards=shards,
+        counts=Counts.total(map(_counts, summary.shards)),
+        inputs=[
+            InputEntry(path=str(file.path), bytes=size, records=records, xxh3=xxh3)
+            for file, (records, size, xxh3) in zip(unit.files, summary.inputs, strict=True)
+        ],
+        problems=summary.problems + _changed(unit, summary),
+    )
+
+
+def _changed(unit: Unit, summary: _UnitSummary) -> list[str]:
+    """Return a line for each shard whose bytes are not those that its manifest promised."""
+    return [
+        f"{file.path}: expected the xxh3 {file.xxh3} of its manifest, found {xxh3}: it is damaged"
+        for file, (_, _, xxh3) in zip(unit.files, summary.inputs, strict=True)
+        if file.is_hashed and file.xxh3 != xxh3
+    ]
+
+
+def _counts(entry: _ShardEntry) -> Counts:
+    out = sum(series.documents for series in entry.series)
+    return Counts(
+        native=entry.native,
+        in_=out + sum(entry.dropped.values()),
+        out=out,
+        dropped=entry.dropped,
+        rejected=entry.rejected,
+    )
+
+
+def _with_sidecar(unit: Unit, shard: int, series: _FileEntry, job: _Job) -> UnitShard:
+    """Put `PREFIX.json` beside a finished dataset."""
+    files = {name: series.files[name] for name in (".bin", ".idx", ".ids.zst")}
+    sidecar = Sidecar(
+        tokenizer=TokenizerName(sha256=job.tokenizer.sha256, file=Path(job.tokenizer.file).name),
+        vocab_size=job.tokenizer.vocab_size,
+        eod_id=job.eod.id if job.eod else None,
+        dtype=dtype_of(job.tokenizer.vocab_size),
+        documents=series.documents,
+        tokens=series.tokens,
+        group=group_of(series.composition),
+        bin_xxh3=files[".bin"].xxh3,
+        idx_xxh3=files[".idx"].xxh3,
+        ids_xxh3=files[".ids.zst"].xxh3,
+    )
+    path = job.directory.shard_path(unit.index, shard, series.series, ".json")
+    write_whole(path, to_json(sidecar))
+    return UnitShard(
+        shard=shard,
+        series=series.series,
+        records=series.documents,
+        text_bytes=series.text_bytes,
+        files={**files, ".json": file_summary(path)},
+        composition=series.composition,
+        tokens=series.tokens,
+    )
+
+
+def group_of(composition: Sequence[Share]) -> str:
+    """Return the group that all the kinds belong to, or `mixed`."""
+    kinds = {share.kind for share in composition}
+    for group, members in GROUPS.items():
+        if kinds <= set(members):
+            return group
+    return "mixed"

@@ -1,0 +1,75 @@
+//! Bindings that look at record files: count them, show a line.
+
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+
+use super::call;
+use crate::input::{Batch, Batches, Source, fields};
+use crate::{Error, Result};
+
+const BATCH_BYTES: usize = 1 << 20;
+
+/// `{"records", "text_bytes", "bytes", "xxh3", "problem"}` of a record file, read to its end.
+#[pyfunction]
+#[pyo3(signature = (path, *, text_field = "text", progress = None))]
+pub(super) fn scan_records(
+    py: Python<'_>,
+    path: PathBuf,
+    text_field: &str,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<String> {
+    call::run(py, progress.as_ref(), |control| {
+        let mut batches = Batches::new(Source::open(&path)?, BATCH_BYTES, usize::MAX);
+        let (mut records, mut text_bytes, mut problem) = (0_u64, 0_u64, None);
+        while let Some(batch) = batches.next_batch(Batch::default())? {
+            control.check()?;
+            for (number, line) in (batch.first_record..).zip(&batch.lines) {
+                match fields::parse(&batch, line, text_field) {
+                    Ok(fields) => text_bytes += fields.text.len() as u64,
+                    Err(fault) => {
+                        problem.get_or_insert(format!("record {number} is {}", fault.reason()));
+                    }
+                }
+            }
+            records += batch.lines.len() as u64;
+            control.advance(batch.lines.len() as u64, batch.bytes.len() as u64);
+        }
+        let (summary, damage) = batches.finish()?;
+        Ok(serde_json::json!({
+            "records": records,
+            "text_bytes": text_bytes,
+            "bytes": summary.bytes,
+            "xxh3": summary.xxh3,
+            "problem": damage.or(problem),
+        })
+        .to_string())
+    })
+}
+
+/// The line of a record file with this number, blank lines not counted.
+#[pyfunction]
+pub(super) fn read_line(py: Python<'_>, path: PathBuf, record: u64) -> PyResult<Vec<u8>> {
+    call::run(py, None, |control| find_line(&path, record, || control.check()))
+}
+
+fn find_line(
+    path: &std::path::Path,
+    record: u64,
+    check: impl Fn() -> Result<()>,
+) -> Result<Vec<u8>> {
+    let mut batches = Batches::new(Source::open(path)?, BATCH_BYTES, usize::MAX);
+    let mut records = 0;
+    while let Some(batch) = batches.next_batch(Batch::default())? {
+        check()?;
+        let within = record.checked_sub(batch.first_record).and_then(|at| usize::try_from(at).ok());
+        if let Some(line) = within.and_then(|at| batch.lines.get(at)) {
+            return Ok(batch.line(line).to_vec());
+        }
+        records += batch.lines.len();
+    }
+    Err(Error::Argument(format!(
+        "{}: expected a record below {records}, got {record}",
+        path.display()
+    )))
+}

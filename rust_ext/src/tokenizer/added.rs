@@ -1,0 +1,138 @@
+//! Added tokens: strings that are found in a text before it is cut into words.
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use super::unicode::{WORD, classes};
+
+/// One token of the `added_tokens` list of a `tokenizer.json`, with the flags of that format.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the format has these flags")]
+pub(super) struct AddedToken {
+    pub(super) id: u32,
+    pub(super) content: String,
+    /// Only found where no word character touches it.
+    pub(super) single_word: bool,
+    /// Takes the white space before it.
+    pub(super) lstrip: bool,
+    /// Takes the white space behind it.
+    pub(super) rstrip: bool,
+    /// Looked for in the normalized text.
+    pub(super) normalized: bool,
+    /// A control token: in data it is text, unless the caller wants it parsed.
+    pub(super) special: bool,
+}
+
+/// A part of a text as the search for added tokens cuts it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Part<'a> {
+    Text(&'a str),
+    Token(u32),
+}
+
+/// A set of added tokens, searched for together: the leftmost first, there the longest.
+#[derive(Debug, Default)]
+pub(super) struct AddedTokens {
+    tokens: Vec<AddedToken>,
+    automaton: Option<AhoCorasick>,
+    has_ordinary: bool,
+}
+
+impl AddedTokens {
+    /// Makes the set; `tokens` carry in `content` what is to be looked for.
+    ///
+    /// # Errors
+    /// What the search library says when the set is too large for it.
+    pub(super) fn new(tokens: Vec<AddedToken>) -> Result<Self, String> {
+        let has_ordinary = tokens.iter().any(|token| !token.special);
+        let contents = tokens.iter().map(|token| &token.content);
+        let automaton = (!tokens.is_empty())
+            .then(|| AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(contents))
+            .transpose()
+            .map_err(|error| error.to_string())?;
+        Ok(Self { tokens, automaton, has_ordinary })
+    }
+
+    /// Cuts `text` at the tokens in it and gives its parts in order, none of them empty.
+    ///
+    /// Special tokens that are not parsed are skipped where they match, as `tokenizers` does: what
+    /// overlaps them is not found either.
+    pub(super) fn parts<'a>(
+        &self,
+        text: &'a str,
+        parse_special: bool,
+        mut part: impl FnMut(Part<'a>),
+    ) {
+        let mut start = 0;
+        if let Some(automaton) =
+            self.automaton.as_ref().filter(|_| parse_special || self.has_ordinary)
+        {
+            for found in automaton.find_iter(text) {
+                let token = &self.tokens[found.pattern().as_usize()];
+                let (before, behind) = (&text[..found.start()], &text[found.end()..]);
+                if (token.special && !parse_special) || !token.may_stand_between(before, behind) {
+                    continue;
+                }
+                let token_start = if token.lstrip { before.trim_end().len() } else { before.len() };
+                if start < token_start {
+                    part(Part::Text(&text[start..token_start]));
+                }
+                part(Part::Token(token.id));
+                let stripped = if token.rstrip { behind.trim_start() } else { behind };
+                start = text.len() - stripped.len();
+            }
+        }
+        if start < text.len() {
+            part(Part::Text(&text[start..]));
+        }
+    }
+}
+
+impl AddedToken {
+    fn may_stand_between(&self, before: &str, behind: &str) -> bool {
+        let is_word = |c: Option<char>| c.is_some_and(|c| classes(c as u32) & WORD != 0);
+        !self.single_word
+            || !(is_word(before.chars().next_back()) || is_word(behind.chars().next()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(id: u32, content: &str) -> AddedToken {
+        AddedToken { id, content: content.to_owned(), ..AddedToken::default() }
+    }
+
+    fn parts(tokens: Vec<AddedToken>, text: &str, parse_special: bool) -> Vec<String> {
+        let mut parts = Vec::new();
+        AddedTokens::new(tokens).expect("a small set").parts(text, parse_special, |part| {
+            parts.push(match part {
+                Part::Text(text) => text.to_owned(),
+                Part::Token(id) => format!("#{id}"),
+            });
+        });
+        parts
+    }
+
+    #[test]
+    fn the_longest_of_the_leftmost_tokens_wins() {
+        let tokens = vec![token(1, "<a"), token(2, "<a>"), token(3, ">b")];
+        assert_eq!(parts(tokens, "x<a>b<a", false), ["x", "#2", "b", "#1"]);
+    }
+
+    #[test]
+    fn special_tokens_are_text_unless_parsed_and_hide_what_they_overlap() {
+        let special = AddedToken { special: true, ..token(1, "<a>") };
+        let tokens = vec![special, token(2, ">b")];
+        assert_eq!(parts(tokens.clone(), "<a>b>b", false), ["<a>b", "#2"]);
+        assert_eq!(parts(tokens, "<a>b>b", true), ["#1", "b", "#2"]);
+    }
+
+    #[test]
+    fn stripping_tokens_take_white_space_and_single_words_stand_alone() {
+        let strips = AddedToken { lstrip: true, rstrip: true, ..token(1, "<m>") };
+        assert_eq!(parts(vec![strips], "a \n<m>\u{3000} b", false), ["a", "#1", "b"]);
+        let single = AddedToken { single_word: true, ..token(1, "x") };
+        assert_eq!(parts(vec![single], "x xé éx (x)", false), ["#1", " xé éx (", "#1", ")"]);
+    }
+}

@@ -1,0 +1,160 @@
+//! Byte-level BPE: words are merged from their bytes, every text has ids.
+
+use std::borrow::Cow;
+
+use super::added::{AddedTokens, Part};
+use super::cache::{Cache, Model};
+use super::merger::Merger;
+use super::merges::Merges;
+use super::normalize::nfc;
+use super::scan::{Cl100k, Gpt2, Llama3, O200k, Pattern, Qwen2, Scanner};
+use super::vocabulary::Vocabulary;
+
+/// How a vocabulary file spells the bytes of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spelling {
+    /// One printable character for each byte (`Alphabet`), as in `tokenizer.json`.
+    Alphabet,
+    /// The bytes themselves, as in tiktoken's files.
+    Bytes,
+}
+
+/// A byte-level BPE model with all that happens to a text before it.
+#[derive(Debug)]
+pub(super) struct ByteLevel {
+    pub(super) vocabulary: Vocabulary,
+    pub(super) merges: Merges,
+    pub(super) byte_ids: [u32; 256],
+    /// A word that is a token is that token, whatever the merges would make of it.
+    pub(super) prefers_whole_words: bool,
+    pub(super) pattern: Pattern,
+    pub(super) adds_prefix_space: bool,
+    pub(super) normalizes_nfc: bool,
+    /// Looked for in the text as it comes.
+    pub(super) added: AddedTokens,
+    /// Looked for between those, after normalization.
+    pub(super) added_normalized: AddedTokens,
+    pub(super) spelling: Spelling,
+}
+
+impl Model for ByteLevel {
+    fn encode_word(&self, word: &[u8], merger: &mut Merger, ids: &mut Vec<u32>) {
+        if self.prefers_whole_words
+            && let Some(id) = self.vocabulary.id(word)
+        {
+            ids.push(id);
+            return;
+        }
+        let symbols = merger.start();
+        symbols.extend(word.iter().map(|&byte| self.byte_ids[usize::from(byte)]));
+        merger.merge(&self.merges, ids);
+    }
+}
+
+impl ByteLevel {
+    pub(super) fn encode(
+        &self,
+        text: &str,
+        parse_special: bool,
+        cache: &mut Cache,
+        ids: &mut Vec<u32>,
+    ) {
+        self.added.parts(text, parse_special, |part| match part {
+            Part::Token(id) => ids.push(id),
+            Part::Text(text) => {
+                let text = if self.normalizes_nfc { nfc(text) } else { Cow::Borrowed(text) };
+                self.added_normalized.parts(&text, parse_special, |part| match part {
+                    Part::Token(id) => ids.push(id),
+                    Part::Text(text) => self.encode_plain(text, cache, ids),
+                });
+            }
+        });
+    }
+
+    /// Encodes what lies between added tokens.
+    fn encode_plain(&self, text: &str, cache: &mut Cache, ids: &mut Vec<u32>) {
+        let text = if self.adds_prefix_space && !text.starts_with(' ') {
+            Cow::Owned(format!(" {text}"))
+        } else {
+            Cow::Borrowed(text)
+        };
+        let text = text.as_bytes();
+        match self.pattern {
+            Pattern::Gpt2 => self.encode_words::<Gpt2>(text, cache, ids),
+            Pattern::Llama3 => self.encode_words::<Llama3>(text, cache, ids),
+            Pattern::Qwen2 => self.encode_words::<Qwen2>(text, cache, ids),
+            Pattern::Cl100k => self.encode_words::<Cl100k>(text, cache, ids),
+            Pattern::O200k => self.encode_words::<O200k>(text, cache, ids),
+        }
+    }
+
+    fn encode_words<S: Scanner>(&self, text: &[u8], cache: &mut Cache, ids: &mut Vec<u32>) {
+        let mut start = 0;
+        while start < text.len() {
+            let end = S::word_end(text, start);
+            cache.encode(self, text, start, end, ids);
+            start = end;
+        }
+    }
+
+    /// Returns the id of a token of the model, spelled as its file spells it.
+    pub(super) fn token_to_id(&self, token: &str) -> Option<u32> {
+        match self.spelling {
+            Spelling::Alphabet => self.vocabulary.id(&Alphabet::new().bytes(token)?),
+            Spelling::Bytes => self.vocabulary.id(token.as_bytes()),
+        }
+    }
+
+    /// Returns a token of the model as its file spells it; invalid UTF-8 becomes U+FFFD.
+    pub(super) fn id_to_token(&self, id: u32) -> Option<String> {
+        let bytes = self.vocabulary.token(id)?;
+        Some(match self.spelling {
+            Spelling::Alphabet => bytes.iter().map(|&byte| Alphabet::character(byte)).collect(),
+            Spelling::Bytes => String::from_utf8_lossy(bytes).into_owned(),
+        })
+    }
+}
+
+/// The byte-level alphabet: printable Latin-1 stands for itself, the other 68 bytes, in order, for
+/// the characters from U+0100 on. Source: the encoder of GPT-2 (2019).
+pub(super) struct Alphabet {
+    byte_of: [Option<u8>; 0x144],
+}
+
+impl Alphabet {
+    pub(super) fn new() -> Self {
+        let mut byte_of = [None; 0x144];
+        for byte in 0..=255 {
+            byte_of[Self::character(byte) as usize] = Some(byte);
+        }
+        Self { byte_of }
+    }
+
+    fn character(byte: u8) -> char {
+        let code_point = match byte {
+            0..=32 => 0x100 + u32::from(byte),
+            127..=160 => 0x100 + 33 + u32::from(byte - 127),
+            173 => 0x100 + 67,
+            _ => u32::from(byte),
+        };
+        char::from_u32(code_point).unwrap_or(char::REPLACEMENT_CHARACTER)
+    }
+
+    /// Returns the bytes that `token` spells, unless a character is not of the alphabet.
+    pub(super) fn bytes(&self, token: &str) -> Option<Vec<u8>> {
+        token.chars().map(|c| self.byte_of.get(c as usize).copied().flatten()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_alphabet_spells_every_byte_once() {
+        let all: String = (0..=255).map(Alphabet::character).collect();
+        assert_eq!(Alphabet::new().bytes(&all), Some((0..=255).collect()));
+        assert_eq!(Alphabet::new().bytes("ĠaĊ"), Some(b" a\n".to_vec()));
+        assert_eq!(Alphabet::new().bytes("a b"), None);
+    }
+}

@@ -1,0 +1,209 @@
+//! `tokenizer.json`: what of it this encoder does itself, and why not the rest.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::added::{AddedToken, AddedTokens};
+use super::byte_level::{Alphabet, ByteLevel, Spelling};
+use super::json_model::Bpe;
+use super::merges::{Merge, Merges};
+use super::normalize::nfc;
+use super::scan::Pattern;
+use super::tiktoken::byte_ids;
+use super::vocabulary::Vocabulary;
+
+/// The outermost object, as far as it decides about ids; the model is read in a second step.
+#[derive(Deserialize)]
+struct File<'a> {
+    #[serde(default)]
+    added_tokens: Vec<AddedToken>,
+    normalizer: Option<Value>,
+    pre_tokenizer: Option<Value>,
+    #[serde(borrow)]
+    model: sonic_rs::LazyValue<'a>,
+}
+
+#[derive(Deserialize)]
+struct ModelKind<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+}
+
+/// A model this encoder does, and what is known about its tokens besides.
+pub(super) struct Loaded {
+    pub(super) model: ByteLevel,
+    pub(super) added: Vec<AddedToken>,
+    /// Tokens whose spelling is not of the byte-level alphabet: no text can contain them.
+    pub(super) unreachable: HashMap<String, u32>,
+}
+
+/// Why a file is left to the `tokenizers` library.
+type Reason = String;
+
+/// Reads a `tokenizer.json`.
+///
+/// # Errors
+/// The reason why the file needs the `tokenizers` library, which may refuse it in turn.
+pub(super) fn load(content: &[u8]) -> Result<Loaded, Reason> {
+    let unread = |error: sonic_rs::Error| format!("not read here: {}", one_line(&error));
+    let file: File<'_> = sonic_rs::from_slice(content).map_err(unread)?;
+    let raw_model = file.model.as_raw_str();
+    let kind: ModelKind<'_> = sonic_rs::from_str(raw_model).map_err(unread)?;
+    match kind.kind.as_deref() {
+        Some("BPE") => {}
+        other => return Err(format!("model type {}", other.unwrap_or("not named"))),
+    }
+    let (pattern, adds_prefix_space) = pre_tokenizer(file.pre_tokenizer.as_ref())?;
+    let normalizes_nfc = normalizer(file.normalizer.as_ref())?;
+    let bpe: Bpe<'_> = sonic_rs::from_str(raw_model).map_err(unread)?;
+    bpe.check()?;
+
+    let (vocabulary, unreachable) = vocabulary_of(&bpe);
+    let merges = merges_of(&bpe, &vocabulary)?;
+    let byte_ids = byte_ids(&vocabulary).ok_or("a vocabulary without a token for every byte")?;
+    let added = check_added(file.added_tokens, &vocabulary, &unreachable, bpe.vocab.0.len())?;
+    let (normalized, raw): (Vec<_>, Vec<_>) =
+        added.iter().cloned().partition(|token| token.normalized);
+    let normalized = normalized.into_iter().map(|token| AddedToken {
+        content: if normalizes_nfc { nfc(&token.content).into_owned() } else { token.content },
+        ..token
+    });
+    let model = ByteLevel {
+        added: AddedTokens::new(raw)?,
+        added_normalized: AddedTokens::new(normalized.collect())?,
+        vocabulary,
+        merges,
+        byte_ids,
+        prefers_whole_words: bpe.ignore_merges.unwrap_or(false),
+        pattern,
+        adds_prefix_space,
+        normalizes_nfc,
+        spelling: Spelling::Alphabet,
+    };
+    Ok(Loaded { model, added, unreachable })
+}
+
+/// Returns the first line of a parser's message, which goes on with an excerpt of the file.
+fn one_line(error: &sonic_rs::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+/// Returns the pattern and whether a space is put in front.
+fn pre_tokenizer(value: Option<&Value>) -> Result<(Pattern, bool), Reason> {
+    let unknown = || {
+        let text = value.map_or_else(|| "none".to_owned(), Value::to_string);
+        format!("pre-tokenizer {text}")
+    };
+    let value = value.ok_or_else(unknown)?;
+    if let Some(byte_level) = ByteLevelStep::of(value) {
+        return if byte_level.use_regex {
+            Ok((Pattern::Gpt2, byte_level.add_prefix_space))
+        } else {
+            Err(unknown())
+        };
+    }
+    let steps = value["pretokenizers"].as_array().filter(|_| value["type"] == "Sequence");
+    let Some([split, byte_level]) = steps.map(Vec::as_slice) else { return Err(unknown()) };
+    let pattern = split_pattern(split).and_then(Pattern::recognise).ok_or_else(unknown)?;
+    match ByteLevelStep::of(byte_level) {
+        Some(ByteLevelStep { add_prefix_space: false, use_regex: false }) => Ok((pattern, false)),
+        _ => Err(unknown()),
+    }
+}
+
+struct ByteLevelStep {
+    add_prefix_space: bool,
+    use_regex: bool,
+}
+
+impl ByteLevelStep {
+    fn of(value: &Value) -> Option<Self> {
+        (value["type"] == "ByteLevel").then_some(())?;
+        let use_regex = value.get("use_regex").map_or(Some(true), Value::as_bool)?;
+        Some(Self { add_prefix_space: value["add_prefix_space"].as_bool()?, use_regex })
+    }
+}
+
+/// Returns the pattern of a `Split` that leaves every match as a word.
+fn split_pattern(value: &Value) -> Option<&str> {
+    let keeps_matches = match (value["behavior"].as_str()?, value["invert"].as_bool()?) {
+        ("Isolated", false) | ("Removed", true) => true,
+        _ => false,
+    };
+    (keeps_matches && value["type"] == "Split").then_some(())?;
+    value["pattern"]["Regex"].as_str()
+}
+
+/// Returns whether texts are brought into NFC.
+fn normalizer(value: Option<&Value>) -> Result<bool, Reason> {
+    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(false) };
+    match value["type"].as_str() {
+        Some("NFC") => Ok(true),
+        Some("Sequence") => match value["normalizers"].as_array().map(Vec::as_slice) {
+            Some([]) => Ok(false),
+            Some([only]) => normalizer(Some(only)),
+            _ => Err(format!("normalizer {value}")),
+        },
+        _ => Err(format!("normalizer {value}")),
+    }
+}
+
+fn vocabulary_of(bpe: &Bpe<'_>) -> (Vocabulary, HashMap<String, u32>) {
+    let alphabet = Alphabet::new();
+    let mut vocabulary = Vocabulary::with_capacity(bpe.vocab.0.len());
+    let mut unreachable = HashMap::new();
+    for (token, id) in &bpe.vocab.0 {
+        match alphabet.bytes(token) {
+            Some(bytes) => vocabulary.insert(&bytes, *id),
+            None => drop(unreachable.insert(token.clone().into_owned(), *id)),
+        }
+    }
+    (vocabulary, unreachable)
+}
+
+fn merges_of(bpe: &Bpe<'_>, vocabulary: &Vocabulary) -> Result<Merges, Reason> {
+    let alphabet = Alphabet::new();
+    let mut merges = Merges::with_capacity(bpe.merges.0.len());
+    for (rank, (left, right)) in (0..).zip(&bpe.merges.0) {
+        let rule = || {
+            let mut bytes = alphabet.bytes(left)?;
+            let left = vocabulary.id(&bytes)?;
+            let right_bytes = alphabet.bytes(right)?;
+            bytes.extend_from_slice(&right_bytes);
+            Some((left, vocabulary.id(&right_bytes)?, vocabulary.id(&bytes)?))
+        };
+        let (left, right, symbol) = rule()
+            .ok_or_else(|| format!("merge {rank} ({left:?}, {right:?}) without its tokens"))?;
+        merges.insert(left, right, Merge { rank, symbol });
+    }
+    Ok(merges)
+}
+
+/// Returns the added tokens, if `tokenizers` would give them the ids that stand in the file.
+///
+/// It takes the id of an equal token of the model, else the next free one.
+fn check_added(
+    tokens: Vec<AddedToken>,
+    vocabulary: &Vocabulary,
+    unreachable: &HashMap<String, u32>,
+    num_tokens: usize,
+) -> Result<Vec<AddedToken>, Reason> {
+    let alphabet = Alphabet::new();
+    let mut next_id = u32::try_from(num_tokens).map_err(|error| error.to_string())?;
+    let mut seen = std::collections::HashSet::new();
+    for token in &tokens {
+        let of_model = alphabet.bytes(&token.content).and_then(|bytes| vocabulary.id(&bytes));
+        let given = of_model.or_else(|| unreachable.get(&token.content).copied());
+        let given = given.unwrap_or_else(|| {
+            next_id += 1;
+            next_id - 1
+        });
+        if given != token.id || token.content.is_empty() || !seen.insert(&token.content) {
+            return Err(format!("added token {:?} with the id {}", token.content, token.id));
+        }
+    }
+    Ok(tokens)
+}

@@ -1,0 +1,152 @@
+//! Reads a SentencePiece `.model` and refuses what this encoder would do differently.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use prost::Message as _;
+
+use super::proto::{Kind, MODEL_TYPE_BPE, ModelProto, NormalizerSpec, PieceProto, TrainerSpec};
+use super::{META_SPACE, SentencePiece};
+use crate::tokenizer::added::{AddedToken, AddedTokens};
+use crate::tokenizer::merges::{Merge, Merges, NONE};
+use crate::tokenizer::vocabulary::Vocabulary;
+use crate::{Error, Result};
+
+/// Returns the model in `content`, the bytes of the file at `path`.
+///
+/// # Errors
+/// [`Error::Tokenizer`] for a file that is no SentencePiece model, and for one that is not BPE with
+/// byte fallback and the identity normalizer.
+pub(in crate::tokenizer) fn load(path: &Path, content: &[u8]) -> Result<SentencePiece> {
+    let refuse = |message: String| Error::tokenizer(path, message);
+    let model = ModelProto::decode(content).ok().filter(|model| !model.pieces.is_empty());
+    let model = model.ok_or_else(|| {
+        refuse("expected a SentencePiece model, a tiktoken rank file or a tokenizer.json".into())
+    })?;
+    let trainer = model.trainer.unwrap_or_default();
+    let normalizer = model.normalizer.unwrap_or_default();
+    check_settings(&trainer, &normalizer).map_err(refuse)?;
+    build(model.pieces, &trainer, &normalizer).map_err(refuse)
+}
+
+fn check_settings(
+    trainer: &TrainerSpec,
+    normalizer: &NormalizerSpec,
+) -> std::result::Result<(), String> {
+    let name = normalizer.name.as_deref().unwrap_or_default();
+    let has_charsmap = normalizer.precompiled_charsmap.as_ref().is_some_and(|map| !map.is_empty());
+    let unsupported = [
+        (trainer.model_type != Some(MODEL_TYPE_BPE), "a model that is not BPE".to_owned()),
+        (trainer.byte_fallback != Some(true), "a model without byte_fallback".to_owned()),
+        (trainer.treat_whitespace_as_suffix == Some(true), "white space as suffix".to_owned()),
+        (normalizer.escape_whitespaces == Some(false), "white space not escaped".to_owned()),
+        (has_charsmap, format!("the normalizer {name:?}, which has a character map")),
+    ];
+    match unsupported.into_iter().find(|(is_so, _)| *is_so) {
+        Some((_, what)) => Err(format!(
+            "a SentencePiece model must be BPE with byte fallback and the identity normalizer; \
+             this one has {what}; convert it to a tokenizer.json"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn build(
+    pieces: Vec<PieceProto>,
+    trainer: &TrainerSpec,
+    normalizer: &NormalizerSpec,
+) -> std::result::Result<SentencePiece, String> {
+    let mut vocabulary = Vocabulary::with_capacity(pieces.len());
+    let mut kinds = Vec::with_capacity(pieces.len());
+    let mut mergeable = Vec::new();
+    let mut user_defined = Vec::new();
+    for (id, piece) in (0..).zip(pieces) {
+        let kind = piece.kind.map_or(Ok(Kind::Normal), Kind::try_from);
+        let kind = kind.map_err(|error| format!("piece {id}: {error}"))?;
+        if vocabulary.id(piece.piece.as_bytes()).is_some() {
+            return Err(format!("piece {id} ({:?}) occurs twice", piece.piece));
+        }
+        vocabulary.insert(piece.piece.as_bytes(), id);
+        kinds.push(kind);
+        // A space in a piece is not a space of the text, which is U+2581 by then.
+        let content = (!piece.piece.contains(' ')).then(|| piece.piece.replace(META_SPACE, " "));
+        match kind {
+            Kind::Unused => return Err(format!("piece {id} is of the kind UNUSED")),
+            Kind::Normal => mergeable.extend(content.map(|text| (text, id, piece.score))),
+            Kind::UserDefined => {
+                if content.is_none() && normalizer.remove_extra_whitespaces != Some(false) {
+                    return Err(format!("piece {id} is user-defined and has a space"));
+                }
+                let text = content.clone().unwrap_or_default();
+                user_defined.push(AddedToken { id, content: text, ..AddedToken::default() });
+                mergeable.extend(content.map(|text| (text, id, piece.score)));
+            }
+            Kind::Unknown | Kind::Control | Kind::Byte => {}
+        }
+    }
+    user_defined.retain(|token| !token.content.is_empty());
+    let characters = characters_of(&mergeable);
+    let has_inner_space = |text: &str| text.trim_start_matches(' ').contains(' ');
+    Ok(SentencePiece {
+        byte_ids: byte_ids(&vocabulary, &kinds)?,
+        merges: merges_of(&mergeable, &characters)?,
+        cuts_at_spaces: !mergeable.iter().any(|(text, ..)| has_inner_space(text)),
+        vocabulary,
+        kinds,
+        characters,
+        user_defined: AddedTokens::new(user_defined)?,
+        adds_dummy_prefix: normalizer.add_dummy_prefix.unwrap_or(true),
+        removes_extra_spaces: normalizer.remove_extra_whitespaces.unwrap_or(true),
+        unknown_surface: trainer.unk_surface.clone().unwrap_or_else(|| " \u{2047} ".to_owned()),
+    })
+}
+
+/// Returns one more than the id of each character that is a piece, by code point.
+fn characters_of(pieces: &[(String, u32, f32)]) -> Vec<u32> {
+    let mut characters = vec![0; 0x11_0000];
+    for (text, id, _) in pieces {
+        let mut rest = text.chars();
+        if let (Some(c), None) = (rest.next(), rest.next()) {
+            characters[c as usize] = id + 1;
+        }
+    }
+    characters
+}
+
+/// Returns every way to make a piece of two others; a higher score is a lower rank.
+fn merges_of(
+    pieces: &[(String, u32, f32)],
+    characters: &[u32],
+) -> std::result::Result<Merges, String> {
+    let ids: HashMap<&str, u32> = pieces.iter().map(|(text, id, _)| (text.as_str(), *id)).collect();
+    let mut scores: Vec<f32> = pieces.iter().map(|&(.., score)| score).collect();
+    scores.sort_unstable_by(|left, right| right.total_cmp(left));
+    scores.dedup();
+    let mut merges = Merges::with_capacity(pieces.len() * 5 / 2);
+    for (text, id, score) in pieces {
+        if let Some(c) = text.chars().find(|&c| characters[c as usize] == 0) {
+            return Err(format!("piece {id} holds {c:?}, which is no piece itself"));
+        }
+        let rank = scores.partition_point(|other| other.total_cmp(score).is_gt());
+        let rank = u32::try_from(rank).map_err(|error| error.to_string())?;
+        for (at, _) in text.char_indices().skip(1) {
+            let (left, right) = text.split_at(at);
+            if let (Some(&left), Some(&right)) = (ids.get(left), ids.get(right)) {
+                merges.insert(left, right, Merge { rank, symbol: *id });
+            }
+        }
+    }
+    Ok(merges)
+}
+
+fn byte_ids(vocabulary: &Vocabulary, kinds: &[Kind]) -> std::result::Result<[u32; 256], String> {
+    let mut ids = [NONE; 256];
+    for byte in 0..=255u8 {
+        let piece = format!("<0x{byte:02X}>");
+        let id = vocabulary.id(piece.as_bytes());
+        ids[usize::from(byte)] = id
+            .filter(|&id| kinds[id as usize] == Kind::Byte)
+            .ok_or_else(|| format!("expected a byte piece {piece}, found none"))?;
+    }
+    Ok(ids)
+}
