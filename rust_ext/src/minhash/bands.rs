@@ -55,7 +55,8 @@ pub fn find_buckets(
         Part::Band(band) => group(band_keys(&mut units, band, shape.rows_per_band, control)?),
         Part::Text => group(keys(&mut units, control, |entry| entry.text_hash)?),
         Part::Id => {
-            refuse_twins(&mut units, &group(keys(&mut units, control, |entry| entry.id_hash)?))?;
+            let alike = group(keys(&mut units, control, |entry| entry.id_hash)?);
+            refuse_twins(&mut units, &alike)?;
             Buckets::default()
         }
     };

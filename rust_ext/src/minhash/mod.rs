@@ -25,6 +25,7 @@ pub mod sections;
 pub mod shingle;
 pub mod sign;
 pub mod signature;
+pub mod verdicts;
 
 use crate::{Error, Result};
 

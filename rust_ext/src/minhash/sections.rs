@@ -146,10 +146,12 @@ impl Reader {
         file.read_exact(&mut tail).map_err(named)?;
         let (records, count) = (number(&tail, 0), number(&tail, 8));
         let table_bytes = count.saturating_mul(TABLE_ENTRY_BYTES as u64);
-        let is_truncated = tail[24..] != *kind.magic()
-            || table_bytes > size - (HEAD_BYTES + TAIL_BYTES) as u64;
+        let is_truncated =
+            tail[24..] != *kind.magic() || table_bytes > size - (HEAD_BYTES + TAIL_BYTES) as u64;
         if is_truncated {
-            return corrupt(format!("expected it to end in {expected}, it breaks off; make it again"));
+            return corrupt(format!(
+                "expected it to end in {expected}, it breaks off; make it again"
+            ));
         }
         let start = size - TAIL_BYTES as u64 - table_bytes;
         file.seek(SeekFrom::Start(start)).map_err(named)?;
@@ -157,7 +159,9 @@ impl Reader {
         file.read_exact(&mut table).map_err(named)?;
         table.extend_from_slice(&tail[..16]);
         if check(&head, &table) != number(&tail, 16) {
-            return corrupt("its table of sections does not fit its checksum; make it again".into());
+            return corrupt(
+                "its table of sections does not fit its checksum; make it again".into(),
+            );
         }
         if number(&head, 16) != fingerprint {
             return corrupt(

@@ -15,7 +15,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -211,8 +210,7 @@ fn sign_batch(
                 let slots = &mut signed.slots[row..];
                 let shingles =
                     shingler.each_block(&fields.text, |block| permutations.lower(block, slots));
-                let id =
-                    fields.id.unwrap_or_else(|| Cow::Owned(format!("{relative}#{ordinal}")));
+                let id = fields.id.unwrap_or_else(|| Cow::Owned(format!("{relative}#{ordinal}")));
                 signed.ids.extend_from_slice(id.as_bytes());
                 signed.text_bytes += fields.text.len() as u64;
                 let source = fields.source.as_deref().unwrap_or("unknown");
@@ -250,7 +248,8 @@ struct Shares {
 impl Shares {
     fn number(&mut self, source: &str, kind: &str) -> u32 {
         let of_source = self.numbers.get(source);
-        if let Some((_, number)) = of_source.and_then(|kinds| kinds.iter().find(|(k, _)| k == kind)) {
+        if let Some((_, number)) = of_source.and_then(|kinds| kinds.iter().find(|(k, _)| k == kind))
+        {
             return *number;
         }
         // More shares than records of a unit there cannot be: 30 bits are enough.
@@ -297,7 +296,9 @@ impl Unit {
             entry.encode(&mut self.entries);
         }
         for row in signed.slots.chunks_exact(self.shape.num_permutations()) {
-            for (band, slots) in self.bands.iter_mut().zip(row.chunks_exact(self.shape.rows_per_band)) {
+            for (band, slots) in
+                self.bands.iter_mut().zip(row.chunks_exact(self.shape.rows_per_band))
+            {
                 slots.iter().for_each(|slot| band.extend_from_slice(&slot.to_le_bytes()));
             }
         }
@@ -374,6 +375,17 @@ impl SignedUnit {
         self.sized(bytes.len() as u64 == self.records() * rows_per_band as u64 * 4, bytes)
     }
 
+    /// Reads all its slots.
+    ///
+    /// # Errors
+    /// `Corrupt` when they are damaged.
+    pub fn slots(&mut self, shape: &Shape) -> Result<Slots> {
+        let bands = 0..shape.num_bands;
+        let bands =
+            bands.map(|band| self.band(band, shape.rows_per_band)).collect::<Result<_>>()?;
+        Ok(Slots { bands, row_bytes: shape.rows_per_band * 4 })
+    }
+
     /// Reads its ids, a line each.
     ///
     /// # Errors
@@ -395,6 +407,27 @@ impl SignedUnit {
 
     fn sized<T>(&self, is_right: bool, value: T) -> Result<T> {
         if is_right { Ok(value) } else { Err(self.reader.corrupt("a section has the wrong size")) }
+    }
+}
+
+/// The signatures of a unit, band by band.
+#[derive(Clone, Debug, Default)]
+pub struct Slots {
+    bands: Vec<Vec<u8>>,
+    row_bytes: usize,
+}
+
+impl Slots {
+    /// Returns the signature of a line.
+    #[must_use]
+    pub fn row(&self, line: usize) -> Vec<u32> {
+        let slots = |band: &'_ Vec<u8>| -> Vec<u32> {
+            band[line * self.row_bytes..(line + 1) * self.row_bytes]
+                .chunks_exact(4)
+                .map(|slot| u32::from_le_bytes([slot[0], slot[1], slot[2], slot[3]]))
+                .collect()
+        };
+        self.bands.iter().flat_map(slots).collect()
     }
 }
 
