@@ -245,7 +245,7 @@ class _Run:
                     shape=self.config.shape,
                     fingerprint=self.fingerprint,
                     output=self.signatures[number],
-                    rejected=self.directory.rejected_path(number),
+                    rejected=self.directory.rejected_path(number, 0),
                     workers=self.options.workers,
                     memory_bytes=self.options.memory_bytes,
                     progress=progress,
