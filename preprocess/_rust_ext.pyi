@@ -140,3 +140,86 @@ def scan_records(path: _Path, *, text_field: str = "text", progress: _Progress =
 
 def read_line(path: _Path, record: int) -> bytes:
     """Return the line of a record file with this number, blank lines not counted."""
+
+def minhash_signatures(
+    texts: Sequence[str], *, ngram_size: int, num_permutations: int, seed: int
+) -> NDArray[np.uint32]:
+    """Return signatures, `(len(texts), num_permutations)`; a text without words: all 2^32 - 1."""
+
+def shingle_hashes(texts: Sequence[str], *, ngram_size: int) -> list[NDArray[np.uint64]]:
+    """Return the set of shingles of each text as hashes, ascending."""
+
+def datasketch_signatures(
+    hashes: Sequence[NDArray[np.uint64]],
+    multipliers: NDArray[np.uint64],
+    offsets: NDArray[np.uint64],
+    *,
+    scheme: str,
+) -> NDArray[np.uint32]:
+    """Return signatures by `datasketch.MinHash.permutations`, `(len(hashes), len(multipliers))`.
+
+    `hashes` are what its `hashfunc` makes of the shingles, `scheme` is `affine32` or `legacy`.
+    """
+
+def sign_records(
+    files: Sequence[tuple[_Path, str]],
+    *,
+    shape: tuple[int, int, int, int],
+    fingerprint: int,
+    output: _Path,
+    rejected: _Path,
+    workers: int,
+    memory_bytes: int,
+    progress: _Progress = None,
+) -> None:
+    """Sign the records of a unit; `shape` is ngram_size, num_bands, rows_per_band, seed."""
+
+def band_records(
+    signatures: Sequence[_Path],
+    *,
+    part: int,
+    shape: tuple[int, int, int, int],
+    fingerprint: int,
+    output: _Path,
+) -> None:
+    """Find the buckets of a band; behind the last band come the texts and the check of ids."""
+
+def connect_records(
+    units: Sequence[Sequence[tuple[_Path, str]]],
+    *,
+    shape: tuple[int, int, int, int],
+    threshold: float | None,
+    fingerprint: int,
+    signatures: Sequence[_Path],
+    buckets: Sequence[_Path],
+    output: _Path,
+    workers: int,
+    memory_bytes: int,
+    progress: _Progress = None,
+) -> None:
+    """Decide which records fall; `buckets` ends with those of the texts. None: single link."""
+
+def drop_duplicates(
+    files: Sequence[tuple[_Path, str]],
+    *,
+    unit: int,
+    fingerprint: int,
+    signatures: Sequence[_Path],
+    verdicts: _Path,
+    journal: _Path,
+    shard_text_bytes: int | None,
+    workers: int,
+    memory_bytes: int,
+    progress: _Progress = None,
+) -> str:
+    """Write the survivors of a unit into shards in `journal`; return the summary as JSON."""
+
+def cluster_columns(
+    signatures: Sequence[_Path], *, verdicts: _Path, fingerprint: int
+) -> tuple[
+    list[list[str]],
+    list[str],
+    NDArray[np.float64],
+    NDArray[np.float64],
+]:
+    """Return ids (of record, cluster, survivor), kinds, estimates, true similarities or NaN."""
