@@ -205,7 +205,11 @@ class _Run:
         begun = [
             VERSION,
             asdict(config),
-            [[file.relative, file.bytes, file.xxh3] for unit in directory.units for file in unit.files],
+            [
+                [file.relative, file.bytes, file.xxh3]
+                for unit in directory.units
+                for file in unit.files
+            ],
         ]
         self.fingerprint = xxhash.xxh3_64_intdigest(to_json(begun))
         journal = directory.journal
