@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn a_bucket_of_50_000_takes_linear_time() {
         let all: Vec<u64> = (0..50_000).collect();
-        let candidates = candidates(&[&all; 14]);
+        let candidates = candidates(&[all.as_slice(); 14]);
         let start = Instant::now();
         let alike: Vec<Vec<u64>> =
             (0..50_000).map(|own| (own..own + 1).chain(100_000..100_020).collect()).collect();
@@ -328,7 +328,7 @@ mod tests {
                     None => survivors.push(record),
                 }
             }
-            prop_assert_eq!(decide(&candidates(&[&all, &all]), &sets, threshold), expected);
+            prop_assert_eq!(decide(&candidates(&[all.as_slice(), all.as_slice()]), &sets, threshold), expected);
         }
 
         #[test]

@@ -80,15 +80,18 @@ pub(super) fn datasketch_signatures<'py>(
     scheme: &str,
 ) -> PyResult<Bound<'py, PyArray2<u32>>> {
     let scheme = Scheme::named(scheme)?;
-    let sets: Vec<&[u64]> =
-        hashes.iter().map(PyReadonlyArray1::as_slice).collect::<Result<_, _>>()?;
-    let (multipliers, offsets) = (multipliers.as_slice()?, offsets.as_slice()?);
+    // datasketch's own arrays are columns of a matrix: not contiguous, so they are copied.
+    let copy = |array: &PyReadonlyArray1<'_, u64>| -> Vec<u64> {
+        array.as_array().iter().copied().collect()
+    };
+    let sets: Vec<Vec<u64>> = hashes.iter().map(copy).collect();
+    let (multipliers, offsets) = (copy(&multipliers), copy(&offsets));
     let num_permutations = multipliers.len();
     let slots = call::run(py, None, |control| {
         let mut slots = vec![EMPTY_SLOT; sets.len() * num_permutations];
         for (set, row) in sets.iter().zip(slots.chunks_exact_mut(num_permutations.max(1))) {
             control.check()?;
-            datasketch::sign(set, multipliers, offsets, scheme, row)?;
+            datasketch::sign(set, &multipliers, &offsets, scheme, row)?;
         }
         Ok(slots)
     })?;
