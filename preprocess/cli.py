@@ -43,6 +43,9 @@ MaxRejected = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show tracebacks.")]
 
+STAGES = frozenset({"ingest", "dedup", "train-tokenizer", "tokenize", "merge", "blend", "report"})
+"""What a plan may run."""
+
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?", re.IGNORECASE)
 UNITS = {
     "": 1, "b": 1,
@@ -154,6 +157,221 @@ def ingest(
     )
     options = run_options(workers, memory, task, num_tasks, max_rejected)
     finish("ingest", output, run(inputs, output, config, options))
+
+
+@app.command()
+def dedup(
+    inputs: Inputs,
+    output: Output,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Jaccard similarity from which a record is dropped.")
+    ] = 0.8,
+    verify: Annotated[
+        bool, typer.Option(help="Confirm each pair by its true Jaccard; else single link.")
+    ] = True,
+    step: Annotated[
+        str | None, typer.Option(help="Only this step: sign, bands, connect or drop.")
+    ] = None,
+    max_rejected: MaxRejected = 0.05,
+    workers: Workers = None,
+    memory: Memory = None,
+    task: Task = None,
+    num_tasks: NumTasks = 1,
+    verbose: Verbose = False,
+) -> None:
+    """Drop exact, then near duplicates; of each cluster the first record stays."""
+    from preprocess.dedup import DedupConfig
+    from preprocess.dedup import dedup as run
+
+    State.verbose |= verbose
+    config = DedupConfig(threshold=threshold, verify=verify)
+    options = run_options(workers, memory, task, num_tasks, max_rejected)
+    finish("dedup", output, run(inputs, output, config, options, step=step))
+
+
+@app.command(name="train-tokenizer")
+def train_tokenizer(
+    inputs: Inputs,
+    output: Output,
+    vocab_size: Annotated[int, typer.Option(help="Entries, bytes and end of document included.")],
+    sample_bytes: Annotated[str, typer.Option(help="Text to learn from.")] = "64MiB",
+    text_field: Annotated[str, typer.Option(help="Field with the text.")] = "text",
+    max_rejected: MaxRejected = 0.05,
+    workers: Workers = None,
+    verbose: Verbose = False,
+) -> None:
+    """Train a byte-level BPE tokenizer on records."""
+    from preprocess.train_tokenizer import TrainTokenizerConfig
+    from preprocess.train_tokenizer import train_tokenizer as run
+
+    State.verbose |= verbose
+    config = TrainTokenizerConfig(
+        vocab_size=vocab_size, sample_bytes=parse_size(sample_bytes), text_field=text_field
+    )
+    options = run_options(workers, None, max_rejected=max_rejected)
+    # The library reads this once, before its first use.
+    os.environ["RAYON_NUM_THREADS"] = str(options.workers)
+    finish("train-tokenizer", output, run(inputs, output, config, options))
+
+
+@app.command()
+def tokenize(
+    inputs: Inputs,
+    output: Output,
+    tokenizer: Annotated[Path, typer.Option(help="A tokenizer file, or a directory of one.")],
+    eod: Annotated[str | None, typer.Option(help="The token that ends a document.")] = None,
+    no_eod: Annotated[bool, typer.Option("--no-eod", help="End documents in no token.")] = False,
+    holdout: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of documents for valid-NNNNN.")
+    ] = 0.005,
+    group: Annotated[
+        str | None, typer.Option(help="Only records of this group: agent, code or text.")
+    ] = None,
+    text_field: Annotated[str, typer.Option(help="Field with the text.")] = "text",
+    max_rejected: MaxRejected = 0.05,
+    workers: Workers = None,
+    memory: Memory = None,
+    task: Task = None,
+    num_tasks: NumTasks = 1,
+    verbose: Verbose = False,
+) -> None:
+    """Encode records into Megatron .bin/.idx shards."""
+    from preprocess.tokenize import TokenizeConfig
+    from preprocess.tokenize import tokenize as run
+
+    State.verbose |= verbose
+    if no_eod and eod is not None:
+        raise Misuse("expected --eod or --no-eod, got both")
+    config = TokenizeConfig(
+        tokenizer=tokenizer,
+        eod=eod,
+        append_eod=not no_eod,
+        holdout=holdout,
+        group=group,
+        text_field=text_field,
+    )
+    options = run_options(workers, memory, task, num_tasks, max_rejected)
+    manifest = run(inputs, output, config, options)
+    finish("tokenize", output, manifest)
+    if manifest is not None:
+        described = manifest.config
+        say(
+            f"  encoder: {described['encoder']}; end of document: {described['eod']!r} "
+            f"(id {described['eod_id']}, {described['eod_reason']})"
+        )
+        if described["fallback"]:
+            say(f"  encoded by the tokenizers library, which is slower: {described['fallback']}")
+
+
+@app.command()
+def merge(
+    tokens: Annotated[Path, typer.Argument(help="A directory of shards.")],
+    prefix: Annotated[Path, typer.Argument(help="The path of the new dataset without .bin.")],
+    series: Annotated[str, typer.Option(help="part or valid.")] = "part",
+    verbose: Verbose = False,
+) -> None:
+    """Join the shards of a directory into one .bin/.idx, and prove it."""
+    from preprocess.merge import merge as run
+    from preprocess.verify import verify as check
+
+    State.verbose |= verbose
+    with progress.report("merge", None) as update:
+        merged = run(tokens, prefix, update, series)
+        _, faults = check(prefix, update)
+    if faults:
+        raise UserError(faults[0])
+    say(
+        f"preprocess merge: {merged.documents:,} documents, {merged.tokens:,} tokens -> "
+        f"{prefix}.bin"
+    )
+
+
+@app.command()
+def blend(
+    parts: Annotated[list[str], typer.Argument(help="GROUP=TOKENS:WEIGHT ..., then OUTPUT.")],
+    verbose: Verbose = False,
+) -> None:
+    """Write the blend file that training reads: blend agent=TOKENS:0.36 ... OUTPUT."""
+    from preprocess.blend import PartArgument
+    from preprocess.blend import blend as run
+
+    State.verbose |= verbose
+    *given, output = parts
+    if not given or "=" in output:
+        raise Misuse("expected GROUP=TOKENS:WEIGHT ... OUTPUT, the last one is the file to write")
+    run([PartArgument.parse(part) for part in given], Path(output))
+    say(f"preprocess blend: {len(given)} groups -> {output}")
+
+
+@app.command()
+def report(
+    run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="A plan's directory.")],
+    output: Annotated[Path, typer.Argument(help="A directory, or an .html file.")],
+    verbose: Verbose = False,
+) -> None:
+    """Draw one page of what a plan's run did."""
+    from preprocess.report import report as run
+
+    State.verbose |= verbose
+    say(f"preprocess report: {run(run_directory, output)}")
+
+
+@app.command(name="inspect")
+def inspect_path(
+    path: Annotated[Path, typer.Argument(help="A directory, a record file or a prefix.")],
+    record: Annotated[int | None, typer.Option(min=0, help="Show this one, from 0.")] = None,
+    tokenizer: Annotated[Path | None, typer.Option(help="Decode documents with it.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """Show a manifest, a record, or a document decoded."""
+    from preprocess.inspect import inspect
+
+    State.verbose |= verbose
+    inspect(path, record, tokenizer, Console())
+
+
+@app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="A directory with a manifest, or a prefix.")],
+    complete: Annotated[
+        bool, typer.Option("--complete", help="First make a directory of tasks whole.")
+    ] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Check every checksum and every count."""
+    from preprocess.run_directory import complete_directory
+    from preprocess.verify import verify as check
+
+    State.verbose |= verbose
+    if complete:
+        complete_directory(path)
+    with progress.report("verify", None) as update:
+        checked, faults = check(path, update)
+    for fault in faults:
+        print(fault)
+    if faults:
+        raise UserError(f"{path}: expected sound files, found {len(faults)} faults, listed above")
+    print(f"{path}: {checked} files are sound")
+
+
+@app.command()
+def run(
+    plan: Annotated[Path, typer.Argument(help="A plan in TOML.")],
+    verbose: Verbose = False,
+) -> None:
+    """Run a plan's stages in order; what is done stays done."""
+    from preprocess.plan import read_plan, run_plan
+
+    State.verbose |= verbose
+    stages = frozenset(
+        {"ingest", "dedup", "train-tokenizer", "tokenize", "merge", "blend", "report"}
+    )
+    run_plan(read_plan(plan, stages), say)
+
+
+def say(line: str) -> None:
+    """Print a line on standard error at once."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def finish(stage: str, output: Path, manifest: object) -> None:

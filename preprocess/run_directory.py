@@ -161,6 +161,20 @@ class RunDirectory:
             directory.journal.mkdir(exist_ok=True)
         return directory
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """The options that it was begun with."""
+        return self._begun.config
+
+    def seconds(self) -> float:
+        """Return how long this process has been at it."""
+        return round(time.monotonic() - self._started, 3)
+
+    def discard_journal(self) -> None:
+        """Remove what is only of use until the directory is complete."""
+        shutil.rmtree(self.journal, ignore_errors=True)
+        shutil.rmtree(self.path / "tasks", ignore_errors=True)
+
     def manifest(self) -> Manifest | None:
         """Return the manifest if the directory is complete."""
         return read_manifest(self.path)
@@ -243,14 +257,13 @@ class RunDirectory:
             inputs=[entry for result in done for entry in result.inputs],
             shards=shards,
             counts=Counts.total(result.counts for result in done),
-            seconds=round(time.monotonic() - self._started, 3),
+            seconds=self.seconds(),
             details={**sums, **(details or {})},
             problems=[problem for result in done for problem in result.problems],
         )
         sync_directory(self.path)
         write_manifest(self.path, manifest)
-        shutil.rmtree(self.journal, ignore_errors=True)
-        shutil.rmtree(self.path / "tasks", ignore_errors=True)
+        self.discard_journal()
         return manifest
 
     def _rename(self, results: list[UnitResult]) -> list[Shard]:

@@ -50,7 +50,7 @@ _IDENTIFIERS = {
 
 def parse_metadata(text: str) -> Message:
     """Parse the core metadata of a distribution (`METADATA`, `PKG-INFO`)."""
-    return email.parser.Parser().parsestr(text)
+    return email.parser.HeaderParser().parsestr(text)  # the body is text, whatever it claims
 
 
 def license_of_metadata(metadata: Message) -> str:

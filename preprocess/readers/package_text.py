@@ -8,8 +8,10 @@ entry points, CMake), and anything in folders of tests or data, whose text is no
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
+from preprocess.readers.characters import count_characters
 from preprocess.readers.decoding import UndecodableTextError, decode_text
 from preprocess.readers.installed import license_of_file, license_of_metadata, parse_metadata
 from preprocess.readers.reader import Options, Reader
@@ -49,11 +51,16 @@ _FOLDERS_OF_DATA = frozenset(
         "__pycache__",
     )
 )
+_PRINTED_LINE = re.compile(r"\S[^\n]*")
 _METADATA_FOLDERS = (".dist-info", ".egg-info")
 
-MIN_WORD_SHARE = 0.6
-"""Share of a `.txt` document that is letters and single spaces; English prose has 0.9, source
-code and logs 0.7, tables and binary listings under 0.5."""
+MIN_LETTER_SHARE = 0.65
+"""Share of letters in what a `.txt` document prints, blanks left out: prose has 0.9, tables of
+codes and numbers under 0.5."""
+
+MIN_LETTERS_PER_LINE = 10
+"""Letters in the mean line of a `.txt` document: one word has 6, a line of prose 50. Counted in
+letters, not words, for scripts without spaces."""
 
 
 def document_type(relative: PurePosixPath) -> str | None:
@@ -64,15 +71,19 @@ def document_type(relative: PurePosixPath) -> str | None:
         return "metadata" if folder.endswith(_METADATA_FOLDERS) else None
     if suffix in _OTHER_FILES or _LISTS.fullmatch(name):
         return None
-    if folder == "licenses" and relative.parent.parent.name.endswith(_METADATA_FOLDERS):
-        return "licence"
-    if _LICENCE.fullmatch(name):
+    if _LICENCE.fullmatch(name) or _is_kept_as_licence(relative):
         return "licence"
     if _FOLDERS_OF_DATA.intersection(part.lower() for part in relative.parts[:-1]):
         return None
     if _README.fullmatch(name):
         return "readme"
     return "documentation" if suffix in _DOCUMENTS or _CHANGES.fullmatch(name) else None
+
+
+def _is_kept_as_licence(relative: PurePosixPath) -> bool:
+    """Whether installed metadata keeps the file as a licence (PEP 639), whatever its name."""
+    pairs = pairwise(relative.parts)
+    return any(f.endswith(_METADATA_FOLDERS) and below == "licenses" for f, below in pairs)
 
 
 def accepts(relative: PurePosixPath) -> bool:
@@ -126,11 +137,11 @@ def _outcome(origin: Origin, text: str, license_: str, meta: dict[str, str]) -> 
 
 
 def _is_prose(text: str) -> bool:
-    """Whether enough is words, and there are sentences: not a list of one word a line."""
-    words = re.findall(r"[^\W\d_]+", text)
-    between = len(re.findall(r"[^\W\d_][,;:]? [^\W\d_]", text))
-    share = (sum(map(len, words)) + between) / max(1, len(text.strip()))
-    return share >= MIN_WORD_SHARE and between >= len(words) / 4
+    """Whether enough is words, and lines hold more than a word: no table, no list of words."""
+    letters = count_characters(text, str.isalpha)
+    printed = len(text) - count_characters(text, str.isspace)
+    lines = sum(1 for _ in _PRINTED_LINE.finditer(text))
+    return letters >= MIN_LETTER_SHARE * printed and letters >= MIN_LETTERS_PER_LINE * lines
 
 
 READER = Reader(

@@ -6,8 +6,9 @@ Source of the parsers: griffe. The style is told by its heuristics, which look a
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from textwrap import indent
+from typing import Any
 
 from griffe import (
     Docstring,
@@ -15,7 +16,10 @@ from griffe import (
     DocstringNamedElement,
     DocstringSection,
     DocstringSectionKind,
+    Function,
     Parser,
+    infer_docstring_style,
+    parse,
 )
 
 from preprocess.records import escape_surrogates
@@ -45,7 +49,7 @@ _MARKS = re.compile(
 )
 # One item for a Returns section, `type: description`, as Google's guide has it: several items
 # would cut prose that runs over lines.
-_OPTIONS = {
+_OPTIONS: dict[Parser, dict[str, Any]] = {
     Parser.google: {
         "warnings": False,
         "trim_doctest_flags": False,
@@ -89,13 +93,13 @@ def read_docstring(docstring: Docstring | None) -> Documentation:
     if docstring is None or not docstring.value.strip():
         return Documentation()
     docstring.value = escape_surrogates(docstring.value)
-    sections = docstring.parse("auto", per_style_options=_OPTIONS)
+    sections = _sections(docstring)
     arguments = [item for s in sections if s.kind in _ARGUMENTS for item in s.value]
     attributes = [
         item.name for s in sections if s.kind is DocstringSectionKind.attributes for item in s.value
     ]
     markdown = "\n\n".join(filter(None, map(_section, sections)))
-    if _words(docstring.value) - _words(markdown):
+    if not markdown or _words(docstring.value) - _words(markdown):
         markdown = docstring.value
     return Documentation(
         summary=first_paragraph(docstring.value),
@@ -109,6 +113,43 @@ def read_docstring(docstring: Docstring | None) -> Documentation:
 def first_paragraph(text: str) -> str:
     """Return the lines before the first blank one, joined."""
     return " ".join(text.strip().partition("\n\n")[0].split())
+
+
+def _sections(docstring: Docstring) -> list[DocstringSection]:
+    """Return the sections of a docstring; none where it has no style, or its parser fails."""
+    text = docstring.value
+    docstring.value = text + "\n"  # the heuristics miss a last line that no newline follows
+    style, _ = infer_docstring_style(docstring)
+    docstring.value = text
+    if style is None:
+        return []
+    try:
+        return parse(docstring, style, **_OPTIONS[style])
+    except Exception:  # a parser meets text that it was not made for; the text is kept
+        return []
+
+
+def documentation_of(function: Function) -> Documentation:
+    """Return what is said about a function, in its docstring and beside its parameters."""
+    overloads = function.overloads or ()
+    docstring = function.docstring or next((o.docstring for o in overloads if o.docstring), None)
+    documentation = read_docstring(docstring)
+    beside = {
+        parameter.name: escape_surrogates(parameter.docstring.value)
+        for parameter in function.parameters
+        if parameter.docstring
+    }
+    if not beside:
+        return documentation
+    descriptions = {name: " ".join(text.split()) for name, text in beside.items()}
+    is_written = function.lineno != 0  # else made from fields, which the class lists
+    items = [list_item(f"`{name}`", text) for name, text in beside.items() if is_written]
+    section = "**Parameters**\n\n" + "\n".join(items) if items else ""
+    return replace(
+        documentation,
+        markdown="\n\n".join(filter(None, (documentation.markdown.rstrip("\n"), section))),
+        descriptions={**descriptions, **documentation.descriptions},
+    )
 
 
 def _words(text: str) -> Counter[str]:

@@ -1,6 +1,7 @@
 """One Python module, parsed by itself and never imported."""
 
 import ast
+import inspect
 import logging
 import warnings
 from collections.abc import Iterable, Iterator
@@ -10,13 +11,15 @@ from typing import Any
 from griffe import (
     Alias,
     Class,
-    DataclassesExtension,
+    Docstring,
     Extension,
     Extensions,
     Function,
     Module,
     visit,
 )
+
+from preprocess.readers.python_dataclass import dataclass_constructor, source_of_type
 
 # It names absolute paths, and what it complains about is the matter of the module's author.
 logging.getLogger("griffe").setLevel(logging.CRITICAL)
@@ -40,13 +43,22 @@ class _Definitions(Extension):
         if isinstance(agent.current.members.get(name), Alias):
             del agent.current.members[name]
 
-    def on_function_instance(self, *, func: Function, **_kwargs: Any) -> None:
-        """Remember a function of the module."""
+    def on_function_instance(self, *, node: Any, func: Function, **_kwargs: Any) -> None:
+        """Remember a function of the module, and give it the types that its source has.
+
+        griffe's own forms read strings as types unless it can follow `Literal` to `typing`.
+        """
+        _state_types(node, func)
         self._keep(func)
 
     def on_class_instance(self, *, cls: Class, **_kwargs: Any) -> None:
         """Remember a class of the module."""
         self._keep(cls)
+
+    def on_class_members(self, *, node: Any, cls: Class, **_kwargs: Any) -> None:
+        """Give a dataclass its constructor (griffe's own way keeps every module in memory)."""
+        if constructor := dataclass_constructor(node, cls):
+            cls.set_member("__init__", constructor)
 
     def _keep(self, definition: Function | Class) -> None:
         if isinstance(definition.parent, Module):
@@ -70,10 +82,58 @@ def parse_module(source: str, name: str, path: Path) -> Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes and the like
             module = visit(name, filepath=path, code=source, extensions=extensions)
-            DataclassesExtension().on_package(pkg=module)
+            for scope in _scopes(module):
+                _separate_documentation(scope)
     except (RecursionError, MemoryError, ValueError) as error:
         raise SyntaxError(str(error)) from error
     return module
+
+
+def _state_types(node: ast.FunctionDef | ast.AsyncFunctionDef, function: Function) -> None:
+    arguments = node.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    others = [*arguments.kwonlyargs, *filter(None, (arguments.vararg, arguments.kwarg))]
+    annotations = {argument.arg: argument.annotation for argument in (*positional, *others)}
+    with_default = positional[len(positional) - len(arguments.defaults) :]
+    defaults = {a.arg: d for a, d in zip(with_default, arguments.defaults, strict=True)}
+    keyword_only = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    defaults |= {argument.arg: default for argument, default in keyword_only if default}
+    for parameter in function.parameters:
+        annotation = annotations[parameter.name]
+        parameter.annotation = source_of_type(annotation) if annotation else None
+        if parameter.name in defaults:
+            parameter.default = ast.unparse(defaults[parameter.name])
+    function.returns = source_of_type(node.returns) if node.returns else None
+
+
+def _scopes(module: Module) -> Iterator[Class | Module]:
+    yield module
+    yield from (member for member in module.members.values() if isinstance(member, Class))
+
+
+def _separate_documentation(scope: Class | Module) -> None:
+    """Turn `Annotated[T, Doc("...")]` (PEP 727) into the type and the parameter's docstring."""
+    for definition in definitions(scope):
+        if not isinstance(definition, Function):
+            continue
+        for parameter in definition.parameters:
+            if parameter.annotation and "Doc(" in (annotation := str(parameter.annotation)):
+                parameter.annotation, documentation = _split_annotated(annotation)
+                if documentation:
+                    parameter.docstring = Docstring(documentation, parent=definition)
+
+
+def _split_annotated(annotation: str) -> tuple[str, str]:
+    node = ast.parse(annotation, mode="eval").body
+    if not isinstance(node, ast.Subscript) or not isinstance(node.slice, ast.Tuple):
+        return annotation, ""
+    type_, *notes = node.slice.elts
+    for note in notes:
+        if isinstance(note, ast.Call) and ast.unparse(note.func).rpartition(".")[2] == "Doc":
+            text = note.args[0] if len(note.args) == 1 else None
+            if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                return ast.unparse(type_), inspect.cleandoc(text.value)
+    return annotation, ""
 
 
 def public_definitions(module: Module) -> Iterator[Function | Class]:

@@ -3,23 +3,21 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from griffe import Attribute, Class, Docstring, Function, Parameter
+from griffe import Attribute, Class, Function, Parameter
 
 from preprocess.readers.python_docstring import (
     Documentation,
+    documentation_of,
     list_item,
     read_docstring,
 )
 from preprocess.readers.python_module import from_overloads, public_members
-from preprocess.readers.python_schema import schema_of_parameters
+from preprocess.readers.python_schema import Schema, schema_of_parameters
 from preprocess.readers.python_signature import class_stub, function_stub
 from preprocess.records import Tool, escape_surrogates
 
 _VALUE_CHARACTERS = 60
 """A longer value of a class attribute is data, not documentation."""
-
-# Bases that add no parameters to a constructor, so that a dataclass's fields are all there are.
-_EMPTY_BASES = frozenset(("object", "ABC", "Generic", "Protocol"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +40,7 @@ def definition_page(module: str, definition: Function | Class) -> Page:
 def function_page(module: str, function: Function) -> Page:
     """Return the page of a function at module level."""
     name = f"{module}.{function.name}"
-    documentation = read_docstring(function.docstring or _overload_docstring(function))
+    documentation = documentation_of(function)
     text = _join(f"# {name}", _code(function_stub(function)), documentation.markdown)
     tool = _tool(name, function.parameters, documentation)
     documented = bool(documentation.markdown) or _has_types(function)
@@ -54,7 +52,7 @@ def class_page(module: str, class_: Class) -> Page:
     name = f"{module}.{class_.name}"
     documentation = read_docstring(class_.docstring)
     constructor = _constructor(class_)
-    of_constructor = read_docstring(constructor.docstring if constructor else None)
+    of_constructor = documentation_of(constructor) if constructor else Documentation()
     attributes = _attributes(class_, documentation)
     parts = [
         f"# {name}",
@@ -63,7 +61,7 @@ def class_page(module: str, class_: Class) -> Page:
         of_constructor.markdown,
         "**Attributes**\n\n" + "\n".join(attributes) if attributes else "",
     ]
-    tools = [_constructor_tool(name, constructor, documentation, of_constructor)]
+    tools = [_constructor_tool(class_, name, constructor, documentation, of_constructor)]
     documented = any((documentation.markdown, of_constructor.markdown))
     documented = documented or (constructor is not None and _has_types(constructor))
     for method in _public_methods(class_):
@@ -78,7 +76,7 @@ def class_page(module: str, class_: Class) -> Page:
 
 def _method_page(class_name: str, method: Function) -> Page:
     name = f"{class_name}.{method.name}"
-    documentation = read_docstring(method.docstring or _overload_docstring(method))
+    documentation = documentation_of(method)
     heading = f"## {class_name.rpartition('.')[2]}.{method.name}"
     text = _join(heading, _code(function_stub(method)), documentation.markdown)
     tool = _tool(name, _without_receiver(method), documentation)
@@ -94,10 +92,6 @@ def _code(source: str) -> str:
     return f"```python\n{source}\n```"
 
 
-def _overload_docstring(function: Function) -> Docstring | None:
-    return next((o.docstring for o in function.overloads or () if o.docstring), None)
-
-
 def _has_types(function: Function) -> bool:
     return bool(function.returns) or any(p.annotation for p in function.parameters)
 
@@ -108,14 +102,18 @@ def _tool(name: str, parameters: Iterable[Parameter], documentation: Documentati
 
 
 def _constructor_tool(
+    class_: Class,
     name: str,
     constructor: Function | None,
     of_class: Documentation,
     of_constructor: Documentation,
 ) -> Tool:
     description = of_class.summary or of_constructor.summary
-    if constructor is None:  # inherited: which arguments it takes is not in this file
-        parameters = {"type": "object", "properties": {}}
+    if constructor is None:
+        parameters: Schema = {"type": "object", "properties": {}}
+        if not (class_.bases or class_.keywords or class_.decorators):
+            parameters |= {"required": [], "additionalProperties": False}
+        # Else it is inherited or made: which arguments it takes is not in this file.
     else:
         parameters = schema_of_parameters(
             _without_receiver(constructor),
@@ -139,9 +137,7 @@ def _constructor(class_: Class) -> Function | None:
     for name in ("__init__", "__new__"):
         member = class_.members.get(name)
         if isinstance(member, Function):
-            is_from_fields = member.lineno == 0
-            bases = {str(b).partition("[")[0].rpartition(".")[2] for b in class_.bases}
-            return member if not is_from_fields or bases <= _EMPTY_BASES else None
+            return member
         if overloads := class_.overloads.get(name):
             return from_overloads(overloads)
     return None

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from preprocess.readers.characters import count_characters
 from preprocess.readers.decoding import UndecodableTextError, decode_text
 from preprocess.readers.installed import license_of_file
 from preprocess.readers.languages import language_of_name, language_of_shebang
@@ -47,6 +48,8 @@ MAX_MEAN_LINE_CHARACTERS = 100
 MIN_ALPHANUMERIC_SHARE = 0.25
 """The limits of Codex and CodeParrot (Chen et al. 2021, arXiv 2107.03374, for both lengths)."""
 
+_LONG_LINE = re.compile(rf"[^\n]{{{MAX_LINE_CHARACTERS + 1}}}")
+
 
 def accepts(relative: PurePosixPath) -> bool:
     """Accept files with a name of code, and those without extension that may have a shebang."""
@@ -82,7 +85,7 @@ def read_file(path: Path, relative: str, _options: Options) -> Iterator[Outcome]
         source=_NAME,
         license=license_of_file(path),
         origin=origin,
-        meta={"language": language, "lines": text.count("\n") + (not text.endswith("\n"))},
+        meta={"language": language, "lines": _count_lines(text)},
     )
     yield Outcome(records=(record,))
 
@@ -101,18 +104,16 @@ def _reason_to_drop(path: Path, name: PurePosixPath, text: str, language: str | 
         return "vendored"
     if is_generated(name, text):
         return "generated"
-    lines = text.splitlines()
-    if max(map(len, lines)) > MAX_LINE_CHARACTERS:
+    characters = len(text) - text.count("\n")
+    if _LONG_LINE.search(text) or characters > MAX_MEAN_LINE_CHARACTERS * _count_lines(text):
         return "long_lines"
-    if len(text) > MAX_MEAN_LINE_CHARACTERS * len(lines):
-        return "long_lines"
-    if _alphanumeric_share(text) < MIN_ALPHANUMERIC_SHARE:
+    if count_characters(text, str.isalnum) < MIN_ALPHANUMERIC_SHARE * len(text):
         return "not_alphanumeric"
     return None
 
 
-def _alphanumeric_share(text: str) -> float:
-    return len(re.findall(r"[^\W_]", text)) / len(text)
+def _count_lines(text: str) -> int:
+    return text.count("\n") + (not text.endswith("\n"))
 
 
 def is_vendored(path: Path, name: PurePosixPath) -> bool:

@@ -1,0 +1,119 @@
+"""`preprocess inspect`: a manifest, a record, or a document decoded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from rich.table import Table
+
+from preprocess import _rust_ext
+from preprocess.errors import UserError
+from preprocess.inputs import RECORD_SUFFIXES
+from preprocess.manifest import Manifest, read_manifest
+from preprocess.sidecar import read_sidecar, with_suffix
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+
+def inspect(path: Path, number: int | None, tokenizer: Path | None, console: Console) -> None:
+    """Show what a path holds; `number` chooses a record or a document.
+
+    Raises:
+        UserError: The path is none of these, or the number is too high.
+    """
+    if with_suffix(path, ".idx").is_file():
+        _dataset(path, number, tokenizer, console)
+    elif path.is_file() and path.name.endswith(RECORD_SUFFIXES):
+        _record(path, number or 0, console)
+    elif (manifest := read_manifest(path)) is not None:
+        if number is None:
+            _manifest(path, manifest, console)
+        else:
+            _numbered(path, manifest, number, tokenizer, console)
+    else:
+        raise UserError(
+            f"{path}: expected a directory with a manifest, a record file "
+            f"({', '.join(RECORD_SUFFIXES)}) or a dataset's prefix; check the path"
+        )
+
+
+def _manifest(path: Path, manifest: Manifest, console: Console) -> None:
+    counts = manifest.counts
+    console.print(f"{path}: stage {manifest.stage}, version {manifest.version}", highlight=False)
+    for name, value in manifest.config.items():
+        console.print(f"  {name} = {value!r}", highlight=False, markup=False)
+    table = Table("counts", "", title="records")
+    table.add_row("native", f"{counts.native:,}")
+    table.add_row("in", f"{counts.in_:,}")
+    for reason, count in counts.dropped.items():
+        table.add_row(f"dropped: {reason}", f"{count:,}")
+    for reason, count in counts.rejected.items():
+        table.add_row(f"rejected: {reason}", f"{count:,}")
+    table.add_row("out", f"{counts.out:,}")
+    console.print(table)
+    shards = Table("shard", "records", "MB", "MB of text", "tokens", "xxh3")
+    for shard in manifest.shards:
+        shards.add_row(
+            shard.name,
+            f"{shard.records:,}",
+            f"{shard.bytes / 1e6:,.1f}",
+            f"{shard.text_bytes / 1e6:,.1f}",
+            "" if shard.tokens is None else f"{shard.tokens:,}",
+            shard.xxh3,
+        )
+    console.print(shards)
+
+
+def _numbered(
+    path: Path, manifest: Manifest, number: int, tokenizer: Path | None, console: Console
+) -> None:
+    left = number
+    for shard in manifest.shards:
+        if left < shard.records:
+            if shard.name.endswith(".bin"):
+                _dataset((path / shard.name).with_suffix(""), left, tokenizer, console)
+            else:
+                _record(path / shard.name, left, console)
+            return
+        left -= shard.records
+    raise UserError(f"{path}: expected a number below {manifest.counts.out}, got {number}")
+
+
+def _record(path: Path, number: int, console: Console) -> None:
+    line = _rust_ext.read_line(path, number)
+    shown = msgspec.json.format(line, indent=2).decode()
+    console.print(shown, highlight=False, markup=False, soft_wrap=True)
+
+
+def _dataset(prefix: Path, number: int | None, tokenizer: Path | None, console: Console) -> None:
+    sidecar = read_sidecar(prefix)
+    if number is None:
+        for name, value in msgspec.to_builtins(sidecar).items():
+            console.print(f"{name} = {value!r}", highlight=False, markup=False)
+        return
+    ids = _rust_ext.read_document(prefix, number)
+    console.print(f"id: {_document_id(prefix, number)}", highlight=False, markup=False)
+    console.print(f"tokens: {len(ids):,}: {ids[:16]} ...", highlight=False, markup=False)
+    if tokenizer is None:
+        console.print("text: give --tokenizer to decode it", highlight=False)
+        return
+    loaded = _rust_ext.Tokenizer.load(tokenizer)
+    if loaded.sha256 != sidecar.tokenizer.sha256:
+        raise UserError(
+            f"{tokenizer}: expected the tokenizer {sidecar.tokenizer.sha256[:12]}... that made "
+            f"{prefix}, found {loaded.sha256[:12]}...; give that one"
+        )
+    console.print(loaded.decode(ids), highlight=False, markup=False, soft_wrap=True)
+
+
+def _document_id(prefix: Path, number: int) -> str:
+    from preprocess.readers.lines import read_lines
+
+    for ordinal, line in enumerate(read_lines(with_suffix(prefix, ".ids.zst"))):
+        if ordinal == number:
+            return line.data.decode()
+    raise UserError(f"{prefix}.ids.zst: expected an id for document {number}, found fewer")

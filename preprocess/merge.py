@@ -1,0 +1,78 @@
+"""Stage `merge`: the shards of a directory as one `.bin/.idx`.
+
+A blend of shards needs no merge; this is for tools that want one prefix.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from preprocess import _rust_ext
+from preprocess.errors import UserError
+from preprocess.manifest import hash_file, to_json, write_whole
+from preprocess.run_directory import FileSummary
+from preprocess.sidecar import Sidecar, datasets_in, read_sidecar, with_suffix
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from preprocess.run_directory import ProgressCallback
+
+
+class _Written(msgspec.Struct, frozen=True):
+    documents: int
+    tokens: int
+    bin: FileSummary
+    idx: FileSummary
+
+
+def merge(tokens: Path, prefix: Path, progress: ProgressCallback, series: str = "part") -> Sidecar:
+    """Join the shards of a series in a directory into `PREFIX.bin` and its companions.
+
+    Returns:
+        What stands beside the merged dataset.
+
+    Raises:
+        UserError: No shards, or they do not belong together.
+    """
+    prefixes = datasets_in(tokens, series)
+    if not prefixes:
+        raise UserError(f"{tokens}: expected {series} shards, found none; check the path")
+    sidecars = [read_sidecar(each) for each in prefixes]
+    first = sidecars[0]
+    for path, sidecar in zip(prefixes, sidecars, strict=True):
+        if _identity(sidecar) != _identity(first):
+            raise UserError(
+                f"{path}: expected the tokenizer and end of document of {prefixes[0]}, "
+                "found others; merge only shards of one run"
+            )
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    raw = _rust_ext.merge_datasets(prefixes, prefix, progress=progress)
+    written = msgspec.json.decode(raw, type=_Written)
+    expected = sum(sidecar.documents for sidecar in sidecars)
+    if written.documents != expected:
+        raise UserError(
+            f"{tokens}: expected {expected:,} documents by the sidecars, the indexes hold "
+            f"{written.documents:,}; run `preprocess verify {tokens}`"
+        )
+    # Frames of zstd one after another are one file.
+    ids = b"".join(with_suffix(each, ".ids.zst").read_bytes() for each in prefixes)
+    write_whole(with_suffix(prefix, ".ids.zst"), ids)
+    groups = {sidecar.group for sidecar in sidecars}
+    merged = msgspec.structs.replace(
+        first,
+        documents=written.documents,
+        tokens=written.tokens,
+        group=groups.pop() if len(groups) == 1 else "mixed",
+        bin_xxh3=written.bin.xxh3,
+        idx_xxh3=written.idx.xxh3,
+        ids_xxh3=hash_file(with_suffix(prefix, ".ids.zst"))[1],
+    )
+    write_whole(with_suffix(prefix, ".json"), to_json(merged))
+    return merged
+
+
+def _identity(sidecar: Sidecar) -> tuple[object, ...]:
+    return (sidecar.tokenizer.sha256, sidecar.vocab_size, sidecar.eod_id, sidecar.dtype)

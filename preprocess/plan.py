@@ -1,0 +1,183 @@
+"""`preprocess run PLAN.toml`: a plan's stages, in order, resuming.
+
+A plan is TOML (`[run] directory`, `[[stage]]`, `[[training]]`; the trainings belong to
+`megatron-recipes plan`). Each stage is a subcommand of this program with the same options, run in
+a process of its own and written to `<directory>/<name>`. An input, or a path among the options, is
+the name of an earlier stage, or a path; `{stdlib}` and `{site_packages}` stand for those folders of
+the running Python, `${NAME}` for an environment variable.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from preprocess.errors import UserError
+from preprocess.manifest import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PLAN = "plan.toml"
+"""The name of the plan's copy in the run directory."""
+
+NO_OUTPUT_OPTIONS = frozenset({"input", "name", "command", "options"})
+VARIABLE = re.compile(r"\$\{(\w+)\}|\{(stdlib|site_packages)\}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """One `[[stage]]`, resolved."""
+
+    name: str
+    command: str
+    arguments: tuple[str, ...]
+    """The command line behind `preprocess`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The stages of a plan."""
+
+    path: Path
+    directory: Path
+    stages: tuple[Stage, ...]
+
+
+def read_plan(path: Path, commands: frozenset[str]) -> Plan:
+    """Return a plan's stages with their command lines.
+
+    Raises:
+        UserError: No TOML, a table or key that is not known, a stage named twice or not yet made.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: expected a plan, found nothing there; check the path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: expected a plan in TOML, but {error}") from error
+    _refuse_unknown(path, "the plan", content, {"run", "stage", "training"})
+    run = content.get("run", {})
+    _refuse_unknown(path, "[run]", run, {"directory"})
+    if not isinstance(run.get("directory"), str):
+        raise UserError(f'{path}: expected [run] with directory = "...", found none')
+    directory = Path(_expand(path, run["directory"]))
+    stages: list[Stage] = []
+    for table in content.get("stage", []):
+        made = {stage.name for stage in stages}
+        stages.append(_stage(path, directory, table, made, commands))
+    return Plan(path=path, directory=directory, stages=tuple(stages))
+
+
+def run_plan(plan: Plan, say: Callable[[str], None]) -> None:
+    """Run the stages in order; what is complete is passed over by the stages themselves.
+
+    Raises:
+        UserError: A stage failed; its own line stands above.
+    """
+    plan.directory.mkdir(parents=True, exist_ok=True)
+    write_whole(plan.directory / PLAN, plan.path.read_bytes())
+    for number, stage in enumerate(plan.stages, 1):
+        say(f"[{number}/{len(plan.stages)}] preprocess {' '.join(stage.arguments)}")
+        command = [sys.executable, "-m", "preprocess", *stage.arguments]
+        status = subprocess.run(command, check=False).returncode
+        if status in (130, -2):
+            raise KeyboardInterrupt
+        if status:
+            raise UserError(
+                f"stage {stage.name} ended with status {status}, its reason stands above; "
+                f"mend it and run `preprocess run {plan.path}` again: what is done stays done"
+            )
+
+
+def _stage(
+    path: Path, directory: Path, table: dict[str, Any], made: set[str], commands: frozenset[str]
+) -> Stage:
+    name, command = table.get("name"), table.get("command")
+    if not isinstance(name, str) or not re.fullmatch(r"[\w][\w.-]*", name):
+        raise UserError(f"{path}: expected a name of letters for each [[stage]], found {name!r}")
+    where = f"[[stage]] {name}"
+    _refuse_unknown(path, where, table, set(NO_OUTPUT_OPTIONS))
+    if name in made:
+        raise UserError(f"{path}: expected each name once, {name} is there twice")
+    if command not in commands:
+        raise UserError(
+            f"{path}: {where}: expected a command of {', '.join(sorted(commands))}, got {command!r}"
+        )
+    inputs = table.get("input", [])
+    inputs = [inputs] if isinstance(inputs, str) else inputs
+
+    def resolve(value: str) -> str:
+        return _resolve(path, directory, value, made)
+
+    arguments = [command]
+    if command == "report":
+        inputs = inputs or [str(directory)]
+    arguments += [_input(value, resolve) for value in inputs]
+    arguments.append(str(directory / name))
+    for option, value in table.get("options", {}).items():
+        arguments += _option(path, where, option, value, resolve)
+    return Stage(name=name, command=command, arguments=tuple(arguments))
+
+
+def _input(value: str, resolve: Callable[[str], str]) -> str:
+    """Resolve an input; a part of a blend is `GROUP=INPUT:WEIGHT`."""
+    match = re.fullmatch(r"([\w-]+)=(.+):([\d.eE-]+)", value)
+    if match:
+        return f"{match[1]}={resolve(match[2])}:{match[3]}"
+    return resolve(value)
+
+
+def _option(
+    path: Path, where: str, option: str, value: object, resolve: Callable[[str], str]
+) -> list[str]:
+    flag = f"--{option.replace('_', '-')}"
+    match value:
+        case True:
+            return [flag]
+        case False:
+            return [f"--no-{option.replace('_', '-')}"]
+        case int() | float():
+            return [flag, str(value)]
+        case str():
+            return [flag, resolve(value)]
+        case list():
+            return [word for each in value for word in (flag, resolve(str(each)))]
+        case _:
+            raise UserError(f"{path}: {where}: expected a plain value for {option}, got {value!r}")
+
+
+def _resolve(path: Path, directory: Path, value: str, made: set[str]) -> str:
+    expanded = _expand(path, value)
+    first, *rest = expanded.split("/", 1)
+    if first in made:
+        return str(directory.joinpath(first, *rest))
+    return expanded
+
+
+def _expand(path: Path, value: str) -> str:
+    def replacement(match: re.Match[str]) -> str:
+        if match[2]:
+            return sysconfig.get_paths()["stdlib" if match[2] == "stdlib" else "purelib"]
+        if match[1] not in os.environ:
+            raise UserError(
+                f"{path}: expected the environment variable {match[1]} of {value!r}, it is not "
+                f"set; export {match[1]}=..."
+            )
+        return os.environ[match[1]]
+
+    return VARIABLE.sub(replacement, value)
+
+
+def _refuse_unknown(path: Path, where: str, table: dict[str, Any], known: set[str]) -> None:
+    for key in table.keys() - known:
+        raise UserError(
+            f"{path}: {where}: expected {', '.join(sorted(known))}, found {key!r}; remove it"
+        )

@@ -1,0 +1,146 @@
+"""`preprocess verify`: every checksum and every count, read again from the files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from preprocess import _rust_ext
+from preprocess.errors import UserError
+from preprocess.manifest import Manifest, Shard, hash_file, read_manifest
+from preprocess.records import TruncatedInput
+from preprocess.sidecar import read_sidecar, with_suffix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from preprocess.run_directory import ProgressCallback
+
+
+class _Scan(msgspec.Struct, frozen=True):
+    records: int
+    text_bytes: int
+    bytes: int
+    xxh3: str
+    problem: str | None
+
+
+class _Audit(msgspec.Struct, frozen=True):
+    documents: int
+    tokens: int
+    misplaced_eod: int
+    dtype: str
+
+
+def verify(path: Path, progress: ProgressCallback) -> tuple[int, list[str]]:
+    """Check a complete directory or a dataset's prefix.
+
+    Returns:
+        Files checked, and a line for each fault.
+
+    Raises:
+        UserError: There is nothing that could be checked.
+    """
+    manifest = read_manifest(path)
+    if manifest is not None:
+        checked, faults = 0, list(manifest.problems)
+        for shard in manifest.shards:
+            checked += 1 + len(shard.sidecars)
+            faults += _shard(path, shard, progress)
+        faults += _books(manifest)
+        return checked, faults
+    if with_suffix(path, ".idx").exists():
+        return 4, list(_dataset(path, progress))
+    raise UserError(
+        f"{path}: expected a directory with a manifest.json, or the prefix of a dataset; "
+        "if its tasks are done, `preprocess verify --complete` makes it whole"
+    )
+
+
+def _books(manifest: Manifest) -> Iterator[str]:
+    counts = manifest.counts
+    accounted = counts.out + sum(counts.dropped.values())
+    if counts.in_ != accounted:
+        yield f"manifest: expected in = out + dropped, found {counts.in_} and {accounted}"
+    records = sum(shard.records for shard in manifest.shards)
+    if records != counts.out:
+        yield f"manifest: expected {counts.out} records in the shards, they list {records}"
+
+
+def _shard(directory: Path, shard: Shard, progress: ProgressCallback) -> Iterator[str]:
+    path = directory / shard.name
+    if not path.exists():
+        yield f"{path}: expected a shard, it is missing"
+        return
+    if shard.name.endswith(".bin"):
+        prefix = path.with_suffix("")
+        for extension, xxh3 in shard.sidecars.items():
+            yield from _compare(with_suffix(prefix, extension), None, xxh3)
+        yield from _compare(path, shard.bytes, shard.xxh3)
+        yield from _dataset(prefix, progress, shard)
+    elif shard.name.endswith(".jsonl.zst"):
+        raw = _rust_ext.scan_records(path, progress=progress)
+        yield from _records(path, shard, msgspec.json.decode(raw, type=_Scan))
+    else:
+        yield from _compare(path, shard.bytes, shard.xxh3)
+
+
+def _records(path: Path, shard: Shard, scan: _Scan) -> Iterator[str]:
+    if scan.problem is not None:
+        yield f"{path}: expected whole records, {scan.problem}"
+    for name in ("bytes", "xxh3", "records", "text_bytes"):
+        expected, found = getattr(shard, name), getattr(scan, name)
+        if expected != found:
+            yield f"{path}: expected {name} {expected}, found {found}"
+
+
+def _compare(path: Path, size: int | None, xxh3: str) -> Iterator[str]:
+    try:
+        found_size, found = hash_file(path)
+    except FileNotFoundError:
+        yield f"{path}: expected a file, it is missing"
+        return
+    if size is not None and size != found_size:
+        yield f"{path}: expected {size} bytes, found {found_size}"
+    elif found != xxh3:
+        yield f"{path}: expected xxh3 {xxh3}, found {found}"
+
+
+def _dataset(prefix: Path, progress: ProgressCallback, shard: Shard | None = None) -> Iterator[str]:
+    """Prove pointers against sizes, and documents against end-of-document tokens and ids."""
+    try:
+        sidecar = read_sidecar(prefix)
+        raw = _rust_ext.audit_dataset(
+            prefix, eod_id=sidecar.eod_id, vocab_size=sidecar.vocab_size, progress=progress
+        )
+        ids = sum(1 for _ in _ids(prefix))
+    except (_rust_ext.CorruptDataError, OSError, UserError, TruncatedInput) as error:
+        yield str(error)
+        return
+    audit = msgspec.json.decode(raw, type=_Audit)
+    if audit.misplaced_eod:
+        yield (
+            f"{prefix}: expected one end-of-document token {sidecar.eod_id} at the end of each "
+            f"document, {audit.misplaced_eod} documents differ"
+        )
+    for name in ("documents", "tokens", "dtype"):
+        expected, found = getattr(sidecar, name), getattr(audit, name)
+        if expected != found:
+            yield f"{prefix}: expected {name} {expected} by its sidecar, found {found}"
+    if shard is not None and shard.records != audit.documents:
+        yield f"{prefix}: expected {shard.records} documents, found {audit.documents}"
+    names = {".bin": sidecar.bin_xxh3, ".idx": sidecar.idx_xxh3, ".ids.zst": sidecar.ids_xxh3}
+    if shard is None:
+        for extension, xxh3 in names.items():
+            yield from _compare(with_suffix(prefix, extension), None, xxh3)
+    if ids != audit.documents:
+        yield f"{with_suffix(prefix, '.ids.zst')}: expected {audit.documents} ids, found {ids}"
+
+
+def _ids(prefix: Path) -> Iterator[bytes]:
+    from preprocess.readers.lines import read_lines
+
+    for line in read_lines(with_suffix(prefix, ".ids.zst")):
+        yield line.data
