@@ -241,6 +241,7 @@ fn root(parents: &mut [usize], mut index: usize) -> usize {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation)] // record numbers are small here
 mod tests {
     use std::time::Instant;
 
@@ -299,7 +300,7 @@ mod tests {
         let candidates = candidates(&[all.as_slice(); 14]);
         let start = Instant::now();
         let alike: Vec<Vec<u64>> =
-            (0..50_000).map(|own| (own..own + 1).chain(100_000..100_020).collect()).collect();
+            (0..50_000).map(|own| std::iter::once(own).chain(100_000..100_020).collect()).collect();
         assert_eq!(decide(&candidates, &alike, 0.8).len(), 49_999);
         // None is similar: all survive, and each is compared with 64.
         let apart: Vec<Vec<u64>> =
@@ -342,7 +343,9 @@ mod tests {
             for _ in 0..60 {
                 for bucket in &buckets {
                     let least = bucket.iter().map(|&record| first[record as usize]).min().unwrap();
-                    bucket.iter().for_each(|&record| first[record as usize] = least);
+                    for &record in bucket {
+                        first[record as usize] = least;
+                    }
                 }
             }
             let found = single_link(&candidates);
