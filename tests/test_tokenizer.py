@@ -9,7 +9,7 @@ import json
 import random
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 import sentencepiece
@@ -437,7 +437,7 @@ def test_a_word_piece_model_is_left_to_the_library(tmp_path: Path) -> None:
     assert ours.encode("a") == tokenizer.encode("a").ids == [1]
 
 
-def train_sentencepiece(tmp_path: Path, **arguments: object) -> Path:
+def train_sentencepiece(tmp_path: Path, **arguments: Any) -> Path:
     corpus = ["the cat sat on the mat, don't  you  know", "a hat for 12 cats <sep> the end"] * 20
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
