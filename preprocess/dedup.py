@@ -276,7 +276,9 @@ class _Run:
             self._each(self.buckets, band)
 
     def connect(self) -> None:
-        def connect(_: int) -> None:
+        if self.options.task not in (None, 0):
+            return  # the step is one piece of work, and task 0 does it
+        with self.options.report("dedup: connect", None) as progress:
             if not self.verdicts.exists():
                 _rust_ext.connect_records(
                     [_files(unit) for unit in self.directory.units],
@@ -290,10 +292,8 @@ class _Run:
                     memory_bytes=self.options.memory_bytes,
                     progress=progress,
                 )
+        if not self.clusters.exists():
             self._write_clusters()
-
-        with self.options.report("dedup: connect", None) as progress:
-            self._each([self.clusters], connect)
 
     def drop(self) -> None:
         expected = sum(file.text_bytes or 0 for unit in self.directory.units for file in unit.files)

@@ -58,7 +58,9 @@ pub fn connect(units: &[Vec<InputFile>], options: &Options, control: &Control) -
     };
     let copies = copies(&Buckets::read(texts, options.fingerprint)?);
     let mut is_copy = vec![false; usize::try_from(records).unwrap_or(usize::MAX)];
-    copies.iter().for_each(|&(record, _)| is_copy[index(record)] = true);
+    for &(record, _) in &copies {
+        is_copy[index(record)] = true;
+    }
     let bands = bands.iter().map(|path| Buckets::read(path, options.fingerprint));
     let candidates = Candidates::gather(bands, |record| is_copy[index(record)])?;
     drop(is_copy);
@@ -122,7 +124,9 @@ fn link(
 ) -> Result<Vec<Fall>> {
     let firsts = single_link(candidates);
     let mut waiting: HashMap<usize, usize> = HashMap::new();
-    firsts.iter().for_each(|&first| *waiting.entry(first).or_default() += 1);
+    for &first in &firsts {
+        *waiting.entry(first).or_default() += 1;
+    }
     let mut kept: HashMap<usize, Vec<u32>> = HashMap::new();
     let mut falls = Vec::new();
     let mut unit_start = 0;

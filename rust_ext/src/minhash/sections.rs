@@ -142,7 +142,7 @@ impl Reader {
             return corrupt(format!("expected version {VERSION}, found {version}; make it again"));
         }
         let mut tail = [0; TAIL_BYTES];
-        file.seek(SeekFrom::End(-(TAIL_BYTES as i64))).map_err(named)?;
+        file.seek(SeekFrom::Start(size - TAIL_BYTES as u64)).map_err(named)?;
         file.read_exact(&mut tail).map_err(named)?;
         let (records, count) = (number(&tail, 0), number(&tail, 8));
         let table_bytes = count.saturating_mul(TABLE_ENTRY_BYTES as u64);

@@ -211,6 +211,7 @@ fn similarity(common: usize, total: usize) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_precision_loss)] // small counts
 mod tests {
     use std::collections::BTreeSet;
 

@@ -208,7 +208,7 @@ fn sign_batch(
         let entry = match fields::parse(&job.batch, line, "text") {
             Ok(fields) => {
                 let slots = &mut signed.slots[row..];
-                let shingles =
+                let count =
                     shingler.each_block(&fields.text, |block| permutations.lower(block, slots));
                 let id = fields.id.unwrap_or_else(|| Cow::Owned(format!("{relative}#{ordinal}")));
                 signed.ids.extend_from_slice(id.as_bytes());
@@ -219,7 +219,7 @@ fn sign_batch(
                     text_hash: xxh3_128(fields.text.as_bytes()),
                     id_hash: xxh3_64(id.as_bytes()),
                     text_bytes: fields.text.len() as u64,
-                    shingles: u32::try_from(shingles).unwrap_or(u32::MAX),
+                    shingles: u32::try_from(count).unwrap_or(u32::MAX),
                     share: signed.shares.number(source, kind),
                     status: Status::Record,
                 }
@@ -299,7 +299,9 @@ impl Unit {
             for (band, slots) in
                 self.bands.iter_mut().zip(row.chunks_exact(self.shape.rows_per_band))
             {
-                slots.iter().for_each(|slot| band.extend_from_slice(&slot.to_le_bytes()));
+                for slot in slots {
+                    band.extend_from_slice(&slot.to_le_bytes());
+                }
             }
         }
         // Frames one after another are one stream, whatever they were cut by.

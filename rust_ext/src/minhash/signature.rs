@@ -113,6 +113,7 @@ pub fn estimate(left: &[u32], right: &[u32]) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_precision_loss)] // small counts
 mod tests {
     use super::*;
 

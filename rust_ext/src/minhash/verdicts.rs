@@ -93,7 +93,9 @@ impl Verdict {
 /// `Io` from writing, syncing or renaming.
 pub fn write(path: &Path, fingerprint: u64, verdicts: &[Verdict]) -> Result<()> {
     let mut rows = Vec::with_capacity(verdicts.len() * ROW_BYTES);
-    verdicts.iter().for_each(|verdict| verdict.encode(&mut rows));
+    for verdict in verdicts {
+        verdict.encode(&mut rows);
+    }
     let mut writer = Writer::create(path, FileKind::Verdicts, fingerprint)?;
     writer.section(&rows)?;
     writer.finish(verdicts.len() as u64)

@@ -29,13 +29,13 @@ fn shape((ngram_size, num_bands, rows_per_band, seed): (usize, usize, usize, u64
 /// Signatures of texts, a row each.
 #[pyfunction]
 #[pyo3(signature = (texts, *, ngram_size, num_permutations, seed))]
-pub(super) fn minhash_signatures<'py>(
-    py: Python<'py>,
+pub(super) fn minhash_signatures(
+    py: Python<'_>,
     texts: Vec<PyBackedStr>,
     ngram_size: usize,
     num_permutations: usize,
     seed: u64,
-) -> PyResult<Bound<'py, PyArray2<u32>>> {
+) -> PyResult<Bound<'_, PyArray2<u32>>> {
     let shape = Shape { ngram_size, num_bands: num_permutations, rows_per_band: 1, seed };
     let slots = call::run(py, None, |control| {
         shape.checked()?;
@@ -54,11 +54,11 @@ pub(super) fn minhash_signatures<'py>(
 /// The set of shingles of each text, ascending.
 #[pyfunction]
 #[pyo3(signature = (texts, *, ngram_size))]
-pub(super) fn shingle_hashes<'py>(
-    py: Python<'py>,
+pub(super) fn shingle_hashes(
+    py: Python<'_>,
     texts: Vec<PyBackedStr>,
     ngram_size: usize,
-) -> PyResult<Vec<Bound<'py, PyArray1<u64>>>> {
+) -> PyResult<Vec<Bound<'_, PyArray1<u64>>>> {
     let sets = call::run(py, None, |control| {
         let mut shingler = Shingler::new(ngram_size);
         texts
@@ -80,15 +80,18 @@ pub(super) fn datasketch_signatures<'py>(
     scheme: &str,
 ) -> PyResult<Bound<'py, PyArray2<u32>>> {
     let scheme = Scheme::named(scheme)?;
-    let sets: Vec<&[u64]> =
-        hashes.iter().map(PyReadonlyArray1::as_slice).collect::<Result<_, _>>()?;
-    let (multipliers, offsets) = (multipliers.as_slice()?, offsets.as_slice()?);
+    // datasketch's own arrays are columns of a matrix: not contiguous, so they are copied.
+    let copy = |array: &PyReadonlyArray1<'_, u64>| -> Vec<u64> {
+        array.as_array().iter().copied().collect()
+    };
+    let sets: Vec<Vec<u64>> = hashes.iter().map(copy).collect();
+    let (multipliers, offsets) = (copy(&multipliers), copy(&offsets));
     let num_permutations = multipliers.len();
     let slots = call::run(py, None, |control| {
         let mut slots = vec![EMPTY_SLOT; sets.len() * num_permutations];
         for (set, row) in sets.iter().zip(slots.chunks_exact_mut(num_permutations.max(1))) {
             control.check()?;
-            datasketch::sign(set, multipliers, offsets, scheme, row)?;
+            datasketch::sign(set, &multipliers, &offsets, scheme, row)?;
         }
         Ok(slots)
     })?;
