@@ -121,7 +121,7 @@ class RunDirectory:
                     f"{self.path} was begun with another {difference}; "
                     "give the same, or another --checkpoint-dir"
                 )
-        elif self.path.is_dir() and any(entry.name != "logs" for entry in self.path.iterdir()):
+        elif self.path.is_dir() and self._has_foreign_files():
             raise ValueError(
                 f"{self.path}: expected a training's directory or an empty one; "
                 "it has files, but no config.json"
@@ -129,6 +129,12 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         if writes:
             write_json(saved, identity)
+
+    def _has_foreign_files(self) -> bool:
+        # Processes that start together see each other's logs and temporary files.
+        return any(
+            entry.name != "logs" and not entry.name.startswith(".") for entry in self.path.iterdir()
+        )
 
     def newest_checkpoint(self) -> tuple[Checkpoint | None, list[str]]:
         """Return the newest whole checkpoint, and a line for each newer one that is not whole."""

@@ -15,6 +15,28 @@ from numpy.typing import NDArray
 type _Path = str | PathLike[str]
 type _Progress = Callable[[int, int], object] | None
 
+__all__ = [
+    "CorruptDataError",
+    "Tokenizer",
+    "TokenizerError",
+    "__version__",
+    "audit_dataset",
+    "band_records",
+    "cluster_columns",
+    "connect_records",
+    "datasketch_signatures",
+    "drop_duplicates",
+    "merge_datasets",
+    "minhash_signatures",
+    "read_document",
+    "read_line",
+    "rebuild_index",
+    "scan_records",
+    "shingle_hashes",
+    "sign_records",
+    "tokenize_unit",
+]
+
 __version__: str
 
 class CorruptDataError(ValueError):

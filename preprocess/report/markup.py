@@ -1,0 +1,109 @@
+"""HTML from text: everything is escaped unless it is already markup."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from preprocess.report.figures import Picture
+
+VOID = frozenset({"br", "img", "link", "meta"})
+
+
+class Markup(str):
+    """Text that is HTML; only the functions here make it."""
+
+    __slots__ = ()
+
+
+class Quantity(str):
+    """A number in words, put at the right of its cell."""
+
+    __slots__ = ()
+
+
+type Cell = str | int | None
+"""What stands in a cell; None where nothing is known."""
+
+
+def tag(name: str, *children: str, **attributes: str) -> Markup:
+    """Return an element; `class_` and `data_label` stand for `class` and `data-label`.
+
+    >>> tag("b", "1 < 2", class_="x")
+    '<b class="x">1 &lt; 2</b>'
+    """
+    given = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
+        for key, value in attributes.items()
+    )
+    if name in VOID:
+        return Markup(f"<{name}{given}>")
+    return Markup(f"<{name}{given}>{join(children)}</{name}>")
+
+
+def join(parts: Iterable[str]) -> Markup:
+    """Return parts one after another, those that are text escaped."""
+    return Markup("".join(part if isinstance(part, Markup) else escape(part) for part in parts))
+
+
+def section(identifier: str, title: str, *children: str) -> Markup:
+    """Return a section with its heading."""
+    return Markup(f"\n{tag('section', tag('h2', title), *children, id=identifier)}\n")
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], caption: str = "") -> Markup:
+    """Return a table; on a phone each row becomes a block whose cells name their heading."""
+    head = tag("thead", tag("tr", *(tag("th", heading, scope="col") for heading in headings)))
+    body = [tag("tr", *(_cell(*pair) for pair in zip(headings, row, strict=True))) for row in rows]
+    children = [tag("caption", caption)] if caption else []
+    return tag("table", *children, head, tag("tbody", *body))
+
+
+def _cell(heading: str, cell: Cell) -> Markup:
+    if cell is None or cell == "":
+        return tag("td", "-", data_label=heading, class_="none")
+    if isinstance(cell, int):
+        return tag("td", f"{cell:,}", data_label=heading, class_="number")
+    kind = {"class_": "number"} if isinstance(cell, Quantity) else {}
+    # One element in the cell: on a phone the cell is a row of two, the heading and this.
+    return tag("td", tag("span", cell), data_label=heading, **kind)
+
+
+def figure(picture: Picture, caption: str) -> Markup:
+    """Return a figure with its image inside the page."""
+    data = base64.b64encode(picture.png).decode("ascii")
+    image = tag("img", src=f"data:image/png;base64,{data}", alt=picture.description)
+    return tag("figure", image, tag("figcaption", caption))
+
+
+def figures(*elements: Markup) -> Markup:
+    """Return figures side by side where there is room."""
+    return tag("div", *elements, class_="figures")
+
+
+def megabytes(count: int | None) -> Cell:
+    """Return bytes in MB (10^6)."""
+    return None if count is None else Quantity(f"{count / 1e6:,.1f}")
+
+
+def decimal(value: float | None, digits: int = 2) -> Cell:
+    """Return a number with so many digits behind the point."""
+    return None if value is None else Quantity(f"{value:,.{digits}f}")
+
+
+def percent(part: float, whole: float) -> Cell:
+    """Return a share in percent; None of nothing."""
+    return Quantity(f"{part / whole:.1%}") if whole else None
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> plural(1, "record"), plural(2_000, "record")
+    ('1 record', '2,000 records')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
