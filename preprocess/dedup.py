@@ -60,6 +60,13 @@ if TYPE_CHECKING:
 STEPS = ("sign", "bands", "connect", "drop")
 CLUSTERS = "clusters.parquet"
 SHARD_TEXT_BYTES = 256 << 20
+SURVIVOR_RULE = (
+    "Records are decided in the order of the input. Of equal texts the first goes on. A record is "
+    "dropped at the earliest survivor that shares a band with it and whose true Jaccard similarity "
+    "is at or above the threshold; of each band's bucket the first 64 survivors are compared. "
+    "With --no-verify the first of all records connected by shared bands survives."
+)
+"""What `--help` says of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,7 +193,8 @@ def dedup(
             # An equal run that completes the directory removes the journal under our feet.
             if directory.manifest() is None:
                 raise
-        except _rust_ext.CorruptDataError as error:
+        except ValueError as error:
+            # What the extension refuses: damaged files, an id that occurs twice, too little memory.
             raise UserError(str(error)) from error
         if options.task is not None or step not in (None, "drop"):
             return None
@@ -259,18 +267,13 @@ class _Run:
 
     def bands(self) -> None:
         def band(part: int) -> None:
-            try:
-                _rust_ext.band_records(
-                    self.signatures,
-                    part=part,
-                    shape=self.config.shape,
-                    fingerprint=self.fingerprint,
-                    output=self.buckets[part],
-                )
-            except _rust_ext.CorruptDataError:
-                raise
-            except ValueError as error:  # an id that occurs twice
-                raise UserError(str(error)) from error
+            _rust_ext.band_records(
+                self.signatures,
+                part=part,
+                shape=self.config.shape,
+                fingerprint=self.fingerprint,
+                output=self.buckets[part],
+            )
 
         with self.options.report("dedup: bands", None):
             self._each(self.buckets, band)

@@ -457,3 +457,12 @@ def test_recall_and_precision_on_web_documents_by_brute_force(tmp_path: Path) ->
         if records[one]["id"] in kept and records[other]["id"] in kept
     ]
     assert both == []
+
+
+def test_less_memory_in_a_later_step_cuts_no_record(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.jsonl", [{"id": "long", "text": "word " * 1_000_000}])
+    output = tmp_path / "out"
+    for step in STEPS[:-1]:
+        dedup([str(source)], output, DedupConfig(), options(), step=step)
+    with pytest.raises(UserError, match="expected memory for line 0 of unit 0"):
+        dedup([str(source)], output, DedupConfig(), options(memory_bytes=2 << 20), step="drop")

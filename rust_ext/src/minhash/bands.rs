@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Shape;
 use super::sections::{Kind, Reader, Writer, number};
-use super::sign::{SignedUnit, Status, open_all};
+use super::unit_file::{SignedUnit, Status, open_all};
 use crate::control::Control;
 use crate::{Error, Result};
 
@@ -124,7 +124,7 @@ fn group<K: Ord + Copy>(mut keyed: Vec<(K, u64)>) -> Buckets {
 fn keys<K>(
     units: &mut [SignedUnit],
     control: &Control,
-    key: impl Fn(&super::sign::Entry) -> K,
+    key: impl Fn(&super::unit_file::Entry) -> K,
 ) -> Result<Vec<(K, u64)>> {
     let mut keyed = Vec::new();
     let mut first = 0;

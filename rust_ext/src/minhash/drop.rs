@@ -5,12 +5,12 @@
 //! input alone, and so the bytes of a shard do not depend on the number of workers.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::reading::{Job, UnitReader};
-use super::sign::{Entry, FileRead, SignedUnit, Status, UnitSummary, open_all};
+use super::unit_file::{Entry, FileRead, SignedUnit, Status, UnitSummary, open_all};
 use super::verdicts::{self, Kind, Verdict};
 use crate::control::Control;
 use crate::output::{AtomicFile, FileSummary};
@@ -92,7 +92,7 @@ pub fn drop_unit(files: &[InputFile], options: &Options, control: &Control) -> R
         control,
         || reader.next(),
         || (),
-        |(), job: Job| survivors(&job, &entries, &fates, &options.journal),
+        |(), job: Job| survivors(&job, &entries, &fates, options),
         |kept| {
             control.advance(kept.lines, kept.text_bytes);
             writer.append(&kept)
@@ -168,7 +168,7 @@ struct KeptLines {
     frame: Vec<u8>,
 }
 
-fn survivors(job: &Job, entries: &[Entry], fates: &[Fate], journal: &Path) -> Result<KeptLines> {
+fn survivors(job: &Job, entries: &[Entry], fates: &[Fate], options: &Options) -> Result<KeptLines> {
     let start = usize::try_from(job.first_line).unwrap_or(usize::MAX);
     let mut kept = KeptLines { lines: job.batch.lines.len() as u64, ..KeptLines::default() };
     let mut lines = Vec::with_capacity(job.batch.bytes.len());
@@ -177,6 +177,14 @@ fn survivors(job: &Job, entries: &[Entry], fates: &[Fate], journal: &Path) -> Re
         let (Some(entry), Some(Fate::Kept)) = (entries.get(number), fates.get(number)) else {
             continue;
         };
+        if line.is_oversized {
+            // Only its head was read: what was signed with more memory must be dropped with it.
+            return Err(Error::Argument(format!(
+                "expected memory for line {number} of unit {}, which was signed with more; give \
+                 drop the --memory that sign had",
+                options.unit
+            )));
+        }
         lines.extend_from_slice(job.batch.line(line));
         lines.push(b'\n');
         kept.records += 1;
@@ -187,7 +195,7 @@ fn survivors(job: &Job, entries: &[Entry], fates: &[Fate], journal: &Path) -> Re
     }
     if !lines.is_empty() {
         kept.frame = zstd::bulk::compress(&lines, ZSTD_LEVEL)
-            .map_err(|source| Error::io(journal, source))?;
+            .map_err(|source| Error::io(&options.journal, source))?;
     }
     Ok(kept)
 }

@@ -2,7 +2,7 @@
 //!
 //! A text becomes a set of hashes, one for every run of a few consecutive words ([`shingle`]).
 //! The smallest of them under many hash functions are its signature ([`signature`]), which is
-//! stored beside the id and the hash of the text ([`sign`]). Records whose signatures agree in a
+//! stored beside the id and the hash of the text ([`sign`], [`unit_file`]). Records whose signatures agree in a
 //! whole band of slots fall into one bucket ([`bands`]). Within the buckets it is decided which
 //! record falls to which survivor ([`cluster`]), by the true Jaccard similarity of the texts, read
 //! once more, unless that is waived ([`connect`]). What survives is written, line by line as it
@@ -25,6 +25,7 @@ pub mod sections;
 pub mod shingle;
 pub mod sign;
 pub mod signature;
+pub mod unit_file;
 pub mod verdicts;
 
 use crate::{Error, Result};

@@ -1,6 +1,6 @@
 //! The files of a unit as one stream of numbered lines, read the same way by three steps.
 
-use super::sign::FileRead;
+use super::unit_file::FileRead;
 use crate::input::{Batch, Batches, Source};
 use crate::pipeline::Weigh;
 use crate::tokenize::InputFile;

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use super::bands::ids_of;
 use super::sections::{Kind as FileKind, Reader, Writer, number};
-use super::sign::SignedUnit;
+use super::unit_file::SignedUnit;
 use crate::Result;
 
 const ROW_BYTES: usize = 48;

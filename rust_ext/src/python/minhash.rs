@@ -12,7 +12,7 @@ use crate::minhash::bands::{Part, find_buckets};
 use crate::minhash::datasketch::{self, Scheme};
 use crate::minhash::shingle::Shingler;
 use crate::minhash::signature::{EMPTY_SLOT, Permutations};
-use crate::minhash::{Shape, connect, drop, sign, verdicts};
+use crate::minhash::{Shape, connect, drop, sign, unit_file, verdicts};
 use crate::tokenize::InputFile;
 
 type Files = Vec<(PathBuf, String)>;
@@ -228,7 +228,7 @@ pub(super) fn cluster_columns(
 ) -> PyResult<Columns<'_>> {
     let (rows, ids) = call::run(py, None, |_| {
         let rows = verdicts::read(&verdicts, fingerprint)?;
-        let mut units = sign::open_all(&signatures, fingerprint)?;
+        let mut units = unit_file::open_all(&signatures, fingerprint)?;
         let ids = verdicts::ids(&mut units, &rows)?;
         Ok((rows, ids))
     })?;
