@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,36 +85,34 @@ def _read(path: Path) -> Blend | None:
 
 
 def read_datasets(stages: list[Stage], blends: list[Blend]) -> list[Dataset]:
-    """Return the datasets of the stages, then those that only a blend names, merged ones say.
+    """Return the datasets that the blends name, or where they name none, those of the stages.
 
-    A dataset's group is the one under which a blend lists it, else that of its records.
+    A merged dataset and the shards that it was merged from are so not both counted. A dataset's
+    group is the one under which a blend lists it, else that of its records.
     """
-    named = {
-        _key(blend.path.parent / prefix): (part.group, is_held_out)
-        for blend in blends
-        for parts, is_held_out in ((blend.train, False), (blend.held_out, True))
-        for part in parts
-        for prefix in part.prefixes
-    }
-    datasets = {
+    of_stages = {
         _key(dataset.prefix): dataset
         for stage in stages
         for shard in (stage.manifest.shards if stage.manifest else [])
         if shard.name.endswith(".bin")
-        for dataset in [_of_shard(stage, shard, named)]
+        for dataset in [_of_shard(stage, shard)]
     }
-    for path, (group, is_held_out) in named.items():
-        if path not in datasets and (dataset := _of_sidecar(path, group, is_held_out)):
-            datasets[path] = dataset
-    return list(datasets.values())
+    named: dict[Path, Dataset] = {}
+    for blend in blends:
+        for parts, is_held_out in ((blend.train, False), (blend.held_out, True)):
+            for group, prefix in ((part.group, name) for part in parts for name in part.prefixes):
+                path = _key(blend.path.parent / prefix)
+                known = of_stages.get(path) or _of_sidecar(path)
+                if known is not None:
+                    named[path] = replace(known, group=group, is_held_out=is_held_out)
+    return list((named or of_stages).values())
 
 
-def _of_shard(stage: Stage, shard: Shard, named: dict[Path, tuple[str, bool]]) -> Dataset:
+def _of_shard(stage: Stage, shard: Shard) -> Dataset:
     prefix = stage.directory / shard.name.removesuffix(".bin")
-    group, _ = named.get(_key(prefix), (group_of(shard.composition), False))
     return Dataset(
         prefix=prefix,
-        group=group,
+        group=group_of(shard.composition),
         is_held_out=prefix.name.startswith("valid-"),
         documents=shard.records,
         tokens=shard.tokens or 0,
@@ -122,15 +120,15 @@ def _of_shard(stage: Stage, shard: Shard, named: dict[Path, tuple[str, bool]]) -
     )
 
 
-def _of_sidecar(prefix: Path, group: str, is_held_out: bool) -> Dataset | None:
+def _of_sidecar(prefix: Path) -> Dataset | None:
     try:
         sidecar = read_sidecar(prefix)
     except (UserError, OSError):
         return None
     return Dataset(
         prefix=prefix,
-        group=group,
-        is_held_out=is_held_out,
+        group=sidecar.group,
+        is_held_out=False,
         documents=sidecar.documents,
         tokens=sidecar.tokens,
         text_bytes=None,

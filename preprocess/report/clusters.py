@@ -104,7 +104,12 @@ def _batches(path: Path, columns: list[str]) -> Iterator[Any]:
         if missing:
             raise KeyError(f"there is no {missing[0]}")
         for batch in file.iter_batches(BATCH_ROWS, columns=columns):
-            yield pa.Table.from_batches([batch])
+            table = pa.Table.from_batches([batch])
+            # Words that repeat may be stored as a dictionary, on which less is defined.
+            place = table.schema.get_field_index("kind")
+            if place >= 0:
+                table = table.set_column(place, "kind", table["kind"].cast(pa.string()))
+            yield table
 
 
 def _totals(path: Path) -> Any:

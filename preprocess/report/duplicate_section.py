@@ -22,8 +22,13 @@ if TYPE_CHECKING:
     from preprocess.report.collect import Run
 
 SHOWN_CHARACTERS = 300
+COMPARED_CHARACTERS = 2_000
+"""Words are compared beyond what is shown: one text's end may be further down in the other."""
 CONTEXT_CHARACTERS = 60
 """Shown before the first difference, where the beginnings of two texts are equal."""
+
+type Piece = tuple[str, bool]
+"""Some words, and whether they differ from the other text's."""
 
 
 def duplicates(run: Run) -> tuple[Markup, list[Picture]]:
@@ -84,11 +89,10 @@ def _member(member: Member) -> list[str]:
 def _texts(cluster: Cluster) -> Markup:
     if cluster.texts is None:
         return tag("p", "Their texts are no longer where the stage read them.", class_="soft")
-    if cluster.texts[0] == cluster.texts[1]:
-        text, _ = _excerpts(*cluster.texts)
-        return join([tag("h4", "Both are equal"), tag("pre", text)])
-    kept, dropped = _excerpts(*cluster.texts)
-    marked = mark_differences(kept, dropped)
+    kept, dropped = cluster.texts
+    if kept == dropped:
+        return join([tag("h4", "Both are equal"), tag("pre", *_cut([(kept, False)]))])
+    marked = _marked_excerpts(kept, dropped)
     return tag(
         "div",
         tag("div", tag("h4", "stays: ", cluster.kept.record), tag("pre", marked[0])),
@@ -97,12 +101,15 @@ def _texts(cluster: Cluster) -> Markup:
     )
 
 
-def _excerpts(kept: str, dropped: str) -> tuple[str, str]:
+def _marked_excerpts(kept: str, dropped: str) -> tuple[Markup, Markup]:
     """Return the beginnings of two texts, or where these are equal, the first difference."""
     start = 0
-    if kept != dropped and kept[:SHOWN_CHARACTERS] == dropped[:SHOWN_CHARACTERS]:
+    if kept[:SHOWN_CHARACTERS] == dropped[:SHOWN_CHARACTERS]:
         start = max(0, _common_prefix(kept, dropped) - CONTEXT_CHARACTERS)
-    return _excerpt(kept, start), _excerpt(dropped, start)
+    end = start + COMPARED_CHARACTERS
+    lead = ["\N{HORIZONTAL ELLIPSIS} "] if start else []
+    one, other = compare_words(kept[start:end], dropped[start:end])
+    return join([*lead, *_cut(one)]), join([*lead, *_cut(other)])
 
 
 def _common_prefix(one: str, other: str) -> int:
@@ -111,19 +118,32 @@ def _common_prefix(one: str, other: str) -> int:
     return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def _excerpt(text: str, start: int) -> str:
-    end = start + SHOWN_CHARACTERS
-    return f"{'… ' if start else ''}{text[start:end]}{' …' if end < len(text) else ''}"
+def compare_words(one: str, other: str) -> tuple[list[Piece], list[Piece]]:
+    """Return both texts in pieces, each with whether the other lacks its words in that place.
 
-
-def mark_differences(one: str, other: str) -> tuple[Markup, Markup]:
-    """Return both texts with the words marked that the other does not have in that place."""
-    words = re.findall(r"\s+|\S+", one), re.findall(r"\s+|\S+", other)
-    matcher = difflib.SequenceMatcher(None, *words, autojunk=False)
-    marked: tuple[list[str], list[str]] = ([], [])
+    White space is kept, but does not count: other line breaks are no difference.
+    """
+    words = [re.findall(r"^\s+|\S+\s*", text) for text in (one, other)]
+    first_keys, second_keys = ([word.strip() for word in found] for found in words)
+    matcher = difflib.SequenceMatcher(None, first_keys, second_keys, autojunk=False)
+    pieces: tuple[list[Piece], list[Piece]] = ([], [])
     for operation, *bounds in matcher.get_opcodes():
         for side, (first, last) in enumerate((bounds[:2], bounds[2:])):
-            text = "".join(words[side][first:last])
-            is_marked = operation != "equal" and text.strip()
-            marked[side].append(tag("mark", text) if is_marked else text)
-    return join(marked[0]), join(marked[1])
+            if first < last:
+                pieces[side].append(("".join(words[side][first:last]), operation != "equal"))
+    return pieces
+
+
+def _cut(pieces: list[Piece]) -> list[str]:
+    """Return the first `SHOWN_CHARACTERS` of the pieces, those that differ marked."""
+    shown: list[str] = []
+    room = SHOWN_CHARACTERS
+    for text, is_different in pieces:
+        words = text[:room].rstrip() if is_different else ""
+        shown += [tag("mark", words)] if words else []
+        shown.append(text[len(words) : room])
+        room -= min(room, len(text))
+        if not room:
+            break
+    is_cut = sum(len(text) for text, _ in pieces) > SHOWN_CHARACTERS
+    return [*shown, " \N{HORIZONTAL ELLIPSIS}"] if is_cut else shown

@@ -43,6 +43,15 @@ STYLE = {
 COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c6bb1", "#999999")
 """Told apart by the colour-blind; source: Okabe and Ito, "Color Universal Design" (2008)."""
 GROUP_COLORS = {"agent": COLORS[0], "code": COLORS[1], "text": COLORS[2]}
+KIND_COLORS = {
+    "code": COLORS[1],
+    "text": COLORS[2],
+    "tool_documentation": COLORS[0],
+    "trajectory": COLORS[4],
+    "function_call": COLORS[6],
+    "web": COLORS[3],
+}
+"""Those of the groups, and others for the further kinds of agent data."""
 LARGEST_SLICES = 7
 MOST_POINTS = 4_000
 LABEL_LENGTH = 24
@@ -97,6 +106,7 @@ def _axes(height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
 
 def draw_shares(name: str, title: str, shares: Mapping[str, int]) -> Picture:
     """Draw a ring of shares, the largest first; the small ones become "others"."""
+    free = [color for color in COLORS if color not in {KIND_COLORS.get(key) for key in shares}]
     ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
     shown = ordered[:LARGEST_SLICES]
     if rest := sum(value for _, value in ordered[LARGEST_SLICES:]):
@@ -108,7 +118,7 @@ def draw_shares(name: str, title: str, shares: Mapping[str, int]) -> Picture:
         axes = figure.subplots()
         wedges = axes.pie(
             [value for _, value in shown],
-            colors=COLORS,
+            colors=[KIND_COLORS.get(key) or free.pop(0) for key, _ in shown],
             startangle=90,
             counterclock=False,
             wedgeprops={"width": 0.38, "edgecolor": "white"},
@@ -144,7 +154,7 @@ def draw_flow(name: str, rows: Sequence[tuple[str, int, int, int]]) -> Picture:
 
 def draw_lengths(name: str, lengths: Sequence[Lengths]) -> Picture:
     """Draw how many documents have how many tokens, a line for every group."""
-    longest = max(int(each.tokens[-1]) for each in lengths)
+    longest = max(1, *(int(each.tokens[-1]) for each in lengths))
     # Four bins for every doubling; below eight tokens there are not so many whole numbers.
     edges = np.unique(np.round(2.0 ** np.arange(0, math.log2(longest + 1) + 0.25, 0.25)))
     edges = np.append(edges, edges[-1] * 2**0.25) if edges[-1] <= longest else edges
@@ -214,7 +224,8 @@ def draw_loss(name: str, training: Training) -> Picture:
             axes.plot(
                 [each.step for each in found],
                 [each.loss for each in found],
-                color=color_of(group, place), lw=0.8, ls=":", marker="o", ms=6, mec="white",
+                color=color_of(group, place), lw=0.8, marker="o", ms=6, mec="white",
+                ls=":" if len(found) > 2 else "",  # a line between two says nothing of the way
                 label=_label(f"{group}, held out"), zorder=3, clip_on=False,
             )  # fmt: skip
         _mark_resumptions([axes], training)

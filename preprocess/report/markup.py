@@ -57,20 +57,33 @@ def section(identifier: str, title: str, *children: str) -> Markup:
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], caption: str = "") -> Markup:
     """Return a table; on a phone each row becomes a block whose cells name their heading."""
-    head = tag("thead", tag("tr", *(tag("th", heading, scope="col") for heading in headings)))
-    body = [tag("tr", *(_cell(*pair) for pair in zip(headings, row, strict=True))) for row in rows]
+    body = list(rows)
+    kinds = [_kind([row[column] for row in body]) for column in range(len(headings))]
+    head = [
+        tag("th", heading, scope="col", **kind)
+        for heading, kind in zip(headings, kinds, strict=True)
+    ]
+    lines = [
+        tag("tr", *(_cell(*each) for each in zip(headings, row, kinds, strict=True)))
+        for row in body
+    ]
     children = [tag("caption", caption)] if caption else []
-    return tag("table", *children, head, tag("tbody", *body))
+    return tag("table", *children, tag("thead", tag("tr", *head)), tag("tbody", *lines))
 
 
-def _cell(heading: str, cell: Cell) -> Markup:
+def _kind(column: Sequence[Cell]) -> dict[str, str]:
+    """Return the class of a column: numbers, and their heading, stand at the right."""
+    known = [cell for cell in column if cell is not None and cell != ""]
+    is_number = known and all(isinstance(cell, (int, Quantity)) for cell in known)
+    return {"class_": "number"} if is_number else {}
+
+
+def _cell(heading: str, cell: Cell, kind: dict[str, str]) -> Markup:
     if cell is None or cell == "":
-        return tag("td", "-", data_label=heading, class_="none")
-    if isinstance(cell, int):
-        return tag("td", f"{cell:,}", data_label=heading, class_="number")
-    kind = {"class_": "number"} if isinstance(cell, Quantity) else {}
+        return tag("td", "-", data_label=heading, class_=" ".join(["none", *kind.values()]))
+    shown = f"{cell:,}" if isinstance(cell, int) else cell
     # One element in the cell: on a phone the cell is a row of two, the heading and this.
-    return tag("td", tag("span", cell), data_label=heading, **kind)
+    return tag("td", tag("span", shown), data_label=heading, **kind)
 
 
 def figure(picture: Picture, caption: str) -> Markup:

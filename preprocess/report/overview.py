@@ -69,10 +69,15 @@ def _loss_tiles(training: Training) -> Iterator[tuple[str, str]]:
     if training.steps:
         first, last = training.steps[0], training.steps[-1]
         yield f"{last.step:,}", f"steps of {training.name}, {last.consumed_tokens:,} tokens seen"
-        yield f"{first.loss:.2f} → {last.loss:.2f}", f"loss of {training.name}, first to last step"
+        yield _change(first.loss, last.loss), f"loss of {training.name}, first to last step"
     for group, (before, after) in training.before_and_after().items():
         if after is not None:
-            yield f"{before.loss:.2f} → {after.loss:.2f}", f"held-out loss, {group}"
+            yield _change(before.loss, after.loss), f"held-out loss, {group}"
+
+
+def _change(before: float, after: float) -> str:
+    no_break = "\N{NO-BREAK SPACE}"
+    return f"{before:.2f}{no_break}\N{RIGHTWARDS ARROW}{no_break}{after:.2f}"
 
 
 def flow(run: Run) -> tuple[Markup, list[Picture]]:

@@ -107,7 +107,7 @@ def _entries(path: Path, notes: list[str]) -> list[Step | Evaluation]:
             for line in lines:
                 try:
                     entry = _entry(json.loads(line))  # json, for it reads the NaN of a lost run
-                except ValueError:
+                except (ValueError, msgspec.MsgspecError):
                     unreadable += 1  # the last line of a run that was killed while it wrote
                     continue
                 if entry is not None:
