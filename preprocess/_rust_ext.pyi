@@ -15,6 +15,28 @@ from numpy.typing import NDArray
 type _Path = str | PathLike[str]
 type _Progress = Callable[[int, int], object] | None
 
+__all__ = [
+    "CorruptDataError",
+    "Tokenizer",
+    "TokenizerError",
+    "__version__",
+    "audit_dataset",
+    "band_records",
+    "cluster_columns",
+    "connect_records",
+    "datasketch_signatures",
+    "drop_duplicates",
+    "merge_datasets",
+    "minhash_signatures",
+    "read_document",
+    "read_line",
+    "rebuild_index",
+    "scan_records",
+    "shingle_hashes",
+    "sign_records",
+    "tokenize_unit",
+]
+
 __version__: str
 
 class CorruptDataError(ValueError):
@@ -25,41 +47,71 @@ class TokenizerError(ValueError):
 
 @final
 class Tokenizer:
-    """A tokenizer as its file defines it. Immutable."""
+    """A tokenizer as its file defines it. Immutable, to be shared by threads."""
+
+    @staticmethod
+    def load(path: _Path) -> Tokenizer:
+        """Load a tokenizer.json, a tiktoken rank file or a SentencePiece model.
+
+        A directory stands for the tokenizer in it.
+
+        Raises:
+            OSError: The file cannot be read.
+            TokenizerError: It is not understood, or would give other ids than its reference.
+        """
 
     @property
     def vocab_size(self) -> int:
         """One more than the highest id, added tokens included."""
+
     @property
     def sha256(self) -> str:
         """SHA-256 of the loaded file, in hexadecimal."""
+
     @property
     def file(self) -> PathLike[str]:
         """The loaded file."""
+
     @property
     def kind(self) -> str:
         """Model and pre-tokenizer in a few words."""
+
     @property
     def fallback_reason(self) -> str | None:
         """Why the tokenizers library does the work, None if it does not."""
+
     @property
     def special_tokens(self) -> list[tuple[str, int]]:
-        """Special tokens and their ids."""
-    @staticmethod
-    def load(path: _Path) -> Tokenizer:
-        """Load a tokenizer.json, a tiktoken rank file, a SentencePiece model, or a directory."""
+        """Special tokens and their ids, by id."""
+
     def token_to_id(self, token: str) -> int | None:
         """Return the id of a token as its file spells it, None without one."""
+
     def id_to_token(self, id: int) -> str | None:
         """Return a token as its file spells it, None for an id without one."""
+
     def encode(self, text: str, *, parse_special: bool = False) -> list[int]:
-        """Return the ids of one text."""
+        """Return the ids of one text, without what a post-processor would add.
+
+        Args:
+            text: Any text.
+            parse_special: Whether special tokens spelled in the text become their ids.
+        """
+
     def encode_batch(
         self, texts: Sequence[str], *, parse_special: bool = False, workers: int = 1
     ) -> list[NDArray[np.uint32]]:
-        """Return the ids of each text."""
+        """Return the ids of each text, on as many threads as `workers` says."""
+
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ids; bytes that are no UTF-8 become U+FFFD."""
+        """Return the text of ids; bytes that are no UTF-8 become U+FFFD.
+
+        Raises:
+            ValueError: An id is no token.
+        """
+
+    def decode_bytes(self, ids: Sequence[int]) -> bytes:
+        """Return the bytes of ids."""
 
 def tokenize_unit(
     tokenizer: Tokenizer,
@@ -110,3 +162,86 @@ def scan_records(path: _Path, *, text_field: str = "text", progress: _Progress =
 
 def read_line(path: _Path, record: int) -> bytes:
     """Return the line of a record file with this number, blank lines not counted."""
+
+def minhash_signatures(
+    texts: Sequence[str], *, ngram_size: int, num_permutations: int, seed: int
+) -> NDArray[np.uint32]:
+    """Return signatures, `(len(texts), num_permutations)`; a text without words: all 2^32 - 1."""
+
+def shingle_hashes(texts: Sequence[str], *, ngram_size: int) -> list[NDArray[np.uint64]]:
+    """Return the set of shingles of each text as hashes, ascending."""
+
+def datasketch_signatures(
+    hashes: Sequence[NDArray[np.uint64]],
+    multipliers: NDArray[np.uint64],
+    offsets: NDArray[np.uint64],
+    *,
+    scheme: str,
+) -> NDArray[np.uint32]:
+    """Return signatures by `datasketch.MinHash.permutations`, `(len(hashes), len(multipliers))`.
+
+    `hashes` are what its `hashfunc` makes of the shingles, `scheme` is `affine32` or `legacy`.
+    """
+
+def sign_records(
+    files: Sequence[tuple[_Path, str]],
+    *,
+    shape: tuple[int, int, int, int],
+    fingerprint: int,
+    output: _Path,
+    rejected: _Path,
+    workers: int,
+    memory_bytes: int,
+    progress: _Progress = None,
+) -> None:
+    """Sign the records of a unit; `shape` is ngram_size, num_bands, rows_per_band, seed."""
+
+def band_records(
+    signatures: Sequence[_Path],
+    *,
+    part: int,
+    shape: tuple[int, int, int, int],
+    fingerprint: int,
+    output: _Path,
+) -> None:
+    """Find the buckets of a band; behind the last band come the texts and the check of ids."""
+
+def connect_records(
+    units: Sequence[Sequence[tuple[_Path, str]]],
+    *,
+    shape: tuple[int, int, int, int],
+    threshold: float | None,
+    fingerprint: int,
+    signatures: Sequence[_Path],
+    buckets: Sequence[_Path],
+    output: _Path,
+    workers: int,
+    memory_bytes: int,
+    progress: _Progress = None,
+) -> None:
+    """Decide which records fall; `buckets` ends with those of the texts. None: single link."""
+
+def drop_duplicates(
+    files: Sequence[tuple[_Path, str]],
+    *,
+    unit: int,
+    fingerprint: int,
+    signatures: Sequence[_Path],
+    verdicts: _Path,
+    journal: _Path,
+    shard_text_bytes: int | None,
+    workers: int,
+    memory_bytes: int,
+    progress: _Progress = None,
+) -> str:
+    """Write the survivors of a unit into shards in `journal`; return the summary as JSON."""
+
+def cluster_columns(
+    signatures: Sequence[_Path], *, verdicts: _Path, fingerprint: int
+) -> tuple[
+    list[list[str]],
+    list[str],
+    NDArray[np.float64],
+    NDArray[np.float64],
+]:
+    """Return ids (of record, cluster, survivor), kinds, estimates, true similarities or NaN."""

@@ -7,15 +7,15 @@ import re
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
-import click
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from preprocess import progress
 from preprocess.errors import Misuse, UserError, describe_os_error
+from preprocess.records import TruncatedInput
 from preprocess.run_directory import DEFAULT_MEMORY_BYTES_PER_WORKER, RunOptions
 
 app = typer.Typer(
@@ -321,12 +321,21 @@ def inspect_path(
     path: Annotated[Path, typer.Argument(help="A directory, a record file or a prefix.")],
     record: Annotated[int | None, typer.Option(min=0, help="Show this one, from 0.")] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="Decode documents with it.")] = None,
+    clusters: Annotated[
+        int | None, typer.Option(min=1, help="Show so many of the largest clusters of a dedup.")
+    ] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Show a manifest, a record, or a document decoded."""
+    """Show a manifest, a record, a document decoded, or clusters of duplicates."""
+    from preprocess.inspect import clusters as show_clusters
     from preprocess.inspect import inspect
 
     State.verbose |= verbose
+    if clusters is not None:
+        if record is not None or tokenizer is not None:
+            raise Misuse("expected --clusters alone, got it with --record or --tokenizer")
+        show_clusters(path, clusters, Console())
+        return
     inspect(path, record, tokenizer, Console())
 
 
@@ -387,11 +396,9 @@ def main() -> None:
     name = f"preprocess {stage}".rstrip()
     try:
         status = app(standalone_mode=False)
-    except click.ClickException as error:
-        fail(name, error.format_message(), 2)
     except Misuse as error:
         fail(name, str(error), 2)
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         fail(name, "interrupted; run the same command again to go on", 130)
     except BrokenPipeError:
         # Whoever read our output has enough of it.
@@ -399,12 +406,29 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         fail(name, describe_os_error(error), 1)
-    except (UserError, ValueError) as error:
+    except (UserError, ValueError, TruncatedInput) as error:
         fail(name, str(error), 1)
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            State.verbose = True
+            fail(name, f"failed in a way that is a bug of ours: {error!r}; please report it", 1)
+        # Click's usage errors, or those of typer's own copy of click.
+        usage(name, error)
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def fail(name: str, message: str, status: int) -> None:
+def usage(name: str, error: Any) -> None:
+    """End with status 2: the help where nothing was asked for, else one line."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error.format_message(), file=sys.stderr)
+        sys.exit(2)
+    options = getattr(getattr(error, "param", None), "opts", None)
+    message = error.format_message().rstrip(".")
+    where = f"{options[0]}: " if options and options[0] not in message else ""
+    fail(name, f"{where}{message}; see `{name} --help`", 2)
+
+
+def fail(name: str, message: str, status: int) -> NoReturn:
     """End with one line, and the traceback if it was asked for."""
     if State.verbose:
         traceback.print_exc()

@@ -74,7 +74,7 @@ def ingest(
     if manifest is None:
         with (
             options.report(f"ingest {config.dataset}", None) as progress,
-            WorkerPool(options.workers, config) as pool,
+            WorkerPool(options.workers, config, options.memory_bytes) as pool,
         ):
             directory.run(options, lambda unit: _do(unit, directory, config, pool, progress))
         if options.task is not None:

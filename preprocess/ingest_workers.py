@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from preprocess.ingest import IngestConfig
     from preprocess.inputs import InputFile
-    from preprocess.readers import Reader
     from preprocess.records import Outcome
 
 FRAME_TEXT_BYTES = 1 << 20
@@ -48,12 +47,14 @@ _WAITING_FRAMES = 8
 class WorkerPool:
     """Worker processes that turn batches of files into frames; a context manager."""
 
-    def __init__(self, workers: int, config: IngestConfig) -> None:
+    def __init__(self, workers: int, config: IngestConfig, memory_bytes: int) -> None:
         context = multiprocessing.get_context("spawn")
         self._workers: list[tuple[BaseProcess, Connection[Any, Any]]] = []
         for _ in range(max(workers, 1)):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, config), daemon=True)
+            process = context.Process(
+                target=_serve, args=(theirs, config, memory_bytes // max(workers, 1)), daemon=True
+            )
             process.start()
             theirs.close()
             self._workers.append((process, ours))
@@ -137,18 +138,17 @@ def _relay(
         )
 
 
-def _serve(connection: Connection[Any, Any], config: IngestConfig) -> None:
+def _serve(connection: Connection[Any, Any], config: IngestConfig, limit_bytes: int) -> None:
     """Read batches until the other side closes."""
     # Ctrl-C reaches the whole group; the parent decides what becomes of us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    reader = READERS[config.dataset]
     while True:
         try:
             batch: list[tuple[str, str]] = connection.recv()
         except (EOFError, OSError):
             return
         try:
-            _read_batch(connection, config, batch, reader)
+            _read_batch(connection, config, batch, limit_bytes)
         except OSError as error:
             name = error.filename or batch[0][0]
             reason = f"{name}: expected a readable file, but {error.strerror or error}"
@@ -163,8 +163,9 @@ def _read_batch(
     connection: Connection[Any, Any],
     config: IngestConfig,
     batch: list[tuple[str, str]],
-    reader: Reader,
+    limit_bytes: int,
 ) -> None:
+    reader = READERS[config.dataset]
     builder = _FrameBuilder(connection, frozenset(config.licenses))
     ends: list[tuple[int, str]] = []
     problems: list[str] = []
@@ -172,7 +173,7 @@ def _read_batch(
         path = Path(name)
         native = 0
         try:
-            for outcome in reader.read(path, relative, config.options):
+            for outcome in reader.read(path, relative, config.options, limit_bytes):
                 builder.add(outcome)
                 native += 1
         except TruncatedInput as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.table import Table
@@ -17,6 +17,41 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+
+MEMBERS_SHOWN = 5
+
+
+def clusters(path: Path, count: int, console: Console) -> None:
+    """Show the largest clusters of a `dedup` output: who survived, and who fell to it.
+
+    Raises:
+        UserError: The directory has no `clusters.parquet`.
+    """
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    file = path / "clusters.parquet"
+    if not file.exists():
+        raise UserError(f"{file}: expected the clusters that `preprocess dedup` writes, found none")
+    table = pq.read_table(file)
+    sizes = table.group_by("cluster").aggregate([("record", "count")])
+    largest = sizes.sort_by([("record_count", "descending"), ("cluster", "ascending")])
+    for row in largest.slice(0, count).to_pylist():
+        members = table.filter(pc.equal(table["cluster"], row["cluster"]))
+        console.print(f"{row['record_count']:,} records", highlight=False)
+        for member in members.slice(0, MEMBERS_SHOWN).to_pylist():
+            console.print(f"  {_member(member)}", highlight=False, markup=False, soft_wrap=True)
+        if members.num_rows > MEMBERS_SHOWN:
+            console.print(f"  ... and {members.num_rows - MEMBERS_SHOWN:,} more", highlight=False)
+
+
+def _member(member: dict[str, Any]) -> str:
+    if member["kind"] == "survivor":
+        return f"{member['record']}  survives"
+    if member["kind"] == "exact":
+        return f"{member['record']}  equal to {member['survivor']}"
+    similarity = member["jaccard"] if member["jaccard"] is not None else member["estimated"]
+    return f"{member['record']}  similar to {member['survivor']} (Jaccard {similarity:.3f})"
 
 
 def inspect(path: Path, number: int | None, tokenizer: Path | None, console: Console) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from preprocess import _rust_ext
 from preprocess.errors import UserError
 from preprocess.manifest import Manifest, Shard, hash_file, read_manifest
+from preprocess.records import TruncatedInput
 from preprocess.sidecar import read_sidecar, with_suffix
 
 if TYPE_CHECKING:
@@ -109,12 +110,13 @@ def _compare(path: Path, size: int | None, xxh3: str) -> Iterator[str]:
 
 def _dataset(prefix: Path, progress: ProgressCallback, shard: Shard | None = None) -> Iterator[str]:
     """Prove pointers against sizes, and documents against end-of-document tokens and ids."""
-    sidecar = read_sidecar(prefix)
     try:
+        sidecar = read_sidecar(prefix)
         raw = _rust_ext.audit_dataset(
             prefix, eod_id=sidecar.eod_id, vocab_size=sidecar.vocab_size, progress=progress
         )
-    except (_rust_ext.CorruptDataError, OSError) as error:
+        ids = sum(1 for _ in _ids(prefix))
+    except (_rust_ext.CorruptDataError, OSError, UserError, TruncatedInput) as error:
         yield str(error)
         return
     audit = msgspec.json.decode(raw, type=_Audit)
@@ -133,7 +135,6 @@ def _dataset(prefix: Path, progress: ProgressCallback, shard: Shard | None = Non
     if shard is None:
         for extension, xxh3 in names.items():
             yield from _compare(with_suffix(prefix, extension), None, xxh3)
-    ids = sum(1 for _ in _ids(prefix))
     if ids != audit.documents:
         yield f"{with_suffix(prefix, '.ids.zst')}: expected {audit.documents} ids, found {ids}"
 

@@ -55,7 +55,7 @@ fn class_of(pattern: &str) -> ClassUnicode {
 /// A text without any is its own NFC, and a boundary before an unmarked character is one across
 /// which NFC does nothing. Some that are marked would do no harm: only the speed suffers.
 fn mark_unstable(classes: &mut [u8]) {
-    let characters = || (0..NUM_CHARACTERS as u32).filter_map(char::from_u32);
+    let characters = || '\0'..=char::MAX;
     let decomposed = |c: char| std::iter::once(c).nfd().map(|(part, _)| part).collect::<Vec<_>>();
     for c in characters() {
         let parts = decomposed(c);

@@ -30,17 +30,19 @@ def accepts(relative: PurePosixPath) -> bool:
     return _FILE.fullmatch(relative.name) is not None
 
 
-def read_file(path: Path, relative: str, options: Options) -> Iterator[Outcome]:
+def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
     """Yield the outcome of each line that is not blank."""
     name = portable_path(relative)
     ordinal = 0
-    for line in read_lines(path):
+    for line in read_lines(path, limit_bytes):
         data = line.data.removeprefix(_BYTE_ORDER_MARK) if ordinal == 0 else line.data
         if not data.strip():
             continue
         origin = Origin(path=name, record=ordinal)
         ordinal += 1
         try:
+            if line.is_oversized:
+                raise _UnreadableError("over_memory")
             outcome = Outcome(records=(_record(origin, data, options["text_field"]),))
         except _UnreadableError as error:
             reason = _reason(error, line)
@@ -103,5 +105,6 @@ READER = Reader(
     unit="a line that is not blank",
     accepts=accepts,
     read_file=read_file,
+    streams=True,
     options={"text_field": "text"},
 )

@@ -10,6 +10,10 @@ import zstandard
 
 from preprocess.records import TruncatedInput
 
+NO_LIMIT = 1 << 62
+HEAD_BYTES = 1024
+"""How much of a line that is too long is kept to show what it was."""
+
 # 4 KiB of zstd can grow to about 128 MiB (a block of 3 bytes may hold 128 KiB of one character),
 # and its streaming interface cannot stop in between; more input at once would mean more memory.
 _CHUNK_BYTES = 4096
@@ -23,16 +27,21 @@ class Line:
     is_cut: bool = False
     """Whether the input broke off in it."""
 
+    is_oversized: bool = False
+    """Whether it was over the limit, and this is only its beginning."""
 
-def read_lines(path: Path) -> Iterator[Line]:
+
+def read_lines(path: Path, limit_bytes: int = NO_LIMIT) -> Iterator[Line]:
     r"""Yield the lines of a plain, `.gz` or `.zst` file, split at `\n` only.
+
+    Of a line that is longer than `limit_bytes` only the beginning is held and yielded.
 
     Raises:
         TruncatedInput: The compressed stream ends early or is damaged. Every line before that,
             and what there is of the last one, was yielded.
     """
     damage: TruncatedInput | None = None
-    pieces: list[bytes] = []
+    pieces = _Pieces(limit_bytes)
     with path.open("rb") as file:
         chunks = _chunks(file, path)
         while True:
@@ -44,14 +53,35 @@ def read_lines(path: Path) -> Iterator[Line]:
                 break
             *ends, rest = chunk.split(b"\n")
             for end in ends:
-                yield Line(b"".join((*pieces, end)))
-                pieces.clear()
-            if rest:
-                pieces.append(rest)
-    if pieces:
-        yield Line(b"".join(pieces), is_cut=damage is not None)
+                yield pieces.line(end)
+            pieces.add(rest)
+    if pieces.size:
+        yield pieces.line(b"", is_cut=damage is not None)
     if damage:
         raise damage
+
+
+class _Pieces:
+    """The parts of a line so far; beyond the limit they are counted, not kept."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = max(limit_bytes, HEAD_BYTES)
+        self._parts: list[bytes] = []
+        self.size = 0
+
+    def add(self, part: bytes) -> None:
+        self.size += len(part)
+        if self.size <= self._limit:
+            self._parts.append(part)
+        else:
+            self._parts = [b"".join((*self._parts, part[:HEAD_BYTES]))[:HEAD_BYTES]]
+
+    def line(self, end: bytes, *, is_cut: bool = False) -> Line:
+        """Return the line that `end` closes, and begin the next one."""
+        self.add(end)
+        data, is_oversized = b"".join(self._parts), self.size > self._limit
+        self._parts, self.size = [], 0
+        return Line(data, is_cut=is_cut, is_oversized=is_oversized)
 
 
 def _chunks(file: IO[bytes], path: Path) -> Iterator[bytes]:

@@ -91,7 +91,7 @@ def accepts(relative: PurePosixPath) -> bool:
     return document_type(relative) is not None
 
 
-def read_file(path: Path, relative: str, _options: Options) -> Iterator[Outcome]:
+def read_file(path: Path, relative: str, _options: Options, _limit: int) -> Iterator[Outcome]:
     """Yield the one outcome of a document."""
     origin = Origin(path=portable_path(relative), record=0)
     data = path.read_bytes()

@@ -34,7 +34,7 @@ def accepts(relative: PurePosixPath) -> bool:
     return _TEST_FOLDERS.isdisjoint(relative.parts[:-1])
 
 
-def read_file(path: Path, relative: str, _options: Options) -> Iterator[Outcome]:
+def read_file(path: Path, relative: str, _options: Options, _limit: int) -> Iterator[Outcome]:
     """Yield the outcome of each public definition of a module, in file order."""
     from preprocess.readers.python_module import parse_module, public_definitions
 

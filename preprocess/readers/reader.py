@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from preprocess.records import Outcome
+from preprocess.readers.lines import HEAD_BYTES, NO_LIMIT
+from preprocess.records import Origin, Outcome, Rejection, portable_path
 
 type Options = Mapping[str, str]
 """What a user set for a reader; keys are those of `Reader.options`."""
@@ -35,19 +36,29 @@ class Reader:
     accepts: Callable[[PurePosixPath], bool]
     """Whether a file found in a directory, named relative to it, is one of the dataset's."""
 
-    read_file: Callable[[Path, str, Options], Iterator[Outcome]]
+    read_file: Callable[[Path, str, Options, int], Iterator[Outcome]]
     """Streams the outcomes of one file; see `read`."""
+
+    streams: bool = False
+    """Whether it holds one native record of a file at a time, and heeds the limit itself."""
 
     options: Options = field(default_factory=dict)
     """Names of the options that it takes, each with its default."""
 
-    def read(self, path: Path, relative: str, options: Options | None = None) -> Iterator[Outcome]:
+    def read(
+        self,
+        path: Path,
+        relative: str,
+        options: Options | None = None,
+        limit_bytes: int = NO_LIMIT,
+    ) -> Iterator[Outcome]:
         """Yield the outcome of each native record of a file, in the file's order.
 
         Args:
             path: The file.
             relative: Its path relative to the input given, `/` between the parts.
             options: Values for some of `self.options`.
+            limit_bytes: A native record of more than this is rejected, not read.
 
         Raises:
             ValueError: An option that this reader does not take.
@@ -59,4 +70,14 @@ class Reader:
         if unknown:
             known = ", ".join(self.options) or "none"
             raise ValueError(f"dataset {self.name}: no option {unknown[0]!r}, it takes: {known}")
-        return self.read_file(path, relative, {**self.options, **given})
+        if not self.streams and path.stat().st_size > limit_bytes:
+            return iter((over_memory(path, relative),))
+        return self.read_file(path, relative, {**self.options, **given}, limit_bytes)
+
+
+def over_memory(path: Path, relative: str) -> Outcome:
+    """Return the rejection of a file that is too large to hold, with its beginning."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    origin = Origin(path=portable_path(relative), record=0)
+    return Outcome(rejection=Rejection(origin=origin, reason="over_memory", raw=head))

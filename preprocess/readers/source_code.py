@@ -59,7 +59,7 @@ def accepts(relative: PurePosixPath) -> bool:
     return "." not in relative.name and relative.name.islower()
 
 
-def read_file(path: Path, relative: str, _options: Options) -> Iterator[Outcome]:
+def read_file(path: Path, relative: str, _options: Options, _limit: int) -> Iterator[Outcome]:
     """Yield the one outcome of a file."""
     origin = Origin(path=portable_path(relative), record=0)
     name = PurePosixPath(origin.path)

@@ -7,6 +7,7 @@
 
 mod call;
 mod indexed;
+mod minhash;
 mod records;
 mod tokenize;
 mod tokenizer;
@@ -22,6 +23,11 @@ mod extension {
     use super::call::{CorruptDataError, TokenizerError};
     #[pymodule_export]
     use super::indexed::{audit_dataset, merge_datasets, read_document, rebuild_index};
+    #[pymodule_export]
+    use super::minhash::{
+        band_records, cluster_columns, connect_records, datasketch_signatures, drop_duplicates,
+        minhash_signatures, shingle_hashes, sign_records,
+    };
     #[pymodule_export]
     use super::records::{read_line, scan_records};
     #[pymodule_export]

@@ -23,8 +23,9 @@ pub(super) struct PyTokenizer {
 }
 
 #[pymethods]
+#[expect(clippy::needless_pass_by_value, reason = "arguments come from Python by value")]
 impl PyTokenizer {
-    /// Loads a tokenizer.json, a tiktoken rank file, a SentencePiece model, or a directory of one.
+    /// Loads a tokenizer.json, a tiktoken rank file, a `SentencePiece` model, or a directory of one.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let inner = py.detach(|| Tokenizer::load(&path))?;

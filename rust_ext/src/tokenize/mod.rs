@@ -11,6 +11,7 @@ mod shard;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub(crate) use batch::reject;
 pub use shard::{FileEntry, Position, ShardEntry, Share};
 
 use crate::control::Control;

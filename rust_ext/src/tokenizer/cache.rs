@@ -17,9 +17,11 @@ pub(super) trait Model {
 
 /// Longest word, in bytes, that is its own key.
 const KEY_BYTES: usize = 15;
-/// Slots for short words, 32 bytes each: 8 MiB, touched only as far as used.
-const SHORT_BITS: u32 = 18;
-/// Slots for longer words.
+/// Slots that either table begins with: an encoder for one text costs little.
+const FIRST_SLOTS: usize = 1 << 12;
+/// Slots for short words, 32 bytes each, that the table grows to: 8 MiB.
+const SHORT_SLOTS: usize = 1 << 18;
+/// Slots for longer words that the table grows to.
 const LONG_SLOTS: usize = 1 << 16;
 /// Longest word, in bytes, that is kept at all; longer ones hardly come again.
 const LONGEST: usize = 2_048;
@@ -51,6 +53,7 @@ struct Long {
 #[derive(Debug)]
 pub(super) struct Cache {
     short: Vec<Short>,
+    num_short: usize,
     long: Vec<Long>,
     num_long: usize,
     words: Vec<u8>,
@@ -61,8 +64,9 @@ pub(super) struct Cache {
 impl Cache {
     pub(super) fn new() -> Self {
         Self {
-            short: vec![Short::default(); 1 << SHORT_BITS],
-            long: vec![Long::default(); LONG_SLOTS],
+            short: vec![Short::default(); FIRST_SLOTS],
+            num_short: 0,
+            long: vec![Long::default(); FIRST_SLOTS],
             num_long: 0,
             words: Vec::new(),
             ids: Vec::new(),
@@ -84,7 +88,7 @@ impl Cache {
             return self.encode_long(model, &text[start..end], out);
         }
         let key = key_of(text, start, end - start);
-        let slot = slot_of(key);
+        let slot = self.short_slot(key);
         let found = &self.short[slot];
         if found.key == key && found.num_ids as usize <= INLINE {
             let [first, second, third] = found.ids;
@@ -131,7 +135,29 @@ impl Cache {
         let Some((ids, num_ids)) = self.inline_ids(&out[before..]) else { return };
         // The first slot of the two belongs to the word used last, so the newcomer takes the other.
         let target = if self.short[slot].key == 0 { slot } else { other };
+        self.num_short += usize::from(self.short[target].key == 0);
         self.short[target] = Short { key, ids, num_ids };
+        if self.num_short * 2 > self.short.len() && self.short.len() < SHORT_SLOTS {
+            self.grow_short();
+        }
+    }
+
+    /// Makes the table of short words four times as large.
+    fn grow_short(&mut self) {
+        let larger = vec![Short::default(); self.short.len() * 4];
+        let old = std::mem::replace(&mut self.short, larger);
+        self.num_short = 0;
+        for entry in old.into_iter().filter(|entry| entry.key != 0) {
+            let slot = self.short_slot(entry.key);
+            let target = if self.short[slot].key == 0 { slot } else { slot ^ 1 };
+            self.num_short += usize::from(self.short[target].key == 0);
+            self.short[target] = entry;
+        }
+    }
+
+    #[inline]
+    fn short_slot(&self, key: u128) -> usize {
+        truncated(hash_of(key)) & (self.short.len() - 1)
     }
 
     /// Returns what a short slot holds for these ids; none for no ids, which are not worth a slot.
@@ -168,8 +194,8 @@ impl Cache {
 
     fn keep_long(&mut self, hash: u64, word: &[u8], ids: &[u32]) {
         self.make_room(word.len(), ids.len());
-        if self.num_long * 2 >= LONG_SLOTS {
-            self.empty();
+        if self.num_long * 2 >= self.long.len() {
+            if self.long.len() < LONG_SLOTS { self.grow_long() } else { self.empty() }
         }
         let slot = self.long_slot(hash, word);
         let at = |length: usize| u32::try_from(length).expect("the arenas are bounded");
@@ -185,15 +211,26 @@ impl Cache {
         self.ids.extend_from_slice(ids);
     }
 
+    /// Makes the table of long words four times as large.
+    fn grow_long(&mut self) {
+        let larger = vec![Long::default(); self.long.len() * 4];
+        let old = std::mem::replace(&mut self.long, larger);
+        for entry in old.into_iter().filter(|entry| entry.word_bytes > 0) {
+            let slot = self.long_slot(entry.hash, self.long_word(&entry));
+            self.long[slot] = entry;
+        }
+    }
+
     /// Returns the slot that holds a long word, or the free one where it belongs.
     fn long_slot(&self, hash: u64, word: &[u8]) -> usize {
-        let mut slot = truncated(hash) % LONG_SLOTS;
+        let mask = self.long.len() - 1;
+        let mut slot = truncated(hash) & mask;
         loop {
             let found = &self.long[slot];
             if found.word_bytes == 0 || (found.hash == hash && self.long_word(found) == word) {
                 return slot;
             }
-            slot = (slot + 1) % LONG_SLOTS;
+            slot = (slot + 1) & mask;
         }
     }
 
@@ -215,6 +252,7 @@ impl Cache {
         self.ids.clear();
         for slot in self.short.iter_mut().filter(|slot| slot.num_ids as usize > INLINE) {
             *slot = Short::default();
+            self.num_short -= 1;
         }
     }
 }
@@ -222,13 +260,12 @@ impl Cache {
 /// Returns the bytes of a word of 1 to 15 bytes and its length, as one number.
 #[inline]
 fn key_of(text: &[u8], start: usize, length: usize) -> u128 {
-    let bytes: [u8; 16] = match text.get(start..start + 16) {
-        Some(bytes) => bytes.try_into().unwrap_or_default(),
-        None => {
-            let mut bytes = [0; 16];
-            bytes[..length].copy_from_slice(&text[start..start + length]);
-            bytes
-        }
+    let bytes: [u8; 16] = if let Some(bytes) = text.get(start..start + 16) {
+        bytes.try_into().unwrap_or_default()
+    } else {
+        let mut bytes = [0; 16];
+        bytes[..length].copy_from_slice(&text[start..start + length]);
+        bytes
     };
     let mask = (1u128 << (8 * length)) - 1;
     (u128::from_le_bytes(bytes) & mask) | (length as u128) << 120
@@ -236,11 +273,11 @@ fn key_of(text: &[u8], start: usize, length: usize) -> u128 {
 
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the halves of a key and of a product")]
-fn slot_of(key: u128) -> usize {
+fn hash_of(key: u128) -> u64 {
     let low = key as u64 ^ 0x9E37_79B9_7F4A_7C15;
     let high = (key >> 64) as u64 ^ 0xD1B5_4A32_D192_ED03;
     let product = u128::from(low) * u128::from(high);
-    truncated((product as u64 ^ (product >> 64) as u64) >> (64 - SHORT_BITS))
+    product as u64 ^ (product >> 64) as u64
 }
 
 #[cfg(test)]

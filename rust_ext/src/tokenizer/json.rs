@@ -129,10 +129,10 @@ impl ByteLevelStep {
 
 /// Returns the pattern of a `Split` that leaves every match as a word.
 fn split_pattern(value: &Value) -> Option<&str> {
-    let keeps_matches = match (value["behavior"].as_str()?, value["invert"].as_bool()?) {
-        ("Isolated", false) | ("Removed", true) => true,
-        _ => false,
-    };
+    let keeps_matches = matches!(
+        (value["behavior"].as_str()?, value["invert"].as_bool()?),
+        ("Isolated", false) | ("Removed", true)
+    );
     (keeps_matches && value["type"] == "Split").then_some(())?;
     value["pattern"]["Regex"].as_str()
 }

@@ -26,23 +26,24 @@ const EMPTY: Slot = Slot { left: NONE, right: NONE, merge: NO_MERGE };
 #[derive(Debug)]
 pub(super) struct Merges {
     slots: Vec<Slot>,
-    num_merges: usize,
+    length: usize,
     shift: u32,
 }
 
 impl Merges {
     pub(super) fn with_capacity(num_merges: usize) -> Self {
-        let num_slots = (num_merges * 3 / 2 + 2).next_power_of_two();
-        Self { slots: vec![EMPTY; num_slots], num_merges: 0, shift: 64 - num_slots.ilog2() }
+        // Never so few that a free slot could be missing: a search ends at one.
+        let num_slots = (num_merges * 3 / 2).next_power_of_two().max(16);
+        Self { slots: vec![EMPTY; num_slots], length: 0, shift: 64 - num_slots.ilog2() }
     }
 
     /// Adds a rule; of two for the same pair the later one holds.
     pub(super) fn insert(&mut self, left: u32, right: u32, merge: Merge) {
-        if self.num_merges * 3 >= self.slots.len() * 2 {
+        if self.length * 3 >= self.slots.len() * 2 {
             self.grow();
         }
         let slot = self.slot_of(left, right);
-        self.num_merges += usize::from(self.slots[slot].left == NONE);
+        self.length += usize::from(self.slots[slot].left == NONE);
         self.slots[slot] = Slot { left, right, merge };
     }
 

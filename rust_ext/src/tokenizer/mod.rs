@@ -56,7 +56,7 @@ enum Model {
 }
 
 impl Tokenizer {
-    /// Loads a tokenizer from a `tokenizer.json`, a tiktoken rank file, a SentencePiece `.model`, or
+    /// Loads a tokenizer from a `tokenizer.json`, a tiktoken rank file, a `SentencePiece` `.model`, or
     /// a directory with one of them; which it is, the content says.
     ///
     /// # Errors
@@ -205,7 +205,7 @@ impl Tokenizer {
         })
     }
 
-    /// Returns the special tokens and their ids, by id: control pieces in SentencePiece.
+    /// Returns the special tokens and their ids, by id: control pieces in `SentencePiece`.
     pub fn special_tokens(&self) -> impl Iterator<Item = (&str, u32)> {
         self.special_tokens.iter().map(|(token, id)| (token.as_str(), *id))
     }

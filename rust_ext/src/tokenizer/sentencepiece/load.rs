@@ -1,4 +1,4 @@
-//! Reads a SentencePiece `.model` and refuses what this encoder would do differently.
+//! Reads a `SentencePiece` `.model` and refuses what this encoder would do differently.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// Returns the model in `content`, the bytes of the file at `path`.
 ///
 /// # Errors
-/// [`Error::Tokenizer`] for a file that is no SentencePiece model, and for one that is not BPE with
+/// [`Error::Tokenizer`] for a file that is no `SentencePiece` model, and for one that is not BPE with
 /// byte fallback and the identity normalizer.
 pub(in crate::tokenizer) fn load(path: &Path, content: &[u8]) -> Result<SentencePiece> {
     let refuse = |message: String| Error::tokenizer(path, message);
@@ -77,14 +77,17 @@ fn build(
                 if content.is_none() && normalizer.remove_extra_whitespaces != Some(false) {
                     return Err(format!("piece {id} is user-defined and has a space"));
                 }
-                let text = content.clone().unwrap_or_default();
-                user_defined.push(AddedToken { id, content: text, ..AddedToken::default() });
-                mergeable.extend(content.map(|text| (text, id, piece.score)));
+                // Found before anything merges, so that no merge can make one.
+                let content = content.into_iter();
+                user_defined.extend(content.map(|content| AddedToken {
+                    id,
+                    content,
+                    ..Default::default()
+                }));
             }
             Kind::Unknown | Kind::Control | Kind::Byte => {}
         }
     }
-    user_defined.retain(|token| !token.content.is_empty());
     let characters = characters_of(&mergeable);
     let has_inner_space = |text: &str| text.trim_start_matches(' ').contains(' ');
     Ok(SentencePiece {

@@ -1,7 +1,7 @@
-//! SentencePiece BPE with byte fallback: the merges run over characters, the white space among
+//! `SentencePiece` BPE with byte fallback: the merges run over characters, the white space among
 //! them, and characters without a piece become their bytes.
 //!
-//! Inside, a space stands for SentencePiece's U+2581: neither text nor pieces keep both apart.
+//! Inside, a space stands for `SentencePiece`'s U+2581: neither text nor pieces keep both apart.
 
 mod load;
 mod proto;
@@ -15,7 +15,7 @@ use super::merger::Merger;
 use super::merges::Merges;
 use super::vocabulary::Vocabulary;
 
-/// What SentencePiece writes for a space.
+/// What `SentencePiece` writes for a space.
 const META_SPACE: &str = "\u{2581}";
 
 /// A BPE model with what its normalizer does.
@@ -120,7 +120,7 @@ impl SentencePiece {
         }
     }
 
-    /// Returns the text of `ids` as SentencePiece decodes it.
+    /// Returns the text of `ids` as `SentencePiece` decodes it.
     ///
     /// Control pieces have none, an unknown piece has the surface the file names, bytes that are
     /// no UTF-8 become U+FFFD one by one, and the space that was put in front is taken away.
@@ -132,7 +132,9 @@ impl SentencePiece {
         {
             let bytes: Vec<u8> = run.iter().filter_map(|&id| self.byte(id)).collect();
             if bytes.is_empty() {
-                run.iter().for_each(|&id| self.push_piece(id, &mut text, &mut is_start));
+                for &id in run {
+                    self.push_piece(id, &mut text, &mut is_start);
+                }
             } else {
                 push_bytes(&bytes, &mut text);
                 is_start = false;

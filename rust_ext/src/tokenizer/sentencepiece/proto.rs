@@ -1,4 +1,4 @@
-//! The parts of SentencePiece's `ModelProto` that decide about ids; other fields are skipped.
+//! The parts of `SentencePiece`'s `ModelProto` that decide about ids; other fields are skipped.
 
 /// A `.model` file.
 #[derive(Clone, PartialEq, prost::Message)]

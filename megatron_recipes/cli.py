@@ -1,0 +1,152 @@
+"""The command line: `megatron-recipes list | show | train | plan`.
+
+Results go to standard output, all else to standard error. Exit status 0: done; 1: failed; 2:
+misused. A user's error is one line; `--verbose` adds the traceback.
+"""
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from megatron_recipes import launch as launching
+from megatron_recipes import plan as planning
+from megatron_recipes.blend import read_blend
+from megatron_recipes.job import MisuseError, make_job, resolve_config
+from megatron_recipes.recipes import RECIPES
+from megatron_recipes.settings import with_vocabulary
+from megatron_recipes.show import describe
+
+PROGRAM = "megatron-recipes"
+
+app = typer.Typer(
+    help="Train on Megatron indexed datasets with Megatron-Core.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Recipe = Annotated[str, typer.Argument(help="A recipe that `list` names.", show_default=False)]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe; repeatable."),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Add the traceback to an error.")]
+
+
+def main() -> None:
+    """Run the command line and end the process with its status."""
+    launching.die_with_parent()
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit status."""
+    try:
+        return int(app(arguments or ["--help"], standalone_mode=False, prog_name=PROGRAM) or 0)
+    except typer.Exit as end:
+        return end.exit_code
+    except Exception as error:
+        # A usage error: of click's class, or of typer's own copy of it.
+        if not hasattr(error, "format_message"):
+            raise
+        context = getattr(error, "ctx", None)
+        name = context.command_path if context else PROGRAM
+        _say(f"{name}: {error.format_message().rstrip('.')}; see {name} --help")
+        return 2
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _reporting(command: str, *, verbose: bool) -> Iterator[None]:
+    """Turn an error into one line and an exit status."""
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except KeyboardInterrupt:
+        _say(f"{PROGRAM} {command}: interrupted; the same command resumes")
+        raise typer.Exit(1) from None
+    except BaseException as error:  # torch's CheckpointException is no Exception
+        if verbose or not isinstance(error, ValueError | OSError):
+            traceback.print_exc()
+        _say(f"{PROGRAM} {command}: {launching.one_line(error)}")
+        raise typer.Exit(2 if isinstance(error, MisuseError) else 1) from None
+
+
+@app.command("list")
+def list_recipes() -> None:
+    """List the recipes."""
+    width = max(map(len, RECIPES))
+    for name, recipe in RECIPES.items():
+        typer.echo(f"{name:{width}}  {recipe().description}")
+
+
+@app.command()
+def show(
+    recipe: Recipe,
+    blend: Annotated[Path | None, typer.Option(help="A blend file to train on.")] = None,
+    settings: Settings = None,
+    verbose: Verbose = False,
+) -> None:
+    """Print a recipe with every number that follows from it; runs anywhere."""
+    with _reporting("show", verbose=verbose):
+        config = resolve_config(recipe, settings or [])
+        data = read_blend(blend) if blend else None
+        if data:
+            config = with_vocabulary(config, data.vocab_size)
+        typer.echo(describe(config, data))
+
+
+@app.command()
+def train(
+    recipe: Recipe,
+    blend: Annotated[Path, typer.Option(help="The blend file to train on.")],
+    checkpoint_dir: Annotated[Path, typer.Option(help="Where checkpoints and metrics go.")],
+    start_from: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="CKPT", help="A checkpoint whose weights to start with."),
+    ] = None,
+    settings: Settings = None,
+    verbose: Verbose = False,
+) -> None:
+    """Train a recipe, or resume it from its newest whole checkpoint."""
+    with _reporting("train", verbose=verbose):
+        job = make_job(
+            recipe,
+            blend=blend,
+            checkpoint_dir=checkpoint_dir,
+            start_from=start_from,
+            settings=settings or [],
+        )
+        place = launching.place_in_world()
+        if job.run.done.exists():
+            job.run.prepare(job.identity(), writes=False)
+            if not (place and place[0]):
+                _say(f"already done: {job.run.done}")
+        elif place:
+            launching.run_as_rank(job, *place)
+        else:
+            launching.launch(job, sys.argv[1:])
+        if not (place and place[0]):
+            newest, _ = job.run.newest_checkpoint()
+            typer.echo(str(newest.path) if newest else str(job.run.path))
+
+
+@app.command()
+def plan(
+    plan_file: Annotated[Path, typer.Argument(metavar="PLAN.toml", show_default=False)],
+    verbose: Verbose = False,
+) -> None:
+    """Run the trainings of a plan, what is missing of them, in order."""
+    with _reporting("plan", verbose=verbose):
+        trainings = planning.read_plan(plan_file, dict(os.environ))
+        raise typer.Exit(planning.run_plan(trainings, tell=_say, verbose=verbose))

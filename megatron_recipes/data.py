@@ -1,0 +1,187 @@
+"""Megatron-Core's datasets over a blend, and the micro batches read from them.
+
+The order of the training data is fixed by the seed, the blend and the steps of the whole
+training; nothing is remembered from one step to the next.
+"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed
+from megatron.core import parallel_state
+from megatron.core.datasets.blended_megatron_dataset_builder import BlendedMegatronDatasetBuilder
+from megatron.core.datasets.gpt_dataset import GPTDataset, GPTDatasetConfig
+from megatron.core.utils import get_batch_on_this_cp_rank
+
+from megatron_recipes.batching import micro_batch_indices
+from megatron_recipes.blend import Blend, Group
+from megatron_recipes.config import TrainingConfig
+from megatron_recipes.world import World
+
+Batch = dict[str, torch.Tensor]
+"""`tokens`, `labels`, `loss_mask`, `position_ids`, each `[micro_batch_size, sequence_length]`."""
+
+KEYS = ("tokens", "labels", "loss_mask", "position_ids")
+COMPLETE = "COMPLETE"
+NO_TOKEN = -1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlendTokenizer:
+    """What the datasets ask of a tokenizer, answered from the sidecars."""
+
+    vocab_size: int
+    """Token ids."""
+
+    eod: int
+    """The token that ends a document."""
+
+    pad: int = NO_TOKEN
+    """No token: padding is masked by position, never by the value of a token."""
+
+    @property
+    def unique_identifiers(self) -> dict[str, str]:
+        """What enters the name of a cached index."""
+        return {"vocab_size": str(self.vocab_size), "eod": str(self.eod)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Datasets:
+    """What a run reads."""
+
+    train: Any
+    """`len` sequences in the order of training."""
+
+    valid: dict[str, Any]
+    """The held-out sequences of each group that has at least one."""
+
+    too_small: tuple[str, ...]
+    """A line for each held-out part that has less than one sequence."""
+
+
+def build_datasets(config: TrainingConfig, blend: Blend, cache: Path) -> Datasets:
+    """Return the datasets of a run; every process calls this together.
+
+    Indices are built by rank 0 and kept under `cache`. One that a killed run left unfinished is
+    made again: Megatron-Core writes them under their final names.
+    """
+    _discard_unfinished(cache)
+    prefixes, weights = blend.weighted_prefixes()
+    num_samples = config.schedule.num_steps * config.batch.global_batch_size
+    # The blend asks each part for the ceiling of its share, so the whole is up to one sample per
+    # part greater, and parts must be built that much larger, or an IndexError ends the start.
+    surplus = max(0.005, (len(prefixes) + 1) / num_samples)
+    options = _dataset_options(config, blend, cache)
+    train = _build([(prefixes, weights), None, None], [num_samples, 0, 0], surplus, options)[0]
+    valid, too_small = {}, []
+    for group in blend.valid:
+        usable, lines = usable_prefixes(group, config.batch.sequence_length)
+        too_small += lines
+        if usable:
+            valid[group.name] = _build([None, (usable, None), None], [0, None, 0], 0.0, options)[1]
+    _mark_complete(cache)
+    return Datasets(train=train, valid=valid, too_small=tuple(too_small))
+
+
+def usable_prefixes(group: Group, sequence_length: int) -> tuple[list[str], list[str]]:
+    """Return the prefixes that hold at least one sequence, and a line for each that does not."""
+    usable, lines = [], []
+    for part in group.parts:
+        if part.tokens > sequence_length:
+            usable.append(str(part.prefix))
+        else:
+            lines.append(
+                f"held-out part {part.prefix} of group {group.name} is not evaluated: it has "
+                f"{part.tokens} tokens, one sequence needs {sequence_length + 1}"
+            )
+    return usable, lines
+
+
+def _dataset_options(config: TrainingConfig, blend: Blend, cache: Path) -> dict[str, Any]:
+    return {
+        "random_seed": config.schedule.seed,
+        "sequence_length": config.batch.sequence_length,
+        "path_to_cache": str(cache),
+        "tokenizer": BlendTokenizer(
+            vocab_size=blend.vocab_size, eod=NO_TOKEN - 1 if blend.eod_id is None else blend.eod_id
+        ),
+        "reset_position_ids": False,
+        "reset_attention_mask": False,
+        "eod_mask_loss": False,
+        "create_attention_mask": False,
+    }
+
+
+def _build(blends: list[Any], sizes: list[Any], surplus: float, options: dict[str, Any]) -> Any:
+    config = GPTDatasetConfig(blend_per_split=blends, mid_level_dataset_surplus=surplus, **options)
+    return BlendedMegatronDatasetBuilder(GPTDataset, sizes, lambda: True, config).build()
+
+
+def _discard_unfinished(cache: Path) -> None:
+    if torch.distributed.get_rank() == 0 and cache.is_dir() and not (cache / COMPLETE).exists():
+        shutil.rmtree(cache)
+    torch.distributed.barrier()
+
+
+def _mark_complete(cache: Path) -> None:
+    torch.distributed.barrier()
+    if torch.distributed.get_rank() == 0:
+        (cache / COMPLETE).touch()
+
+
+def training_batches(
+    dataset: Any, config: TrainingConfig, world: World, consumed_samples: int
+) -> Iterator[Batch]:
+    """Yield this replica's micro batches of the step that follows `consumed_samples`."""
+    for indices in micro_batch_indices(
+        consumed_samples=consumed_samples,
+        global_batch_size=config.batch.global_batch_size,
+        micro_batch_size=config.batch.micro_batch_size,
+        data_parallel_rank=world.data_parallel_rank,
+        data_parallel_size=world.data_parallel_size,
+    ):
+        yield _collate(dataset, indices, len(dataset), world)
+
+
+def num_evaluation_microbatches(dataset: Any, config: TrainingConfig, world: World) -> int:
+    """Return the forward passes of a replica over the held-out sequences of one group."""
+    sequences = min(len(dataset), config.schedule.evaluation_sequences)
+    return -(-sequences // (config.batch.micro_batch_size * world.data_parallel_size))
+
+
+def evaluation_batches(dataset: Any, config: TrainingConfig, world: World) -> Iterator[Batch]:
+    """Yield this replica's micro batches of one group's first held-out sequences.
+
+    The last ones are filled up with sequences that do not count.
+    """
+    micro_batch_size = config.batch.micro_batch_size
+    num_sequences = min(len(dataset), config.schedule.evaluation_sequences)
+    passes = num_evaluation_microbatches(dataset, config, world)
+    for indices in micro_batch_indices(
+        consumed_samples=0,
+        global_batch_size=passes * micro_batch_size * world.data_parallel_size,
+        micro_batch_size=micro_batch_size,
+        data_parallel_rank=world.data_parallel_rank,
+        data_parallel_size=world.data_parallel_size,
+    ):
+        yield _collate(dataset, indices, num_sequences, world)
+
+
+def _collate(dataset: Any, indices: range, num_sequences: int, world: World) -> Batch:
+    # From `num_sequences` on, index None gives a sequence whose loss mask is zero.
+    sequences = [dataset[index if index < num_sequences else None] for index in indices]
+    batch = {
+        key: torch.stack([sequence[key] for sequence in sequences]).to(
+            world.device, non_blocking=True
+        )
+        for key in KEYS
+    }
+    # Without a group named, the sequence would be cut over all processes.
+    mine: Batch = get_batch_on_this_cp_rank(
+        batch, is_hybrid_cp=False, cp_group=parallel_state.get_context_parallel_group()
+    )
+    return mine

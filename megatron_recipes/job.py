@@ -1,0 +1,101 @@
+"""One training, resolved from what the user gave: checked before any process starts."""
+
+import dataclasses
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from megatron_recipes.blend import Blend, read_blend
+from megatron_recipes.config import TrainingConfig
+from megatron_recipes.recipes import find_recipe
+from megatron_recipes.run_directory import (
+    Checkpoint,
+    RunDirectory,
+    check_weights_fit,
+    find_checkpoint,
+)
+from megatron_recipes.settings import apply_settings, with_vocabulary
+
+
+class MisuseError(ValueError):
+    """What was asked for is contradictory, before any file is looked at: exit status 2."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One training as a process is given it."""
+
+    config: TrainingConfig
+    """Complete: the vocabulary is known."""
+
+    blend: Blend
+    """The data."""
+
+    run: RunDirectory
+    """The checkpoint directory."""
+
+    start_from: Checkpoint | None
+    """Whose weights a training without a checkpoint of its own begins with."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what `config.json` holds and a resumed run is compared with."""
+        return {
+            **dataclasses.asdict(self.config),
+            "blend": self.blend.identity(),
+            "from": None if self.start_from is None else str(self.start_from.path),
+        }
+
+
+def resolve_config(recipe: str, settings: Sequence[str]) -> TrainingConfig:
+    """Return a recipe with its settings applied.
+
+    Raises:
+        MisuseError: There is no such recipe or field, or the config is refused.
+    """
+    try:
+        return apply_settings(find_recipe(recipe), settings)
+    except ValueError as error:
+        raise MisuseError(str(error)) from error
+
+
+def make_job(
+    recipe: str,
+    *,
+    blend: Path,
+    checkpoint_dir: Path,
+    start_from: Path | None,
+    settings: Sequence[str],
+) -> Job:
+    """Return the training the user asked for, with everything checked that can be without torch.
+
+    Raises:
+        MisuseError: The recipe or a setting is wrong.
+        OSError: A file is missing.
+        ValueError: Files, config and machine do not fit each other.
+    """
+    config = resolve_config(recipe, settings)
+    if config.needs_transformer_engine:
+        config.check_machine(**machine())
+    data = read_blend(blend)
+    config = with_vocabulary(config, data.vocab_size)
+    job = Job(
+        config=config,
+        blend=data,
+        run=RunDirectory(path=checkpoint_dir.resolve()),
+        start_from=None if start_from is None else find_checkpoint(start_from),
+    )
+    if job.start_from:
+        check_weights_fit(job.start_from, config, data.tokenizer)
+    return job
+
+
+def machine() -> dict[str, bool]:
+    """Return what `TrainingConfig.check_machine` asks; imports torch, so only when it matters."""
+    import torch
+
+    return {
+        "has_cuda": torch.cuda.is_available(),
+        "has_transformer_engine": importlib.util.find_spec("transformer_engine") is not None,
+    }

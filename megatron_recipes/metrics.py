@@ -1,0 +1,71 @@
+"""What a run tells: `metrics.jsonl`, and lines for the person who watches.
+
+One object a step: `kind` "step", `step`, `loss`, `learning_rate`, `grad_norm`,
+`tokens_per_second`, `seconds`, `consumed_tokens`, `attempt`; one per group of an evaluation:
+`kind` "evaluation", `step`, `group`, `loss`, `tokens`. A resumed run drops what comes after the
+checkpoint it resumes from, so that each step stands in the file once.
+"""
+
+import datetime
+import json
+import os
+from pathlib import Path
+from typing import Any, TextIO
+
+from megatron_recipes.config import TrainingConfig
+
+
+class MetricsFile:
+    """`metrics.jsonl`, held open by the process that writes it."""
+
+    def __init__(self, path: Path, resumed_step: int) -> None:
+        """Open the file, keeping what was written up to `resumed_step`; -1 keeps nothing."""
+        kept = _lines_up_to(path, resumed_step) if path.exists() else []
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_text("".join(kept), encoding="utf-8")
+        temporary.replace(path)
+        self._file: TextIO = path.open("a", encoding="utf-8")
+
+    def write(self, entry: dict[str, Any]) -> None:
+        """Append one object. It is on the disk when the next checkpoint is."""
+        self._file.write(json.dumps(entry) + "\n")
+        self._file.flush()
+
+    def sync(self) -> None:
+        """Wait until everything written is on the disk."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Write the rest and close the file."""
+        self.sync()
+        self._file.close()
+
+
+def _lines_up_to(path: Path, step: int) -> list[str]:
+    kept = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            break  # the last line of a killed run
+        if line.endswith("\n") and entry["step"] <= step:
+            kept.append(line)
+    return kept
+
+
+def step_line(entry: dict[str, Any], config: TrainingConfig, seconds_left: float) -> str:
+    """Return the line of one step, from its entry in the metrics file."""
+    left = str(datetime.timedelta(seconds=round(seconds_left)))
+    return (
+        f"step {entry['step']}/{config.schedule.num_steps}  loss {entry['loss']:.4f}  "
+        f"learning rate {entry['learning_rate']:.2e}  gradient norm {entry['grad_norm']:.3f}  "
+        f"{entry['tokens_per_second']:,.0f} tokens/s  {left} left"
+    )
+
+
+def evaluation_line(entry: dict[str, Any]) -> str:
+    """Return the line of one group's evaluation, from its entry in the metrics file."""
+    return (
+        f"held-out loss of {entry['group']} at step {entry['step']}: {entry['loss']:.4f} "
+        f"over {entry['tokens']:,} tokens"
+    )

@@ -1,0 +1,274 @@
+"""The checkpoint directory of a training, as files: nothing here imports torch.
+
+| name | is |
+|---|---|
+| `config.json` | the resolved config, the blend's identity and where the weights came from |
+| `step_0000100/` | a whole checkpoint: it got this name when every process had written its part |
+| `.step_0000100.unfinished/` | one whose save has not finished |
+| `metrics.jsonl` | one object a step and one per evaluation |
+| `cache/` | Megatron-Core's dataset indices |
+| `logs/attempt-N/rank-R.log` | what libraries print, per start and process |
+| `DONE` | there when the last step is trained |
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from megatron_recipes.config import TrainingConfig
+from megatron_recipes.settings import first_difference, flatten
+
+STATE_FILE = "checkpoint.json"
+_STEP_NAME = re.compile(r"step_(\d{7,})")
+_UNFINISHED_NAME = re.compile(r"\.step_(\d{7,})\.unfinished")
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file that is either whole under its name or not there."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until the names in a directory are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """A whole checkpoint."""
+
+    path: Path
+    """Its directory."""
+
+    step: int
+    """Steps done."""
+
+    consumed_samples: int
+    """Sequences trained on."""
+
+    state: dict[str, Any]
+    """`checkpoint.json`: also `model`, `layout`, `tokenizer` and the size of every file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunDirectory:
+    """The checkpoint directory of one training."""
+
+    path: Path
+    """The directory; made by `prepare`."""
+
+    @property
+    def metrics(self) -> Path:
+        """The metrics file."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def cache(self) -> Path:
+        """Dataset indices."""
+        return self.path / "cache"
+
+    @property
+    def done(self) -> Path:
+        """The mark of a finished training."""
+        return self.path / "DONE"
+
+    def step_directory(self, step: int) -> Path:
+        """Return where the checkpoint of a step is when whole."""
+        return self.path / f"step_{step:07d}"
+
+    def unfinished_directory(self, step: int) -> Path:
+        """Return where the checkpoint of a step is written."""
+        return self.path / f".step_{step:07d}.unfinished"
+
+    def log(self, attempt: int, rank: int) -> Path:
+        """Return the file that takes what libraries print."""
+        return self.path / "logs" / f"attempt-{attempt}" / f"rank-{rank}.log"
+
+    def prepare(self, identity: dict[str, Any], *, writes: bool = True) -> None:
+        """Make the directory for a training, or refuse one that was begun as another.
+
+        Args:
+            identity: The resolved config, the `blend`'s identity, and `from`.
+            writes: Whether to write `config.json`: one process of a training does.
+
+        Raises:
+            ValueError: The directory was begun with other values, or is no training's.
+        """
+        saved = self.path / "config.json"
+        if saved.exists():
+            try:
+                before = json.loads(saved.read_bytes())
+            except ValueError as error:
+                raise ValueError(f"{saved}: expected the config of a training: {error}") from None
+            difference = first_difference(before, identity)
+            if difference:
+                raise ValueError(
+                    f"{self.path} was begun with another {difference}; "
+                    "give the same, or another --checkpoint-dir"
+                )
+        elif self.path.is_dir() and self._has_foreign_files():
+            raise ValueError(
+                f"{self.path}: expected a training's directory or an empty one; "
+                "it has files, but no config.json"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        if writes:
+            write_json(saved, identity)
+
+    def _has_foreign_files(self) -> bool:
+        # Processes that start together see each other's logs and temporary files.
+        return any(
+            entry.name != "logs" and not entry.name.startswith(".") for entry in self.path.iterdir()
+        )
+
+    def newest_checkpoint(self) -> tuple[Checkpoint | None, list[str]]:
+        """Return the newest whole checkpoint, and a line for each newer one that is not whole."""
+        ignored: list[str] = []
+        for path, is_finished in self._candidates():
+            reason = incompleteness(path) if is_finished else "its save did not finish"
+            if not reason:
+                return read_checkpoint(path), ignored
+            ignored.append(f"ignored checkpoint {path}: {reason}")
+        return None, ignored
+
+    def _candidates(self) -> Iterator[tuple[Path, bool]]:
+        found = []
+        for path in self.path.iterdir():
+            for pattern, is_finished in ((_STEP_NAME, True), (_UNFINISHED_NAME, False)):
+                match = pattern.fullmatch(path.name)
+                if match:
+                    found.append((int(match[1]), is_finished, path))
+        for _, is_finished, path in sorted(found, reverse=True):
+            yield path, is_finished
+
+    def remove_superseded(self, keep: int) -> None:
+        """Remove all but the newest `keep` whole checkpoints, and those that are not whole.
+
+        A checkpoint loses its name first, so that one partly removed is never taken for whole.
+        """
+        whole = 0
+        for path, is_finished in list(self._candidates()):
+            if not is_finished or incompleteness(path):
+                shutil.rmtree(path)
+                continue
+            whole += 1
+            if whole > keep:
+                leaving = path.with_name(f".{path.name}.unfinished")
+                path.replace(leaving)
+                shutil.rmtree(leaving)
+
+    def next_attempt(self, rank: int | None = None) -> int:
+        """Return the number of this start, from 1: of all, or of those that `rank` took part in."""
+        name = f"rank-{0 if rank is None else rank}.log"
+        attempts = [
+            int(log.parent.name.removeprefix("attempt-"))
+            for log in self.path.glob(f"logs/attempt-*/{name}")
+        ]
+        return max(attempts, default=0) + 1
+
+
+def incompleteness(path: Path) -> str:
+    """Return why a directory is no whole checkpoint, or "" if it is one."""
+    try:
+        state = json.loads((path / STATE_FILE).read_bytes())
+        files = dict(state["files"])
+    except FileNotFoundError:
+        return f"it has no {STATE_FILE}"
+    except (ValueError, KeyError, TypeError):
+        return f"its {STATE_FILE} is damaged"
+    for name, size in files.items():
+        file = path / name
+        if not file.is_file():
+            return f"{name} is missing"
+        if file.stat().st_size != size:
+            return f"{name} has {file.stat().st_size} bytes instead of {size}"
+    return ""
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Return what `checkpoint.json` of a whole checkpoint says."""
+    state = json.loads((path / STATE_FILE).read_bytes())
+    return Checkpoint(
+        path=path, step=state["step"], consumed_samples=state["consumed_samples"], state=state
+    )
+
+
+def find_checkpoint(path: Path) -> Checkpoint:
+    """Return the checkpoint that `--from` names: a step's directory, or a training's newest.
+
+    Raises:
+        FileNotFoundError: There is nothing at `path`.
+        ValueError: It is no checkpoint, or not a whole one.
+    """
+    if not path.is_dir():
+        raise FileNotFoundError(f"--from {path}: expected a checkpoint, found no such directory")
+    if _STEP_NAME.fullmatch(path.name):
+        reason = incompleteness(path)
+        if reason:
+            raise ValueError(f"--from {path}: expected a whole checkpoint, but {reason}")
+        return read_checkpoint(path.resolve())
+    checkpoint, _ = RunDirectory(path=path.resolve()).newest_checkpoint()
+    if checkpoint is None:
+        raise ValueError(
+            f"--from {path}: expected a checkpoint directory of megatron-recipes, "
+            "found no whole step_NNNNNNN in it"
+        )
+    return checkpoint
+
+
+def check_weights_fit(checkpoint: Checkpoint, config: TrainingConfig, tokenizer: str) -> None:
+    """Refuse to start from the weights of another model or tokenizer.
+
+    Raises:
+        ValueError: It names the first field that differs.
+    """
+    wanted = flatten(model_identity(config) | {"tokenizer": tokenizer})
+    found = flatten(checkpoint.state["model"] | {"tokenizer": checkpoint.state["tokenizer"]})
+    for name, value in wanted.items():
+        if found.get(name) != value:
+            raise ValueError(
+                f"--from {checkpoint.path}: {name} is {found.get(name)} there and {value} here; "
+                "start from a checkpoint of the same model and tokenizer"
+            )
+
+
+def model_identity(config: TrainingConfig) -> dict[str, Any]:
+    """Return what the weights' shapes and meaning depend on."""
+    model = config.model
+    return {
+        "num_layers": model.num_layers,
+        "hidden_size": model.hidden_size,
+        "ffn_hidden_size": model.ffn_hidden_size,
+        "num_attention_heads": model.num_attention_heads,
+        "num_query_groups": model.num_query_groups,
+        "kv_channels": model.kv_channels,
+        "padded_vocab_size": model.padded_vocab_size,
+        "rotary_base": model.rotary_base,
+        "share_embeddings_and_output_weights": model.share_embeddings_and_output_weights,
+    }
+
+
+def layout_sizes(config: TrainingConfig) -> dict[str, int]:
+    """Return the sizes that give each process its place."""
+    layout = config.layout
+    return {
+        "tensor_model_parallel_size": layout.tensor_model_parallel_size,
+        "pipeline_model_parallel_size": layout.pipeline_model_parallel_size,
+        "context_parallel_size": layout.context_parallel_size,
+        "data_parallel_size": layout.data_parallel_size,
+    }

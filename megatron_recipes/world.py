@@ -1,0 +1,109 @@
+"""The processes of a training: who this one is, the groups it belongs to, the device it uses."""
+
+import datetime
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed
+from megatron.core import parallel_state, tensor_parallel
+
+from megatron_recipes.config import LayoutConfig
+from megatron_recipes.launch import LISTENER
+
+TIMEOUT = datetime.timedelta(minutes=30)
+"""How long a collective waits; the first one waits for the slowest process to read its data."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class World:
+    """This process among the others."""
+
+    rank: int
+    """Of this process, from 0."""
+
+    device: torch.device
+    """Where its tensors are."""
+
+    tensor_model_parallel_rank: int
+    """Its share of every matrix."""
+
+    data_parallel_rank: int
+    """Its replica."""
+
+    data_parallel_size: int
+    """Replicas."""
+
+    is_first_stage: bool
+    """Whether it holds the embedding."""
+
+    is_last_stage: bool
+    """Whether it computes the loss."""
+
+    @property
+    def counts_loss(self) -> bool:
+        """Whether this process adds its loss to the sum over all, so that each is counted once."""
+        return self.is_last_stage and self.tensor_model_parallel_rank == 0
+
+
+def join_world(layout: LayoutConfig, seed: int) -> World:
+    """Join the process group that the environment names and make the parallel groups.
+
+    RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT are read, as torchrun sets them.
+    Random states are seeded so that tensor parallel processes draw apart where they must.
+    """
+    if torch.cuda.is_available():
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+        torch.distributed.init_process_group(
+            "nccl", timeout=TIMEOUT, device_id=device, **_meeting_place()
+        )
+    else:
+        device = torch.device("cpu")
+        torch.distributed.init_process_group("gloo", timeout=TIMEOUT, **_meeting_place())
+    parallel_state.initialize_model_parallel(
+        tensor_model_parallel_size=layout.tensor_model_parallel_size,
+        pipeline_model_parallel_size=layout.pipeline_model_parallel_size,
+        context_parallel_size=layout.context_parallel_size,
+    )
+    torch.manual_seed(seed)
+    tensor_parallel.model_parallel_cuda_manual_seed(seed)
+    return World(
+        rank=torch.distributed.get_rank(),
+        device=device,
+        tensor_model_parallel_rank=parallel_state.get_tensor_model_parallel_rank(),
+        data_parallel_rank=parallel_state.get_data_parallel_rank(),
+        data_parallel_size=parallel_state.get_data_parallel_world_size(),
+        is_first_stage=parallel_state.is_pipeline_first_stage(),
+        is_last_stage=parallel_state.is_pipeline_last_stage(),
+    )
+
+
+def _meeting_place() -> dict[str, Any]:
+    """Return where processes of one machine meet: the socket that their launcher opened."""
+    if LISTENER not in os.environ:
+        return {}  # as the environment says
+    rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    store = torch.distributed.TCPStore(  # type: ignore[attr-defined]
+        os.environ["MASTER_ADDR"],
+        int(os.environ["MASTER_PORT"]),
+        world_size,
+        is_master=rank == 0,
+        timeout=TIMEOUT,
+        master_listen_fd=int(os.environ[LISTENER]) if rank == 0 else None,
+    )
+    return {"store": store, "rank": rank, "world_size": world_size}
+
+
+def leave_world() -> None:
+    """Leave the groups: nothing of them is left behind."""
+    parallel_state.destroy_model_parallel()
+    torch.distributed.destroy_process_group()
+
+
+def sum_over_world(values: list[float], device: torch.device) -> list[float]:
+    """Return the sums over all processes, in float64."""
+    totals = torch.tensor(values, dtype=torch.float64, device=device)
+    torch.distributed.all_reduce(totals)
+    return [float(total) for total in totals.tolist()]

@@ -1,0 +1,387 @@
+"""Stage `dedup`: exact, then near duplicates fall; every dropped record names its survivor.
+
+Two records are near-duplicates when the Jaccard similarity of their sets of shingles, runs of
+`ngram_size` words lower-cased, is at or above the threshold. MinHash finds the candidates, the
+texts decide.
+
+**The survivor rule.** Of records with equal text the first one in the order of the input goes on.
+The rest is decided in that order: a record is compared with the survivors that share a band with
+it, the earliest first, and is dropped at the first one whose true similarity is at or above the
+threshold; if there is none, it survives. So a dropped record always names an earlier survivor
+that is truly similar, and nothing chains away. Of records that share one band, only the first 64
+survivors are compared with, which keeps boilerplate from costing quadratic time. With
+`verify=False` the classic single link is used instead: of all records that are connected by shared
+bands the first survives, however similar the others are.
+
+Four steps, each starting only when the one before is whole; they meet in files of the journal:
+
+| step | per | reads | writes |
+|---|---|---|---|
+| sign | unit | records | `UUUUU.sign`: ids, hashes of texts, signatures |
+| bands | band, texts, ids | all signatures | `bucket-PPPPP`: the records that share it |
+| connect | run | buckets, texts of candidates | `verdicts` and `clusters.parquet` |
+| drop | unit | records, verdicts | `part-NNNNN.jsonl.zst` |
+
+Memory, beside lines in flight: `sign` 488 bytes and a short id a record of one unit, `bands` 16
+bytes a record (32 for the texts) and the slots of one unit, `connect` 1 byte a record, and for
+those that share a band with another about 300 bytes while the buckets are gathered, then the
+shingles of the survivors whose buckets are still open, 8 bytes a word. Texts are never held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from preprocess import _rust_ext
+from preprocess.errors import Misuse, UserError
+from preprocess.inputs import Unit, record_files, units_of
+from preprocess.manifest import Counts, InputEntry, Manifest, Share, to_json, write_whole
+from preprocess.run_directory import (
+    VERSION,
+    FileSummary,
+    RunDirectory,
+    RunOptions,
+    UnitResult,
+    UnitShard,
+    judge,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+STEPS = ("sign", "bands", "connect", "drop")
+CLUSTERS = "clusters.parquet"
+SHARD_TEXT_BYTES = 256 << 20
+SURVIVOR_RULE = (
+    "Records are decided in the order of the input. Of equal texts the first goes on. A record is "
+    "dropped at the earliest survivor that shares a band with it and whose true Jaccard similarity "
+    "is at or above the threshold; of each band's bucket the first 64 survivors are compared. "
+    "With --no-verify the first of all records connected by shared bands survives."
+)
+"""What `--help` says of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DedupConfig:
+    """What counts as a near-duplicate."""
+
+    threshold: float = 0.8
+    """Least true Jaccard similarity with a survivor at which a record is dropped."""
+
+    verify: bool = True
+    """Confirm by true similarity; False: single link, whatever shares a band falls."""
+
+    ngram_size: int = 5
+    """Words per shingle."""
+
+    num_bands: int = 14
+    """Chances for a pair to collide. More bands find more, and cost more."""
+
+    rows_per_band: int = 8
+    """Signature slots that must agree for a band to collide."""
+
+    seed: int = 0
+    """Chooses the permutations."""
+
+    shard_text_bytes: int = SHARD_TEXT_BYTES
+    """Loose files are cut into shards of this much text; shards stay shards."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= 1:
+            raise ValueError(f"threshold ({self.threshold}) must be above 0 and at most 1")
+        for name in ("ngram_size", "num_bands", "rows_per_band"):
+            value = getattr(self, name)
+            if not 1 <= value <= 1_000:
+                raise ValueError(f"{name} ({value}) must be between 1 and 1000")
+        if not 0 <= self.seed < 1 << 64:
+            raise ValueError(f"seed ({self.seed}) must be between 0 and 2^64 - 1")
+
+    @property
+    def num_permutations(self) -> int:
+        """Slots of a signature."""
+        return self.num_bands * self.rows_per_band
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """What the extension calls the shape: ngram_size, num_bands, rows_per_band, seed."""
+        return self.ngram_size, self.num_bands, self.rows_per_band, self.seed
+
+    def collision_probability(self, jaccard: float) -> float:
+        """Return the chance that a pair of this similarity shares a band.
+
+        Source: Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", section 3.4.2.
+
+        >>> round(DedupConfig().collision_probability(0.8), 3)
+        0.924
+        """
+        return float(1.0 - (1.0 - jaccard**self.rows_per_band) ** self.num_bands)
+
+
+class _ShardWritten(msgspec.Struct, frozen=True):
+    records: int
+    text_bytes: int
+    composition: list[Share]
+    file: FileSummary
+
+
+class _FileRead(msgspec.Struct, frozen=True):
+    path: str
+    records: int
+    bytes: int
+    xxh3: str
+    problem: str | None
+
+
+class _UnitDropped(msgspec.Struct, frozen=True):
+    shards: list[_ShardWritten]
+    native: int
+    dropped: dict[str, int]
+    rejected: dict[str, int]
+    inputs: list[_FileRead]
+    clusters: int
+
+
+def dedup(
+    inputs: Sequence[str],
+    output: Path,
+    config: DedupConfig,
+    options: RunOptions,
+    *,
+    step: str | None = None,
+) -> Manifest | None:
+    """Drop exact and near duplicates; write survivors, `clusters.parquet` and the manifest.
+
+    Args:
+        inputs: Files, globs or directories of records; earlier ones win over later ones.
+        output: The directory to write.
+        config: What counts as a duplicate.
+        options: What the run may use.
+        step: One of `STEPS`; None runs all four in order.
+
+    Returns:
+        The manifest, or None where other steps or tasks have to complete the directory.
+
+    Raises:
+        UserError: No record files, an id that occurs twice, a step before this one that is not
+            whole, another run's directory, damaged files.
+        Misuse: An unknown step, or a task without a step.
+    """
+    if step is not None and step not in STEPS:
+        raise Misuse(f"expected a step of {', '.join(STEPS)}, got {step}")
+    if step is None and options.task is not None:
+        raise Misuse(
+            "expected --step with --task: the steps of all tasks follow one another; "
+            f"give --step {STEPS[0]} to all tasks first"
+        )
+    units = units_of(record_files(list(inputs)))
+    directory = RunDirectory.begin(output, "dedup", asdict(config), units)
+    run = _Run(directory, config, options)
+    manifest = directory.manifest()
+    if manifest is None:
+        try:
+            for each in STEPS if step is None else (step,):
+                run.do(each)
+        except FileNotFoundError:
+            # An equal run that completes the directory removes the journal under our feet.
+            if directory.manifest() is None:
+                raise
+        except ValueError as error:
+            # What the extension refuses: damaged files, an id that occurs twice, too little memory.
+            raise UserError(str(error)) from error
+        if options.task is not None or step not in (None, "drop"):
+            return None
+        manifest = directory.complete()
+    judge(manifest, output, options)
+    return manifest
+
+
+class _Run:
+    """The steps of one run, and where their files lie."""
+
+    def __init__(self, directory: RunDirectory, config: DedupConfig, options: RunOptions) -> None:
+        self.directory = directory
+        self.config = config
+        self.options = options
+        begun = [
+            VERSION,
+            asdict(config),
+            [
+                [file.relative, file.bytes, file.xxh3]
+                for unit in directory.units
+                for file in unit.files
+            ],
+        ]
+        self.fingerprint = xxhash.xxh3_64_intdigest(to_json(begun))
+        journal = directory.journal
+        self.signatures = [journal / f"{unit.index:05}.sign" for unit in directory.units]
+        # The bands, then the texts, then the ids.
+        self.buckets = [journal / f"bucket-{part:05}" for part in range(config.num_bands + 2)]
+        self.verdicts = journal / "verdicts"
+        self.clusters = directory.path / CLUSTERS
+
+    def do(self, step: str) -> None:
+        """Do this task's part of a step, if the steps before are whole."""
+        before = {
+            "sign": [],
+            "bands": self.signatures,
+            "connect": [*self.signatures, *self.buckets],
+            "drop": [*self.signatures, self.verdicts, self.clusters],
+        }[step]
+        missing = [path.name for path in before if not path.exists()]
+        if missing:
+            if self.directory.manifest() is not None:
+                return
+            earlier = STEPS[STEPS.index(step) - 1]
+            raise UserError(
+                f"{self.directory.path}: expected the step {earlier} to be whole before {step}, "
+                f"{len(missing)} of its files are missing (the first is {missing[0]}); "
+                f"run --step {earlier} for all tasks first"
+            )
+        {"sign": self.sign, "bands": self.bands, "connect": self.connect, "drop": self.drop}[step]()
+
+    def sign(self) -> None:
+        expected = sum(file.text_bytes or 0 for unit in self.directory.units for file in unit.files)
+        with self.options.report("dedup: sign", expected or None) as progress:
+
+            def sign(number: int) -> None:
+                _rust_ext.sign_records(
+                    _files(self.directory.units[number]),
+                    shape=self.config.shape,
+                    fingerprint=self.fingerprint,
+                    output=self.signatures[number],
+                    rejected=self.directory.rejected_path(number, 0),
+                    workers=self.options.workers,
+                    memory_bytes=self.options.memory_bytes,
+                    progress=progress,
+                )
+
+            self._each(self.signatures, sign)
+
+    def bands(self) -> None:
+        def band(part: int) -> None:
+            _rust_ext.band_records(
+                self.signatures,
+                part=part,
+                shape=self.config.shape,
+                fingerprint=self.fingerprint,
+                output=self.buckets[part],
+            )
+
+        with self.options.report("dedup: bands", None):
+            self._each(self.buckets, band)
+
+    def connect(self) -> None:
+        if self.options.task not in (None, 0):
+            return  # the step is one piece of work, and task 0 does it
+        with self.options.report("dedup: connect", None) as progress:
+            if not self.verdicts.exists():
+                _rust_ext.connect_records(
+                    [_files(unit) for unit in self.directory.units],
+                    shape=self.config.shape,
+                    threshold=self.config.threshold if self.config.verify else None,
+                    fingerprint=self.fingerprint,
+                    signatures=self.signatures,
+                    buckets=self.buckets[:-1],  # the ids are only checked
+                    output=self.verdicts,
+                    workers=self.options.workers,
+                    memory_bytes=self.options.memory_bytes,
+                    progress=progress,
+                )
+        if not self.clusters.exists():
+            self._write_clusters()
+
+    def drop(self) -> None:
+        expected = sum(file.text_bytes or 0 for unit in self.directory.units for file in unit.files)
+        with self.options.report("dedup: drop", expected or None) as progress:
+
+            def drop(unit: Unit) -> UnitResult:
+                raw = _rust_ext.drop_duplicates(
+                    _files(unit),
+                    unit=unit.index,
+                    fingerprint=self.fingerprint,
+                    signatures=self.signatures,
+                    verdicts=self.verdicts,
+                    journal=self.directory.journal,
+                    # A shard of records gives one shard again; loose files are cut.
+                    shard_text_bytes=None if unit.is_shard else self.config.shard_text_bytes,
+                    workers=self.options.workers,
+                    memory_bytes=self.options.memory_bytes,
+                    progress=progress,
+                )
+                return _result(unit, msgspec.json.decode(raw, type=_UnitDropped))
+
+            self.directory.run(self.options, drop)
+
+    def _each(self, outputs: list[Path], make: Callable[[int], None]) -> None:
+        """Make the outputs of this task that are not there; a file under its name is whole."""
+        for number, path in enumerate(outputs):
+            is_ours = self.options.task in (None, number % self.options.num_tasks)
+            if is_ours and not path.exists():
+                make(number)
+
+    def _write_clusters(self) -> None:
+        (records, clusters, survivors), kinds, estimated, jaccard = _rust_ext.cluster_columns(
+            self.signatures, verdicts=self.verdicts, fingerprint=self.fingerprint
+        )
+        table = pa.table(
+            {
+                "record": pa.array(records, pa.string()),
+                "cluster": pa.array(clusters, pa.string()),
+                "survivor": pa.array(survivors, pa.string()),
+                "kind": pa.array(kinds, pa.string()),
+                "estimated": pa.array(estimated, pa.float64()),
+                "jaccard": pa.array(jaccard, pa.float64(), mask=np.isnan(jaccard)),
+            }
+        )
+        content = pa.BufferOutputStream()
+        pq.write_table(table, content, compression="zstd")
+        write_whole(self.clusters, content.getvalue().to_pybytes())
+
+
+def _files(unit: Unit) -> list[tuple[Path, str]]:
+    return [(file.path, file.relative) for file in unit.files]
+
+
+def _result(unit: Unit, dropped: _UnitDropped) -> UnitResult:
+    out = sum(shard.records for shard in dropped.shards)
+    shards = [
+        UnitShard(
+            shard=number,
+            series="part",
+            records=shard.records,
+            text_bytes=shard.text_bytes,
+            files={".jsonl.zst": shard.file},
+            composition=shard.composition,
+        )
+        for number, shard in enumerate(dropped.shards)
+    ]
+    damaged = [
+        f"{file.path}: expected the xxh3 {file.xxh3} of its manifest, found {read.xxh3}: "
+        "it is damaged"
+        for file, read in zip(unit.files, dropped.inputs, strict=True)
+        if file.is_hashed and file.xxh3 != read.xxh3
+    ]
+    return UnitResult(
+        shards=shards,
+        counts=Counts(
+            native=dropped.native,
+            in_=dropped.native - sum(dropped.rejected.values()),
+            out=out,
+            dropped=dropped.dropped,
+            rejected=dropped.rejected,
+        ),
+        inputs=[
+            InputEntry(path=str(file.path), bytes=read.bytes, records=read.records, xxh3=read.xxh3)
+            for file, read in zip(unit.files, dropped.inputs, strict=True)
+        ],
+        problems=[read.problem for read in dropped.inputs if read.problem] + damaged,
+        details={"clusters": dropped.clusters},
+    )

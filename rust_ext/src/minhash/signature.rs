@@ -1,0 +1,188 @@
+//! Signatures: the smallest hash of a set under many hash functions.
+//!
+//! Two sets agree in a slot with a probability that is their Jaccard similarity, so the share of
+//! slots in which they agree is an unbiased estimate of it.
+//!
+//! A slot's hash function is `a * x` modulo 2^32, `x` the upper half of a shingle's hash and `a`
+//! odd and random: one instruction for eight slots. With well-mixed `x` the estimates have neither
+//! a bias nor a variance that differs from those of ideal permutations; adding an offset or
+//! spending 64 bits was measured to buy nothing.
+
+use super::shingle::mix;
+
+/// What a slot holds when there was no shingle.
+pub const EMPTY_SLOT: u32 = u32::MAX;
+
+/// The hash functions of a signature's slots.
+#[derive(Clone, Debug)]
+pub struct Permutations {
+    multipliers: Vec<u32>,
+}
+
+impl Permutations {
+    /// Chooses `num_permutations` functions by `seed`.
+    #[must_use]
+    pub fn new(num_permutations: usize, seed: u64) -> Self {
+        // splitmix64: a counter that goes round by the golden ratio, mixed.
+        let mut state = mix(seed ^ 0x6a09_e667_f3bc_c908);
+        let multipliers = (0..num_permutations)
+            .map(|_| {
+                state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                upper_half(mix(state)) | 1
+            })
+            .collect();
+        Self { multipliers }
+    }
+
+    /// Returns the number of slots.
+    #[must_use]
+    pub fn num_permutations(&self) -> usize {
+        self.multipliers.len()
+    }
+
+    /// Lowers each slot to the smallest hash that any of the shingles gets there.
+    ///
+    /// Begin with [`EMPTY_SLOT`] throughout. Order and repetition of the shingles, and how they
+    /// are divided among calls, do not change the result. Takes time in proportion to the number
+    /// of shingles times that of slots.
+    pub fn lower(&self, shingles: &[u64], slots: &mut [u32]) {
+        dispatch::lower(shingles, &self.multipliers, slots);
+    }
+}
+
+#[inline]
+fn upper_half(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
+
+/// The loop itself. Four shingles share one pass over the slots, so that loads and stores do not
+/// outweigh the multiplications; the compiler makes vectors of whatever the caller may use.
+#[allow(clippy::inline_always)] // each caller compiles it for its own instructions
+#[inline(always)]
+fn lower_slots(shingles: &[u64], multipliers: &[u32], slots: &mut [u32]) {
+    let (fours, rest) = shingles.as_chunks::<4>();
+    for four in fours {
+        let [a, b, c, d] = four.map(upper_half);
+        for (slot, &multiplier) in slots.iter_mut().zip(multipliers) {
+            let first = a.wrapping_mul(multiplier).min(b.wrapping_mul(multiplier));
+            let second = c.wrapping_mul(multiplier).min(d.wrapping_mul(multiplier));
+            *slot = (*slot).min(first.min(second));
+        }
+    }
+    for &shingle in rest {
+        let shingle = upper_half(shingle);
+        for (slot, &multiplier) in slots.iter_mut().zip(multipliers) {
+            *slot = (*slot).min(shingle.wrapping_mul(multiplier));
+        }
+    }
+}
+
+/// The loop for the instructions that the machine has; all give the same bits.
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod dispatch {
+    use super::lower_slots;
+
+    pub(super) fn lower(shingles: &[u64], multipliers: &[u32], slots: &mut [u32]) {
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the machine has AVX2, which is all that the function asks for. Without it
+            // the same loop takes eight times as long: the baseline cannot multiply 32 bits.
+            unsafe { lower_avx2(shingles, multipliers, slots) }
+        } else {
+            lower_slots(shingles, multipliers, slots);
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn lower_avx2(shingles: &[u64], multipliers: &[u32], slots: &mut [u32]) {
+        lower_slots(shingles, multipliers, slots);
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod dispatch {
+    pub(super) use super::lower_slots as lower;
+}
+
+/// Returns the share of slots in which two signatures agree: an estimate of the similarity.
+#[must_use]
+#[allow(clippy::cast_precision_loss)] // far fewer than 2^53 slots
+pub fn estimate(left: &[u32], right: &[u32]) -> f64 {
+    let equal = left.iter().zip(right).filter(|(a, b)| a == b).count();
+    equal as f64 / left.len().max(1) as f64
+}
+
+#[cfg(test)]
+#[allow(clippy::cast_precision_loss)] // small counts
+mod tests {
+    use super::*;
+
+    fn sign(shingles: &[u64], permutations: &Permutations) -> Vec<u32> {
+        let mut slots = vec![EMPTY_SLOT; permutations.num_permutations()];
+        permutations.lower(shingles, &mut slots);
+        slots
+    }
+
+    fn hashes(from: u64, count: u64) -> Vec<u64> {
+        (from..from + count).map(|value| mix(value ^ 0x51_7c_c1_b7)).collect()
+    }
+
+    #[test]
+    fn dispatched_and_portable_minima_are_equal_to_the_definition() {
+        for (num_permutations, count) in [(1, 9), (7, 1), (112, 1003), (113, 4), (256, 0)] {
+            let permutations = Permutations::new(num_permutations, 7);
+            let shingles = hashes(1, count);
+            let expected: Vec<u32> = permutations
+                .multipliers
+                .iter()
+                .map(|&multiplier| {
+                    let hash = |&x: &u64| ((x >> 32) as u32).wrapping_mul(multiplier);
+                    shingles.iter().map(hash).min().unwrap_or(EMPTY_SLOT)
+                })
+                .collect();
+            assert_eq!(sign(&shingles, &permutations), expected);
+            let mut portable = vec![EMPTY_SLOT; num_permutations];
+            lower_slots(&shingles, &permutations.multipliers, &mut portable);
+            assert_eq!(portable, expected);
+        }
+    }
+
+    #[test]
+    fn order_repetition_and_division_change_nothing() {
+        let permutations = Permutations::new(112, 1);
+        let shingles = hashes(0, 777);
+        let mut other: Vec<u64> = shingles.iter().rev().chain(&shingles[..50]).copied().collect();
+        other.rotate_left(13);
+        let mut parts = vec![EMPTY_SLOT; 112];
+        for part in other.chunks(10) {
+            permutations.lower(part, &mut parts);
+        }
+        assert_eq!(parts, sign(&shingles, &permutations));
+        assert_ne!(parts, sign(&shingles, &Permutations::new(112, 2)));
+    }
+
+    /// 400 independent pairs for each similarity: the mean error must vanish within four of its
+    /// standard errors, and the spread must be that of 112 ideal slots.
+    #[test]
+    fn estimates_are_unbiased_and_as_precise_as_theory() {
+        for (set, common) in [(40_u64, 32_u64), (120, 30), (300, 150), (300, 270), (1500, 900)] {
+            let jaccard = common as f64 / (2 * set - common) as f64;
+            let errors: Vec<f64> = (0..400_u64)
+                .map(|pair| {
+                    let permutations = Permutations::new(112, 1000 + pair);
+                    let start = pair * 10_000;
+                    let left = sign(&hashes(start, set), &permutations);
+                    let right = sign(&hashes(start + set - common, set), &permutations);
+                    estimate(&left, &right) - jaccard
+                })
+                .collect();
+            let mean = errors.iter().sum::<f64>() / 400.0;
+            let variance = errors.iter().map(|error| error * error).sum::<f64>() / 400.0;
+            let expected = jaccard * (1.0 - jaccard) / 112.0;
+            let standard_error = (expected / 400.0).sqrt();
+            assert!(mean.abs() < 4.0 * standard_error, "J {jaccard}: mean error {mean}");
+            // The variance of 400 squares has a relative standard error of about 0.07.
+            assert!((0.75..1.3).contains(&(variance / expected)), "J {jaccard}: {variance}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# From this machine's own Python installation to a corpus, a tokenizer and a trained model.
+#
+#   scripts/demo.sh [PLAN.toml]    default: plans/demo.toml
+#
+# `make demo` sets up and calls this. Killed or failed, it goes on where it was: what is done stays.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PWD/.venv/bin:$PATH"
+
+plan=${1:-plans/demo.toml}
+read -r run training half < <(python - "$plan" <<'PYTHON'
+import sys, tomllib
+
+plan = tomllib.load(open(sys.argv[1], "rb"))
+training = plan["training"][0]
+print(plan["run"]["directory"], training["name"], training["set"]["num_steps"] // 2)
+PYTHON
+)
+metrics=$run/$training/metrics.jsonl
+
+say() {
+  printf '\n== %s\n' "$*" >&2
+}
+
+steps_done() { # the training's last step, 0 without one
+  [ -f "$metrics" ] || {
+    echo 0
+    return
+  }
+  grep -c '"kind": *"step"' "$metrics" || true
+}
+
+kill_in_the_middle() {
+  set -m # a process group of its own, which the kill takes as a whole
+  megatron-recipes plan "$plan" &
+  local job=$!
+  set +m
+  while kill -0 "$job" 2>/dev/null && [ "$(steps_done)" -le "$half" ]; do
+    sleep 0.2
+  done
+  kill -KILL -- "-$job" 2>/dev/null || true
+  wait "$job" 2>/dev/null || true
+}
+
+say "raw files -> records -> unique records -> tokens -> blend ($plan)"
+preprocess run "$plan"
+
+say "verify: every checksum and every count, read again"
+for directory in "$run"/*/; do
+  if [ -e "$directory/manifest.json" ]; then preprocess verify "${directory%/}"; fi
+done
+
+say "three clusters that dedup found"
+for directory in "$run"/*/; do
+  if [ -e "$directory/clusters.parquet" ]; then preprocess inspect "${directory%/}" --clusters 3; fi
+done
+
+if [ ! -e "$run/$training/DONE" ]; then
+  say "train, and kill it with SIGKILL after step $half"
+  if [ "$(steps_done)" -le "$half" ]; then kill_in_the_middle; fi
+  say "start it again: it resumes from its newest whole checkpoint"
+fi
+megatron-recipes plan "$plan"
+
+say "report"
+preprocess report "$run" "$run/report"
+
+cat >&2 <<EOT
+
+Done in $SECONDS s. Everything lies in $run:
+  report/report.html     what went in, what came out, and how well it was learnt: open it
+  unique/                the records, deduplicated; clusters.parquet says what fell to what
+  tokens_*/              Megatron datasets (.bin, .idx), held-out documents in valid-*
+  blend.json             what training reads
+  $training/             checkpoints, metrics.jsonl, logs
+
+For your own data:
+  preprocess datasets                      what can be read
+  cp $plan plans/mine.toml                 then change the inputs, the datasets and the directory
+  preprocess run plans/mine.toml && megatron-recipes plan plans/mine.toml
+(the commands are in .venv/bin)
+EOT

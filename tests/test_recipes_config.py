@@ -1,0 +1,246 @@
+"""What a config refuses, what `--set` takes, and the numbers that follow from a config."""
+
+import dataclasses
+
+import pytest
+
+from megatron_recipes.batching import micro_batch_indices
+from megatron_recipes.config import LayoutConfig, ModelConfig, TrainingConfig
+from megatron_recipes.flops import bytes_per_parameter, count_parameters, flops_per_token
+from megatron_recipes.recipes import RECIPES, find_recipe
+from megatron_recipes.settings import (
+    apply_settings,
+    field_sections,
+    first_difference,
+    with_vocabulary,
+)
+from megatron_recipes.show import describe
+
+LLAMA3_8B = ModelConfig(
+    num_layers=32,
+    hidden_size=4096,
+    ffn_hidden_size=14336,
+    num_attention_heads=32,
+    num_query_groups=8,
+    kv_channels=128,
+    vocab_size=128256,
+)
+
+
+def refusal(*settings: str) -> str:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 the callers match the whole text
+        apply_settings(find_recipe("tiny"), settings)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["global_batch_size=6", "data_parallel_size=2"],
+            "global_batch_size (6) must be a multiple of micro_batch_size (2) x "
+            "data_parallel_size (2) = 4",
+        ),
+        (
+            ["tensor_model_parallel_size=3"],
+            "num_attention_heads (4) must be a multiple of tensor_model_parallel_size (3)",
+        ),
+        (
+            ["tensor_model_parallel_size=4"],
+            "num_query_groups (2) must be a multiple of tensor_model_parallel_size (4)",
+        ),
+        (
+            ["ffn_hidden_size=351", "tensor_model_parallel_size=2"],
+            "ffn_hidden_size (351) must be a multiple of tensor_model_parallel_size (2)",
+        ),
+        (
+            ["num_query_groups=3"],
+            "num_attention_heads (4) must be a multiple of num_query_groups (3)",
+        ),
+        (
+            ["pipeline_model_parallel_size=3"],
+            "num_layers (4) must be a multiple of pipeline_model_parallel_size (3)",
+        ),
+        (
+            ["sequence_parallel=true"],
+            "sequence_parallel (true) needs tensor_model_parallel_size (1) above 1; "
+            "Megatron-Core would ignore it",
+        ),
+        (
+            ["sequence_length=255", "sequence_parallel=true", "tensor_model_parallel_size=2"],
+            "sequence_length (255) must be a multiple of 2, for tensor_model_parallel_size (2) "
+            "with sequence_parallel (True) and context_parallel_size (1)",
+        ),
+        (
+            ["context_parallel_size=2", "sequence_length=254"],
+            "sequence_length (254) must be a multiple of 4, for tensor_model_parallel_size (1) "
+            "with sequence_parallel (False) and context_parallel_size (2)",
+        ),
+        (
+            [
+                "vocab_size=301",
+                "make_vocab_size_divisible_by=1",
+                "tensor_model_parallel_size=2",
+            ],
+            "the vocabulary of 301, padded by make_vocab_size_divisible_by (1) to 301, must be a "
+            "multiple of tensor_model_parallel_size (2)",
+        ),
+        (["fp8=hybrid"], "fp8 (hybrid) needs params_dtype bfloat16, not float32"),
+        (["params_dtype=float16"], "params_dtype (float16) must be one of float32, bfloat16"),
+        (["kv_channels=31"], "kv_channels (31) must be even for rotary positions"),
+        (["num_steps=0"], "num_steps (0) must be positive"),
+        (["stop_at_step=101"], "stop_at_step (101) must be -1 or in 0..num_steps (100)"),
+        (["clip_grad=0"], "clip_grad (0.0) must be positive"),
+        (["adam_beta2=1"], "adam_beta2 (1.0) must be in [0, 1)"),
+        (
+            ["learning_rate=1e-5"],
+            "min_learning_rate (0.0002) must not exceed learning_rate (1e-05)",
+        ),
+        (
+            ["lr_wsd_decay_steps=5"],
+            "lr_wsd_decay_steps (5) must be positive with lr_decay_style WSD and 0 otherwise; "
+            "the style is cosine",
+        ),
+        (
+            ["num_steps=10"],
+            "lr_warmup_steps (10) plus lr_wsd_decay_steps (0) must be below num_steps (10)",
+        ),
+        (["num_step=5"], "--set names no field of a recipe: 'num_step'; did you mean num_steps?"),
+        (["num_steps"], "--set takes field=value, not 'num_steps'"),
+        (["num_steps=5.5"], "num_steps takes a whole number, not '5.5'"),
+        (["learning_rate=fast"], "learning_rate takes a number, not 'fast'"),
+        (["sequence_parallel=yes"], "sequence_parallel takes true or false, not 'yes'"),
+        (["seed=1", "seed=2"], "--set names seed twice"),
+    ],
+)
+def test_refusal_names_every_number(settings: list[str], message: str) -> None:
+    assert refusal(*settings) == message
+
+
+def test_wrong_number_of_processes_names_all_sizes() -> None:
+    layout = LayoutConfig(tensor_model_parallel_size=2, pipeline_model_parallel_size=2)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        layout.check_world_size(2)
+    assert str(caught.value) == (
+        "2 processes were started, but tensor_model_parallel_size (2) x "
+        "pipeline_model_parallel_size (2) x context_parallel_size (1) x data_parallel_size (1) is 4"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "setting"),
+    [
+        (["fp8=hybrid", "params_dtype=bfloat16"], "fp8 (hybrid)"),
+        (["context_parallel_size=2"], "context_parallel_size (2)"),
+    ],
+)
+def test_what_only_transformer_engine_does_is_refused_without_it(
+    settings: list[str], setting: str
+) -> None:
+    config = apply_settings(find_recipe("tiny"), settings)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        config.check_machine(has_cuda=False, has_transformer_engine=True)
+    assert str(caught.value) == (
+        f"{setting} needs a GPU and Transformer Engine; here CUDA is absent and Transformer "
+        "Engine is present"
+    )
+    config.check_machine(has_cuda=True, has_transformer_engine=True)
+
+
+def test_unknown_recipe_lists_those_there_are() -> None:
+    with pytest.raises(ValueError, match="there is no recipe 'big'; expected one of: tiny"):
+        find_recipe("big")
+
+
+def test_settings_change_their_fields_and_no_other() -> None:
+    before = find_recipe("tiny")
+    after = apply_settings(before, ["num_steps=20_0", "tensor_model_parallel_size=2", "fp8=none"])
+    assert (after.schedule.num_steps, after.layout.tensor_model_parallel_size) == (200, 2)
+    assert after.model == before.model
+    assert after.optimization == before.optimization
+
+
+def test_no_field_name_occurs_in_two_sections() -> None:
+    names = [
+        field.name
+        for section in set(field_sections().values())
+        for field in dataclasses.fields(getattr(find_recipe("tiny"), section))
+    ]
+    assert sorted(names) == sorted(field_sections())
+
+
+def test_vocabulary_is_taken_from_the_data_and_padded_alike_for_every_layout() -> None:
+    for size in (1, 2):
+        config = apply_settings(find_recipe("tiny"), [f"tensor_model_parallel_size={size}"])
+        assert with_vocabulary(config, 300).model.padded_vocab_size == 384
+
+
+def test_vocabulary_greater_than_the_models_is_refused() -> None:
+    config = apply_settings(find_recipe("tiny"), ["vocab_size=256"])
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        with_vocabulary(config, 300)
+    assert str(caught.value) == (
+        "the blend's tokenizer has 300 tokens, more than vocab_size (256) of the model; "
+        "set vocab_size=300 or leave it 0"
+    )
+
+
+def test_first_difference_passes_over_what_may_change() -> None:
+    def resolved(config: TrainingConfig) -> dict[str, object]:
+        return dataclasses.asdict(config)
+
+    saved = resolved(find_recipe("tiny"))
+    allowed = ["stop_at_step=3", "tensor_model_parallel_size=2", "micro_batch_size=1"]
+    assert first_difference(saved, resolved(apply_settings(find_recipe("tiny"), allowed))) == ""
+    changed = resolved(apply_settings(find_recipe("tiny"), [*allowed, "weight_decay=0.2"]))
+    assert first_difference(saved, changed) == "optimization.weight_decay (there 0.1, now 0.2)"
+
+
+def test_llama3_8b_has_its_published_number_of_parameters() -> None:
+    assert count_parameters(LLAMA3_8B) == 8_030_261_248
+
+
+def test_flops_of_llama3_8b_at_8192_by_three_formulas() -> None:
+    flops = flops_per_token(LLAMA3_8B, 8192)
+    assert [round(flop / 1e9, 2) for flop in (flops.linear, flops.causal, flops.full)] == [
+        45.03,
+        51.47,
+        57.91,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "total"),
+    [
+        ([], 16),
+        (["params_dtype=bfloat16"], 18),
+        (["params_dtype=bfloat16", "data_parallel_size=2"], 12),
+    ],
+)
+def test_bytes_per_parameter(settings: list[str], total: float) -> None:
+    assert bytes_per_parameter(apply_settings(find_recipe("tiny"), settings)).total == total
+
+
+@pytest.mark.parametrize("data_parallel_size", [1, 2, 4])
+def test_a_step_sees_the_same_samples_for_any_number_of_replicas(data_parallel_size: int) -> None:
+    seen = [
+        index
+        for rank in range(data_parallel_size)
+        for indices in micro_batch_indices(
+            consumed_samples=24,
+            global_batch_size=8,
+            micro_batch_size=2,
+            data_parallel_rank=rank,
+            data_parallel_size=data_parallel_size,
+        )
+        for index in indices
+    ]
+    assert sorted(seen) == list(range(24, 32))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_can_be_shown(name: str) -> None:
+    config = with_vocabulary(find_recipe(name), 16384)
+    text = describe(config, None)
+    assert "vocabulary: 16,384 padded to 16,384" in text
+    assert f"parameters: {count_parameters(config.model):,}" in text

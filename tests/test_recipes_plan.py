@@ -1,0 +1,74 @@
+"""What a plan's training tables become, and how a wrong one is told."""
+
+from pathlib import Path
+
+import pytest
+
+from megatron_recipes.plan import read_plan
+
+HEAD = '[run]\ndirectory = "${RUNS}/one"\n[[stage]]\nname = "mix"\n'
+TRAINING = '[[training]]\nname = "first"\nrecipe = "tiny"\nblend = "mix"\n'
+
+
+def read(tmp_path: Path, text: str) -> list[list[str]]:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(text)
+    return [training.arguments() for training in read_plan(plan, {"RUNS": str(tmp_path)})]
+
+
+def test_table_becomes_the_train_command(tmp_path: Path) -> None:
+    (tmp_path / "one/mix").mkdir(parents=True)
+    text = HEAD + TRAINING + "set = { num_steps = 5, sequence_parallel = true }\n"
+    assert read(tmp_path, text) == [
+        [
+            "train",
+            "tiny",
+            "--blend",
+            f"{tmp_path}/one/mix/blend.json",
+            "--checkpoint-dir",
+            f"{tmp_path}/one/first",
+            "--set",
+            "num_steps=5",
+            "--set",
+            "sequence_parallel=true",
+        ]
+    ]
+
+
+def test_blend_may_be_a_stages_file_or_any_path(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/blend.json").touch()
+    text = HEAD + TRAINING.replace('"mix"', '"blend.json"')
+    assert read(tmp_path, text)[0][3] == f"{tmp_path}/one/blend.json"
+    text = HEAD + TRAINING.replace('"mix"', '"${RUNS}/elsewhere.json"')
+    assert read(tmp_path, text)[0][3] == f"{tmp_path}/elsewhere.json"
+
+
+def test_from_is_an_earlier_training_or_a_path(tmp_path: Path) -> None:
+    second = TRAINING.replace("first", "second")
+    text = HEAD + TRAINING + second + 'from = "first"\n'
+    assert read(tmp_path, text)[1][6:] == ["--from", f"{tmp_path}/one/first"]
+    text = HEAD + TRAINING + 'from = "some/checkpoint"\n'
+    assert read(tmp_path, text)[0][6:] == ["--from", "some/checkpoint"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[run", "expected a plan in TOML: "),
+        (TRAINING, 'expected [run] with directory = "..."'),
+        (HEAD, "expected at least one [[training]], found none"),
+        (HEAD + TRAINING + TRAINING, "each [[training]] needs its own name, found 'first'"),
+        (HEAD + TRAINING + "steps = 5\n", "training first has unknown keys: steps"),
+        (HEAD + TRAINING.replace("blend", "data"), "training first has unknown keys: data"),
+        (HEAD + '[[training]]\nname = "a"\nrecipe = "tiny"\n', "training a needs blend, a string"),
+        (
+            HEAD.replace("RUNS", "RUN5") + TRAINING,
+            "${RUN5}/one: the environment variable RUN5 is not set",
+        ),
+    ],
+)
+def test_wrong_plan_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        read(tmp_path, text)
+    assert message in str(caught.value)

@@ -1,0 +1,110 @@
+"""The checkpoint directory as files: which checkpoint is whole, what is kept, what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from megatron_recipes.metrics import MetricsFile
+from megatron_recipes.run_directory import RunDirectory, find_checkpoint
+
+
+def write_checkpoint(run: RunDirectory, step: int) -> Path:
+    path = run.step_directory(step)
+    path.mkdir(parents=True)
+    (path / "__0_0.distcp").write_bytes(b"tensor")
+    state = {"step": step, "consumed_samples": 4 * step, "files": {"__0_0.distcp": 6}}
+    (path / "checkpoint.json").write_text(json.dumps(state))
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    return RunDirectory(path=tmp_path)
+
+
+def test_newest_checkpoint_is_by_step_not_by_time(run: RunDirectory) -> None:
+    for step in (10, 2_000_000_0, 9):
+        write_checkpoint(run, step)
+    newest, ignored = run.newest_checkpoint()
+    assert newest is not None
+    assert (newest.step, newest.consumed_samples, ignored) == (20_000_000, 80_000_000, [])
+
+
+def test_checkpoints_that_are_not_whole_are_ignored_with_a_line_each(run: RunDirectory) -> None:
+    write_checkpoint(run, 5)
+    (write_checkpoint(run, 6) / "checkpoint.json").unlink()
+    (write_checkpoint(run, 7) / "__0_0.distcp").write_bytes(b"ten")
+    (write_checkpoint(run, 8) / "__0_0.distcp").unlink()
+    (write_checkpoint(run, 9) / "checkpoint.json").write_text("{")
+    run.unfinished_directory(10).mkdir()
+    newest, ignored = run.newest_checkpoint()
+    assert newest is not None
+    assert newest.step == 5
+    assert ignored == [
+        f"ignored checkpoint {run.path}/.step_0000010.unfinished: its save did not finish",
+        f"ignored checkpoint {run.path}/step_0000009: its checkpoint.json is damaged",
+        f"ignored checkpoint {run.path}/step_0000008: __0_0.distcp is missing",
+        f"ignored checkpoint {run.path}/step_0000007: __0_0.distcp has 3 bytes instead of 6",
+        f"ignored checkpoint {run.path}/step_0000006: it has no checkpoint.json",
+    ]
+
+
+def test_the_newest_whole_ones_are_kept(run: RunDirectory) -> None:
+    for step in (1, 2, 3):
+        write_checkpoint(run, step)
+    (write_checkpoint(run, 4) / "__0_0.distcp").unlink()
+    run.unfinished_directory(5).mkdir()
+    run.remove_superseded(keep=2)
+    assert sorted(path.name for path in run.path.iterdir()) == ["step_0000002", "step_0000003"]
+
+
+def test_directory_of_another_config_is_refused(run: RunDirectory) -> None:
+    run.prepare({"optimization": {"weight_decay": 0.1}})
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        run.prepare({"optimization": {"weight_decay": 0.2}})
+    assert str(caught.value) == (
+        f"{run.path} was begun with another optimization.weight_decay (there 0.1, now 0.2); "
+        "give the same, or another --checkpoint-dir"
+    )
+
+
+def test_directory_of_something_else_is_refused(run: RunDirectory) -> None:
+    (run.path / "thesis.txt").touch()
+    with pytest.raises(ValueError, match=r"it has files, but no config\.json"):
+        run.prepare({})
+    assert [path.name for path in run.path.iterdir()] == ["thesis.txt"]
+
+
+def test_from_takes_a_step_or_the_newest_of_a_training(run: RunDirectory) -> None:
+    write_checkpoint(run, 1)
+    write_checkpoint(run, 2)
+    assert find_checkpoint(run.path).step == 2
+    assert find_checkpoint(run.step_directory(1)).step == 1
+
+
+def test_from_refuses_what_is_no_checkpoint(run: RunDirectory) -> None:
+    with pytest.raises(ValueError, match="found no whole step_NNNNNNN in it"):
+        find_checkpoint(run.path)
+    with pytest.raises(FileNotFoundError, match="expected a checkpoint, found no such directory"):
+        find_checkpoint(run.path / "none")
+
+
+def test_metrics_after_the_resumed_step_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    lines = [json.dumps({"kind": "step", "step": step}) + "\n" for step in (1, 2, 3)]
+    path.write_text("".join(lines) + '{"kind": "st')
+    metrics = MetricsFile(path, 2)
+    metrics.write({"kind": "step", "step": 3})
+    metrics.close()
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2, 3]
+
+
+def test_attempts_are_counted(run: RunDirectory) -> None:
+    assert run.next_attempt() == 1
+    for attempt in (1, 2, 10):
+        log = run.log(attempt, 0)
+        log.parent.mkdir(parents=True)
+        log.touch()
+    assert run.next_attempt() == 11
+    assert run.next_attempt(rank=1) == 1
