@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -45,6 +46,8 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Show tracebacks.")]
 
 STAGES = frozenset({"ingest", "dedup", "train-tokenizer", "tokenize", "merge", "blend", "report"})
 """What a plan may run."""
+
+INTERRUPTED = 128 + signal.SIGINT
 
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?", re.IGNORECASE)
 UNITS = {
@@ -398,8 +401,6 @@ def main() -> None:
         status = app(standalone_mode=False)
     except Misuse as error:
         fail(name, str(error), 2)
-    except KeyboardInterrupt:
-        fail(name, "interrupted; run the same command again to go on", 130)
     except BrokenPipeError:
         # Whoever read our output has enough of it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -414,6 +415,8 @@ def main() -> None:
             fail(name, f"failed in a way that is a bug of ours: {error!r}; please report it", 1)
         # Click's usage errors, or those of typer's own copy of click.
         usage(name, error)
+    if status == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
+        fail(name, "interrupted; run the same command again to go on", INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
 
 

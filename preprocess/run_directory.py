@@ -159,6 +159,8 @@ class RunDirectory:
         directory = RunDirectory(path, begun, units)
         if read_manifest(path) is None:
             directory.journal.mkdir(exist_ok=True)
+        else:
+            directory.discard_journal()  # of a run that was killed after its last step
         return directory
 
     @property
@@ -232,6 +234,8 @@ class RunDirectory:
         """
         finished = self.manifest()
         if finished is not None:
+            # An equal run completed it; what we wrote since then is of no use.
+            self.discard_journal()
             return finished
         results = [self.result(unit) for unit in range(self._begun.units)]
         missing = [number for number, result in enumerate(results) if result is None]
