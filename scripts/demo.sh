@@ -73,11 +73,11 @@ Done in $SECONDS s. Everything lies in $run:
   unique/                the records, deduplicated; clusters.parquet says what fell to what
   tokens_*/              Megatron datasets (.bin, .idx), held-out documents in valid-*
   blend.json             what training reads
-  $training/             checkpoints, metrics.jsonl, logs
+  $training/                  checkpoints, metrics.jsonl, logs
 
 For your own data:
   preprocess datasets                      what can be read
-  cp $plan plans/mine.toml                 then change the inputs, the datasets and the directory
+  cp $plan plans/mine.toml     then change inputs, datasets and directory in it
   preprocess run plans/mine.toml && megatron-recipes plan plans/mine.toml
 (the commands are in .venv/bin)
 EOT
