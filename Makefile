@@ -2,6 +2,7 @@
 .PHONY: help setup demo test test-rust test-python check bench clean
 
 PYTHON := .venv/bin/python
+PLAN ?= plans/demo.toml
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help: ## Show this list.
@@ -11,7 +12,7 @@ setup: ## Make .venv: Python 3.12, the locked packages, the extension in release
 	@scripts/setup.sh
 
 demo: setup ## Turn this machine's own Python installation into a trained model.
-	@scripts/demo.sh
+	@scripts/demo.sh $(PLAN)
 
 test: setup test-rust test-python ## Run all tests, on the CPU.
 
