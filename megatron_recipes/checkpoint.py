@@ -97,8 +97,8 @@ def load_checkpoint(
     """Load weights, optimizer and, at the layout that saved them, the random states.
 
     Raises:
-        ValueError: The checkpoint's optimizer is distributed and the config's is not, or the
-            other way round.
+        ValueError: A file is damaged; or the checkpoint's optimizer is distributed and the
+            config's is not, or the other way round.
     """
     was_distributed = checkpoint.state["use_distributed_optimizer"]
     if was_distributed != config.layout.use_distributed_optimizer:
@@ -112,7 +112,7 @@ def load_checkpoint(
     is_same_layout = checkpoint.state["layout"] == layout_sizes(config)
     if is_same_layout:
         content["random_states"] = _random_states()
-    loaded = dist_checkpointing.load(content, str(checkpoint.path))
+    loaded = _load(checkpoint, content)
     model.module.load_state_dict(loaded["model"])
     optimizer.load_state_dict(loaded["optimizer"])
     if is_same_layout:
@@ -124,11 +124,26 @@ def load_weights(
     model: DistributedDataParallel,
     optimizer: Any,
 ) -> None:
-    """Load the weights of another training, and nothing else of it."""
+    """Load the weights of another training, and nothing else of it.
+
+    Raises:
+        ValueError: A file is damaged.
+    """
     content = {"model": model.module.sharded_state_dict(metadata=METADATA)}
-    loaded = dist_checkpointing.load(content, str(checkpoint.path))
+    loaded = _load(checkpoint, content)
     model.module.load_state_dict(loaded["model"])
     optimizer.reload_model_params()
+
+
+def _load(checkpoint: Checkpoint, content: dict[str, Any]) -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = dist_checkpointing.load(content, str(checkpoint.path))
+    except (CheckpointException, OSError, RuntimeError) as error:
+        raise ValueError(
+            f"{checkpoint.path}: its files have their sizes, but cannot be read; the log says why; "
+            "remove this directory to go on from the checkpoint before it"
+        ) from error
+    return loaded
 
 
 def _content(model: DistributedDataParallel, optimizer: Any, *, is_loading: bool) -> dict[str, Any]:

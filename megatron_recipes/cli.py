@@ -79,7 +79,8 @@ def _reporting(command: str, *, verbose: bool) -> Iterator[None]:
         _say(f"{PROGRAM} {command}: interrupted; the same command resumes")
         raise typer.Exit(1) from None
     except BaseException as error:  # torch's CheckpointException is no Exception
-        if verbose or not isinstance(error, ValueError | OSError):
+        is_foreseen = isinstance(error, ValueError | OSError | FloatingPointError)
+        if verbose or launching.has_launcher() or not is_foreseen:
             with contextlib.suppress(OSError):  # a log on a full disk
                 traceback.print_exc()
         launching.report_failure(error)

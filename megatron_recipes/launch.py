@@ -116,9 +116,14 @@ def _claim_of_rank(job: Job, rank: int, tell: Callable[[str], None]) -> Iterator
         yield
 
 
+def has_launcher() -> bool:
+    """Whether this process is one that `launch` started."""
+    return FAILURES in os.environ
+
+
 def report_failure(error: BaseException) -> None:
     """Tell the launcher, if there is one, why this process fails: a full disk holds no log."""
-    if FAILURES in os.environ:
+    if has_launcher():
         line = f"{os.environ['RANK']} {one_line(error)}".encode()[: MAX_FAILURE_BYTES - 1]
         with contextlib.suppress(OSError):  # the launcher has ended, and so will this process
             os.write(int(os.environ[FAILURES]), line + b"\n")

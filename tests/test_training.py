@@ -6,6 +6,7 @@ Every run is a process of its own, on data that Megatron-Core's own builder wrot
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,8 @@ from typing import Any
 import psutil
 import pytest
 from blend_files import write_blend, write_part
+
+from megatron_recipes.launch import own_command
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT_SECONDS = 180
@@ -307,6 +310,30 @@ def test_checkpoint_that_does_not_fit_is_one_line_and_leaves_nothing(
         result.stderr.splitlines()[-1],
     )
     assert list(path.glob("*step_*")) == []
+
+
+def test_damaged_checkpoint_of_the_right_size_is_one_line(
+    directory: Path, blend: Path, base: Path
+) -> None:
+    path = directory / "damaged"
+    shutil.copytree(base, path)
+    metadata = path / "step_0000000/.metadata"
+    metadata.write_bytes(bytes(metadata.stat().st_size))
+    result = run(training(blend, path, "stop_at_step=1"))
+    assert (result.returncode, result.stderr.splitlines()[-1]) == (
+        1,
+        f"megatron-recipes train: {path}/step_0000000: its files have their sizes, but cannot be "
+        "read; the log says why; remove this directory to go on from the checkpoint before it "
+        f"(rank 0; its log is {path}/logs/attempt-2/rank-0.log)",
+    )
+    assert "Traceback" in (path / "logs/attempt-2/rank-0.log").read_text()
+
+
+def test_files_in_the_current_directory_are_no_modules_of_a_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/opt/bin/megatron-recipes", "list"])
+    assert own_command(["list"]) == [sys.executable, "-P", "-m", "megatron_recipes", "list"]
 
 
 def test_ctrl_c_ends_every_process_with_one_line(tmp_path: Path, blend: Path) -> None:
