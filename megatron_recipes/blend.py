@@ -95,16 +95,24 @@ class Blend:
                     weights.append(group.weight * part.tokens / group.tokens)
         return prefixes, weights
 
+    def prefixes(self) -> list[Path]:
+        """Return the prefixes of all parts."""
+        return [part.prefix for group in self.train + self.valid for part in group.parts]
+
     def identity(self) -> dict[str, Any]:
-        """Return what makes two blends the same data, wherever the files lie."""
+        """Return what makes two blends the same data, wherever the files lie.
+
+        The order of groups and parts belongs to it: the order of the sequences follows from it.
+        """
         return {
-            kind: {
-                group.name: {
+            kind: [
+                {
+                    "group": group.name,
                     "weight": group.weight,
                     "parts": [part.checksum for part in group.parts],
                 }
                 for group in groups
-            }
+            ]
             for kind, groups in (("train", self.train), ("valid", self.valid))
         }
 

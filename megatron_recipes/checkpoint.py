@@ -6,6 +6,7 @@ place, so that any layout can read what any other wrote.
 
 import queue
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from megatron.core import dist_checkpointing, tensor_parallel
 from megatron.core.dist_checkpointing.mapping import ShardedObject
 from megatron.core.dist_checkpointing.strategies import filesystem_async
 from megatron.core.distributed import DistributedDataParallel
+from torch.distributed.checkpoint.api import CheckpointException
 
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.run_directory import (
@@ -60,7 +62,14 @@ def save_checkpoint(
     torch.distributed.barrier()
     _write_in_this_process()
     content = _content(model, optimizer, is_loading=False) | {"random_states": _random_states()}
-    dist_checkpointing.save(content, str(temporary))
+    try:
+        dist_checkpointing.save(content, str(temporary))
+    except (CheckpointException, OSError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise OSError(
+            f"{final}: the checkpoint could not be written, {shutil.disk_usage(run.path).free:,} "
+            "bytes are free there now; those before it are unharmed, the same command resumes"
+        ) from error
     torch.distributed.barrier()
     if world.rank == 0:
         files = {file.name: file.stat().st_size for file in sorted(temporary.iterdir())}
@@ -88,14 +97,14 @@ def load_checkpoint(
     """Load weights, optimizer and, at the layout that saved them, the random states.
 
     Raises:
-        ValueError: The checkpoint's optimizer is distributed and the config's is not, or the
-            other way round.
+        ValueError: A file is damaged; or the checkpoint's optimizer is distributed and the
+            config's is not, or the other way round.
     """
-    was_distributed = checkpoint.state["is_optimizer_distributed"]
-    if was_distributed != config.layout.is_optimizer_distributed:
+    was_distributed = checkpoint.state["use_distributed_optimizer"]
+    if was_distributed != config.layout.use_distributed_optimizer:
         raise ValueError(
-            f"{checkpoint.path} was saved with is_optimizer_distributed ({was_distributed}), this "
-            f"run has ({config.layout.is_optimizer_distributed}); their states differ in form: "
+            f"{checkpoint.path} was saved with use_distributed_optimizer ({was_distributed}), this "
+            f"run has ({config.layout.use_distributed_optimizer}); their states differ in form: "
             f"set use_distributed_optimizer={str(was_distributed).lower()}"
             f"{'' if was_distributed else ' and data_parallel_size=1'}"
         )
@@ -103,7 +112,7 @@ def load_checkpoint(
     is_same_layout = checkpoint.state["layout"] == layout_sizes(config)
     if is_same_layout:
         content["random_states"] = _random_states()
-    loaded = dist_checkpointing.load(content, str(checkpoint.path))
+    loaded = _load(checkpoint, content)
     model.module.load_state_dict(loaded["model"])
     optimizer.load_state_dict(loaded["optimizer"])
     if is_same_layout:
@@ -115,11 +124,26 @@ def load_weights(
     model: DistributedDataParallel,
     optimizer: Any,
 ) -> None:
-    """Load the weights of another training, and nothing else of it."""
+    """Load the weights of another training, and nothing else of it.
+
+    Raises:
+        ValueError: A file is damaged.
+    """
     content = {"model": model.module.sharded_state_dict(metadata=METADATA)}
-    loaded = dist_checkpointing.load(content, str(checkpoint.path))
+    loaded = _load(checkpoint, content)
     model.module.load_state_dict(loaded["model"])
     optimizer.reload_model_params()
+
+
+def _load(checkpoint: Checkpoint, content: dict[str, Any]) -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = dist_checkpointing.load(content, str(checkpoint.path))
+    except (CheckpointException, OSError, RuntimeError) as error:
+        raise ValueError(
+            f"{checkpoint.path}: its files have their sizes, but cannot be read; the log says why; "
+            "remove this directory to go on from the checkpoint before it"
+        ) from error
+    return loaded
 
 
 def _content(model: DistributedDataParallel, optimizer: Any, *, is_loading: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ misused. A user's error is one line; `--verbose` adds the traceback.
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -62,7 +63,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a closed terminal, or a log on a full disk
+        print(line, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -73,11 +75,15 @@ def _reporting(command: str, *, verbose: bool) -> Iterator[None]:
     except typer.Exit:
         raise
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one has nothing left to interrupt
         _say(f"{PROGRAM} {command}: interrupted; the same command resumes")
         raise typer.Exit(1) from None
     except BaseException as error:  # torch's CheckpointException is no Exception
-        if verbose or not isinstance(error, ValueError | OSError):
-            traceback.print_exc()
+        is_foreseen = isinstance(error, ValueError | OSError | FloatingPointError)
+        if verbose or launching.has_launcher() or not is_foreseen:
+            with contextlib.suppress(OSError):  # a log on a full disk
+                traceback.print_exc()
+        launching.report_failure(error)
         _say(f"{PROGRAM} {command}: {launching.one_line(error)}")
         raise typer.Exit(2 if isinstance(error, MisuseError) else 1) from None
 

@@ -66,10 +66,12 @@ class Datasets:
 def build_datasets(config: TrainingConfig, blend: Blend, cache: Path) -> Datasets:
     """Return the datasets of a run; every process calls this together.
 
-    Indices are built by rank 0 and kept under `cache`. One that a killed run left unfinished is
-    made again: Megatron-Core writes them under their final names.
+    Indices are built by rank 0 and kept under `cache`. Those that a killed run left unfinished are
+    made again: Megatron-Core writes them under their final names. So are those of parts that
+    have moved since: their paths enter the names.
     """
-    _discard_unfinished(cache)
+    paths = "".join(f"{part}\n" for part in blend.prefixes())
+    _discard_unfinished(cache, paths)
     prefixes, weights = blend.weighted_prefixes()
     num_samples = config.schedule.num_steps * config.batch.global_batch_size
     # The blend asks each part for the ceiling of its share, so the whole is up to one sample per
@@ -83,7 +85,7 @@ def build_datasets(config: TrainingConfig, blend: Blend, cache: Path) -> Dataset
         too_small += lines
         if usable:
             valid[group.name] = _build([None, (usable, None), None], [0, None, 0], 0.0, options)[1]
-    _mark_complete(cache)
+    _mark_complete(cache, paths)
     return Datasets(train=train, valid=valid, too_small=tuple(too_small))
 
 
@@ -121,16 +123,18 @@ def _build(blends: list[Any], sizes: list[Any], surplus: float, options: dict[st
     return BlendedMegatronDatasetBuilder(GPTDataset, sizes, lambda: True, config).build()
 
 
-def _discard_unfinished(cache: Path) -> None:
-    if torch.distributed.get_rank() == 0 and cache.is_dir() and not (cache / COMPLETE).exists():
-        shutil.rmtree(cache)
+def _discard_unfinished(cache: Path, paths: str) -> None:
+    if torch.distributed.get_rank() == 0 and cache.is_dir():
+        complete = cache / COMPLETE
+        if not complete.exists() or complete.read_text(encoding="utf-8") != paths:
+            shutil.rmtree(cache)
     torch.distributed.barrier()
 
 
-def _mark_complete(cache: Path) -> None:
+def _mark_complete(cache: Path, paths: str) -> None:
     torch.distributed.barrier()
     if torch.distributed.get_rank() == 0:
-        (cache / COMPLETE).touch()
+        (cache / COMPLETE).write_text(paths, encoding="utf-8")
 
 
 def training_batches(

@@ -76,8 +76,7 @@ class BytesPerParameter:
 def bytes_per_parameter(config: TrainingConfig) -> BytesPerParameter:
     """Return the static memory per parameter at the config's layout and precision."""
     layout, is_float32 = config.layout, config.precision.params_dtype == "float32"
-    replicas = layout.data_parallel_size * layout.context_parallel_size
-    shards = replicas if layout.is_optimizer_distributed else 1
+    shards = layout.num_replicas if layout.use_distributed_optimizer else 1
     return BytesPerParameter(
         weights=4 if is_float32 else 2,
         gradients=4,

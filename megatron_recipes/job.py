@@ -36,15 +36,18 @@ class Job:
     run: RunDirectory
     """The checkpoint directory."""
 
+    start_path: Path | None
+    """What `--from` names."""
+
     start_from: Checkpoint | None
-    """Whose weights a training without a checkpoint of its own begins with."""
+    """The checkpoint there, whose weights the training begins with; None once it has its own."""
 
     def identity(self) -> dict[str, Any]:
         """Return what `config.json` holds and a resumed run is compared with."""
         return {
             **dataclasses.asdict(self.config),
             "blend": self.blend.identity(),
-            "from": None if self.start_from is None else str(self.start_from.path),
+            "from": None if self.start_path is None else str(self.start_path),
         }
 
 
@@ -80,15 +83,19 @@ def make_job(
         config.check_machine(**machine())
     data = read_blend(blend)
     config = with_vocabulary(config, data.vocab_size)
-    job = Job(
+    run = RunDirectory(path=checkpoint_dir.resolve())
+    # What a training began with may have moved on or gone when it has checkpoints of its own.
+    begins = start_from is not None and run.newest_checkpoint()[0] is None
+    checkpoint = find_checkpoint(start_from) if start_from and begins else None
+    if checkpoint:
+        check_weights_fit(checkpoint, config, data.tokenizer)
+    return Job(
         config=config,
         blend=data,
-        run=RunDirectory(path=checkpoint_dir.resolve()),
-        start_from=None if start_from is None else find_checkpoint(start_from),
+        run=run,
+        start_path=None if start_from is None else start_from.resolve(),
+        start_from=checkpoint,
     )
-    if job.start_from:
-        check_weights_fit(job.start_from, config, data.tokenizer)
-    return job
 
 
 def machine() -> dict[str, bool]:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from megatron_recipes.claim import claimed
 from megatron_recipes.job import Job
 from megatron_recipes.stop import STOP_SIGNALS, StopRequest
 
@@ -23,15 +24,19 @@ POLL_SECONDS = 0.1
 SETTLE_SECONDS = 0.5
 """How long other processes get to say why they failed, before the first cause is looked for."""
 
-ATTEMPT, CONSOLE, PARENT, LISTENER = (
-    f"MEGATRON_RECIPES_{name}" for name in ("ATTEMPT", "CONSOLE", "PARENT", "LISTENER")
+ATTEMPT, CONSOLE, FAILURES, PARENT, LISTENER = (
+    f"MEGATRON_RECIPES_{name}" for name in ("ATTEMPT", "CONSOLE", "FAILURES", "PARENT", "LISTENER")
 )
+MAX_FAILURE_BYTES = 4096
+"""What fits into a pipe at once, so that lines of several processes do not mix."""
 PR_SET_PDEATHSIG = 1
 
 
 def one_line(error: BaseException) -> str:
     """Return what an error says, as one line; an unforeseen one with its class."""
-    if isinstance(error, ValueError | OSError):
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, ValueError | OSError | FloatingPointError):
         return " ".join(str(error).split()) or type(error).__name__
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[-1].strip()[:300]}"
@@ -66,6 +71,16 @@ def child_environment() -> dict[str, str]:
     return os.environ | {PARENT: str(os.getpid())}
 
 
+def own_command(arguments: list[str]) -> list[str]:
+    """Return the command line that runs this program in a process of its own.
+
+    A program started by its script does not look for modules in the current directory, whatever
+    files lie there; `python -m` does, unless it is told not to.
+    """
+    by_script = Path(sys.argv[0]).name != "__main__.py"
+    return [sys.executable, *(["-P"] if by_script else []), "-m", "megatron_recipes", *arguments]
+
+
 def run_as_rank(job: Job, rank: int, world_size: int) -> None:
     """Train as one of several processes.
 
@@ -73,21 +88,45 @@ def run_as_rank(job: Job, rank: int, world_size: int) -> None:
     error this process was started with, from rank 0 alone.
     """
     job.config.layout.check_world_size(world_size)
-    job.run.prepare(job.identity(), writes=rank == 0)
+    job.run.prepare(job.identity(), writes=False)
     tell = _take_console(job, rank)
     _apply_environment(job)
     stop = StopRequest()
     try:
-        from megatron_recipes import cpu
+        with _claim_of_rank(job, rank, tell):
+            from megatron_recipes import cpu
 
-        cpu.install()  # before the first import of Megatron-Core, which is in the next line
-        from megatron_recipes.train import train
+            cpu.install()  # before the first import of Megatron-Core, which is in the next line
+            from megatron_recipes.train import train
 
-        train(job, stop, int(os.environ[ATTEMPT]), tell)
+            train(job, stop, int(os.environ[ATTEMPT]), tell)
     except BaseException as error:
         if CONSOLE not in os.environ:
             tell(f"megatron-recipes train: rank {rank}: {one_line(error)}")
         raise
+
+
+@contextlib.contextmanager
+def _claim_of_rank(job: Job, rank: int, tell: Callable[[str], None]) -> Iterator[None]:
+    if rank or CONSOLE in os.environ:  # the launcher holds the claim
+        yield
+        return
+    with claimed(job.run.path, tell):
+        job.run.prepare(job.identity())
+        yield
+
+
+def has_launcher() -> bool:
+    """Whether this process is one that `launch` started."""
+    return FAILURES in os.environ
+
+
+def report_failure(error: BaseException) -> None:
+    """Tell the launcher, if there is one, why this process fails: a full disk holds no log."""
+    if has_launcher():
+        line = f"{os.environ['RANK']} {one_line(error)}".encode()[: MAX_FAILURE_BYTES - 1]
+        with contextlib.suppress(OSError):  # the launcher has ended, and so will this process
+            os.write(int(os.environ[FAILURES]), line + b"\n")
 
 
 def _take_console(job: Job, rank: int) -> Callable[[str], None]:
@@ -126,21 +165,41 @@ def launch(job: Job, arguments: list[str]) -> None:
         ChildProcessError: A process failed; the message is its own.
         KeyboardInterrupt: The user asked to end; every process has ended.
     """
-    job.run.prepare(job.identity())
+    job.run.prepare(job.identity(), writes=False)
+    with claimed(job.run.path, lambda line: _write_line(2, line)) as claim:
+        job.run.prepare(job.identity())
+        _run_processes(job, arguments, claim)
+
+
+def _run_processes(job: Job, arguments: list[str], claim: int) -> None:
     attempt = job.run.next_attempt()
     logs = [job.run.log(attempt, rank) for rank in range(job.config.layout.world_size)]
     logs[0].parent.mkdir(parents=True, exist_ok=True)
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     processes: list[subprocess.Popen[bytes]] = []
+    with _pipe() as (failures, failures_end):
+        try:
+            with _listener() as listener:
+                for rank, log in enumerate(logs):
+                    environment = _environment(rank, len(logs), attempt, listener)
+                    environment[FAILURES] = str(failures_end)
+                    inherited = (listener.fileno(), failures_end, claim)
+                    processes.append(_start(arguments, environment, log, inherited))
+            _pass_signals_on(processes)
+            _wait(processes, logs, failures)
+        finally:
+            _end(processes)
+
+
+@contextlib.contextmanager
+def _pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    os.set_blocking(ends[0], False)
     try:
-        with _listener() as listener:
-            for rank, log in enumerate(logs):
-                environment = _environment(rank, len(logs), attempt, listener)
-                processes.append(_start(arguments, environment, log, listener))
-        _pass_signals_on(processes)
-        _wait(processes, logs)
+        yield ends
     finally:
-        _end(processes)
+        for end in ends:
+            os.close(end)
 
 
 @contextlib.contextmanager
@@ -170,18 +229,18 @@ def _environment(
 
 
 def _start(
-    arguments: list[str], environment: dict[str, str], log: Path, listener: socket.socket
+    arguments: list[str], environment: dict[str, str], log: Path, inherited: tuple[int, ...]
 ) -> subprocess.Popen[bytes]:
     console = os.dup(2)
     try:
         with log.open("ab") as file:
             return subprocess.Popen(
-                [sys.executable, "-m", "megatron_recipes", *arguments],
+                own_command(arguments),
                 env=environment | {CONSOLE: str(console)},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                pass_fds=(console, listener.fileno()),
+                pass_fds=(console, *inherited),
                 start_new_session=True,
             )
     finally:
@@ -198,31 +257,38 @@ def _pass_signals_on(processes: list[subprocess.Popen[bytes]]) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
-def _wait(processes: list[subprocess.Popen[bytes]], logs: list[Path]) -> None:
+def _wait(processes: list[subprocess.Popen[bytes]], logs: list[Path], failures: int) -> None:
     while any(process.poll() is None for process in processes):
         if any(process.returncode for process in processes):
             time.sleep(SETTLE_SECONDS)
             break
         time.sleep(POLL_SECONDS)
-    failed = [rank for rank, process in enumerate(processes) if process.poll()]
+    statuses = {rank: process.poll() or 0 for rank, process in enumerate(processes)}
+    # A process ended by a signal is the cause of what the others say about lost connections;
+    # else the one that spoke first is.
+    ended = [rank for rank, status in statuses.items() if status < 0]
+    if ended:
+        name = _signal_name(-statuses[ended[0]])
+        raise ChildProcessError(f"rank {ended[0]} was ended by {name}; its log is {logs[ended[0]]}")
+    failed = [rank for rank, status in statuses.items() if status]
     if failed:
-        # A process ended by a signal is the cause of what the others say about lost connections;
-        # else the one that spoke first is.
-        rank = min(
-            failed, key=lambda rank: (processes[rank].returncode > 0, logs[rank].stat().st_mtime_ns)
-        )
-        raise ChildProcessError(_failure(rank, processes[rank].returncode, logs[rank]))
+        raise ChildProcessError(_first_failure(failures, failed[0], logs))
 
 
-def _failure(rank: int, status: int, log: Path) -> str:
-    if status < 0:
-        return f"rank {rank} was ended by {signal.Signals(-status).name}; its log is {log}"
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    prefix = "megatron-recipes train: "
-    said = next((line for line in reversed(lines) if line.startswith(prefix)), "")
-    if said:
-        return f"{said.removeprefix(prefix)} (rank {rank}; its log is {log})"
-    return f"rank {rank} ended with status {status}; its log is {log}"
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _first_failure(failures: int, failed: int, logs: list[Path]) -> str:
+    try:
+        said = os.read(failures, MAX_FAILURE_BYTES).decode(errors="replace").splitlines()
+    except BlockingIOError:
+        return f"rank {failed} ended and did not say why; its log is {logs[failed]}"
+    rank, _, reason = said[0].partition(" ")
+    return f"{reason} (rank {rank}; its log is {logs[int(rank)]})"
 
 
 def _end(processes: list[subprocess.Popen[bytes]]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from megatron_recipes.config import TrainingConfig
+from megatron_recipes.run_directory import write_whole
 
 
 class MetricsFile:
@@ -21,15 +22,17 @@ class MetricsFile:
     def __init__(self, path: Path, resumed_step: int) -> None:
         """Open the file, keeping what was written up to `resumed_step`; -1 keeps nothing."""
         kept = _lines_up_to(path, resumed_step) if path.exists() else []
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text("".join(kept), encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, "".join(kept))
+        self._path = path
         self._file: TextIO = path.open("a", encoding="utf-8")
 
     def write(self, entry: dict[str, Any]) -> None:
         """Append one object. It is on the disk when the next checkpoint is."""
-        self._file.write(json.dumps(entry) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(entry) + "\n")
+            self._file.flush()
+        except OSError as error:  # which does not say what could not be written
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
     def sync(self) -> None:
         """Wait until everything written is on the disk."""

@@ -131,7 +131,7 @@ def build_model(config: TrainingConfig, world: World) -> DistributedDataParallel
         transformer,
         DistributedDataParallelConfig(
             grad_reduce_in_fp32=True,
-            use_distributed_optimizer=config.layout.is_optimizer_distributed,
+            use_distributed_optimizer=config.layout.use_distributed_optimizer,
             # gloo cannot average; the division is by tokens in any case.
             average_in_collective=False,
         ),

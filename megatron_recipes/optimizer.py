@@ -25,7 +25,7 @@ def build_optimizer(config: TrainingConfig, model: DistributedDataParallel) -> A
             clip_grad=optimization.clip_grad,
             params_dtype=dtype,
             bf16=config.precision.params_dtype == "bfloat16",
-            use_distributed_optimizer=config.layout.is_optimizer_distributed,
+            use_distributed_optimizer=config.layout.use_distributed_optimizer,
         ),
         [model],
     )

@@ -4,23 +4,23 @@ A plan is TOML: `[run] directory`, `[[stage]]` tables (not read here), and `[[tr
 with `name`, `recipe`, `blend`, and optionally `from` and `set`. `${VAR}` in a path is replaced by
 the environment variable. Relative paths are relative to the current directory.
 
-`blend` is a path, or the name of an earlier stage: where `<directory>/<blend>` exists it is meant,
-the file itself, or `blend.json` in it when it is a directory. `from` is a checkpoint, or the name
-of an earlier training of the plan.
+`blend` is a path, or the name of a stage: where `<directory>/<blend>` exists it is meant, the file
+itself, or `blend.json` in it when it is a directory. `from` is a checkpoint, or the name of an
+earlier training of the plan.
 """
 
 import contextlib
 import re
 import signal
 import subprocess
-import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from megatron_recipes.launch import child_environment
+from megatron_recipes.job import MisuseError, make_job, resolve_config
+from megatron_recipes.launch import child_environment, own_command
 from megatron_recipes.stop import STOP_SIGNALS
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -55,6 +55,17 @@ class PlannedTraining:
         """Whether its last step is trained."""
         return (self.checkpoint_dir / "DONE").exists()
 
+    def check_done(self) -> None:
+        """Refuse a finished training that was begun with another config or other data."""
+        job = make_job(
+            self.recipe,
+            blend=self.blend,
+            checkpoint_dir=self.checkpoint_dir,
+            start_from=self.start_from,
+            settings=self.settings,
+        )
+        job.run.prepare(job.identity(), writes=False)
+
     def arguments(self) -> list[str]:
         """Return the `train` command that does it."""
         arguments = ["train", self.recipe, "--blend", str(self.blend)]
@@ -85,12 +96,19 @@ def read_plan(path: Path, environment: dict[str, str]) -> list[PlannedTraining]:
         raise ValueError(f'{path}: expected [run] with directory = "..."')
     directory = Path(expand(run["directory"], environment))
     trainings: list[PlannedTraining] = []
-    for table in content.get("training", []):
+    for table in _tables(path, content):
         earlier = [training.name for training in trainings]
         trainings.append(_read_training(path, table, directory, earlier, environment))
     if not trainings:
         raise ValueError(f"{path}: expected at least one [[training]], found none")
     return trainings
+
+
+def _tables(path: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
+    tables = content.get("training", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ValueError(f"{path}: expected [[training]], in double brackets, for each training")
+    return tables
 
 
 def expand(text: str, environment: dict[str, str]) -> str:
@@ -120,12 +138,11 @@ def _read_training(
     for key in ("recipe", "blend"):
         if not isinstance(table.get(key), str):
             raise ValueError(f"{path}: training {name} needs {key}, a string")
-    source = table.get("from")
-    start_from = None
+    if not isinstance(table.get("from", ""), str) or not isinstance(table.get("set", {}), dict):
+        raise ValueError(f"{path}: training {name} takes a string as from and a table as set")
+    source, start_from = table.get("from"), None
     if source is not None:
-        start_from = (
-            directory / source if source in earlier else Path(expand(str(source), environment))
-        )
+        start_from = directory / source if source in earlier else Path(expand(source, environment))
     return PlannedTraining(
         name=name,
         recipe=table["recipe"],
@@ -140,7 +157,9 @@ def _find_blend(directory: Path, blend: str) -> Path:
     stage = directory / blend
     if stage.is_dir():
         return stage / "blend.json"
-    return stage if stage.exists() else Path(blend)
+    # A bare name that is nowhere is that of a stage which has not run.
+    is_stage = stage.exists() or ("/" not in blend and not Path(blend).exists())
+    return stage if is_stage else Path(blend)
 
 
 def _setting(key: str, value: object) -> str:
@@ -154,9 +173,20 @@ def run_plan(
 
     Returns:
         The exit status: 0 when all are done or one was asked to stop, else that of the failure.
+
+    Raises:
+        MisuseError: A recipe or a setting of any of them is wrong; none is started.
+        OSError: A file of one that is done is missing.
+        ValueError: One that is done was done with another config or other data.
     """
     for training in trainings:
+        try:
+            resolve_config(training.recipe, training.settings)
+        except MisuseError as error:
+            raise MisuseError(f"training {training.name}: {error}") from error
+    for training in trainings:
         if training.is_done:
+            training.check_done()
             tell(f"training {training.name}: already done, {training.checkpoint_dir}")
             continue
         tell(f"training {training.name}: into {training.checkpoint_dir}")
@@ -170,8 +200,10 @@ def run_plan(
 
 
 def _run_command(arguments: list[str]) -> int:
-    command = [sys.executable, "-m", "megatron_recipes", *arguments]
-    with subprocess.Popen(command, env=child_environment()) as process, _passing_on(process):
+    with (
+        subprocess.Popen(own_command(arguments), env=child_environment()) as process,
+        _passing_on(process),
+    ):
         try:
             status = process.wait()
         except KeyboardInterrupt:

@@ -8,6 +8,7 @@
 | `metrics.jsonl` | one object a step and one per evaluation |
 | `cache/` | Megatron-Core's dataset indices |
 | `logs/attempt-N/rank-R.log` | what libraries print, per start and process |
+| `.lock` | held by the training that runs in it |
 | `DONE` | there when the last step is trained |
 """
 
@@ -30,13 +31,25 @@ _UNFINISHED_NAME = re.compile(r"\.step_(\d{7,})\.unfinished")
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file that is either whole under its name or not there."""
+    write_whole(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is either whole under its name, and on the disk, or not there.
+
+    Raises:
+        OSError: It could not be written; nothing of it is left.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def sync_directory(path: Path) -> None:
@@ -126,6 +139,8 @@ class RunDirectory:
                 f"{self.path}: expected a training's directory or an empty one; "
                 "it has files, but no config.json"
             )
+        elif self.path.exists() and not self.path.is_dir():
+            raise NotADirectoryError(f"{self.path}: expected a directory, found a file")
         self.path.mkdir(parents=True, exist_ok=True)
         if writes:
             write_json(saved, identity)
@@ -148,7 +163,7 @@ class RunDirectory:
 
     def _candidates(self) -> Iterator[tuple[Path, bool]]:
         found = []
-        for path in self.path.iterdir():
+        for path in self.path.iterdir() if self.path.is_dir() else ():
             for pattern, is_finished in ((_STEP_NAME, True), (_UNFINISHED_NAME, False)):
                 match = pattern.fullmatch(path.name)
                 if match:

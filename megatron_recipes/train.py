@@ -71,7 +71,7 @@ class Training:
     ) -> None:
         self.job, self.config, self.world, self.stop = job, job.config, world, stop
         self.attempt, self.tell = attempt, tell
-        self.checkpoint = self._newest_checkpoint()
+        self.checkpoint, self.start_from = self._find_checkpoints()
         self.step = self.checkpoint.step if self.checkpoint else 0
         self.datasets = build_datasets(self.config, job.blend, job.run.cache)
         self.model = build_model(self.config, world)
@@ -82,25 +82,24 @@ class Training:
         self.metrics = self._open_metrics()
         self._describe(self.datasets)
 
-    def _newest_checkpoint(self) -> Checkpoint | None:
+    def _find_checkpoints(self) -> tuple[Checkpoint | None, Checkpoint | None]:
+        """Return the newest checkpoint of this training, and the one it begins with."""
         # Rank 0 looks, so that processes never resume from different steps when a shared file
         # system shows them different lists.
-        found: list[Any] = [None]
+        found: list[Any] = [None, None]
         if self.world.rank == 0:
             checkpoint, ignored = self.job.run.newest_checkpoint()
             for line in ignored:
                 self.tell(line)
-            found = [checkpoint]
+            found = [checkpoint, self.job.start_from]
         torch.distributed.broadcast_object_list(found, src=0)
-        checkpoint = found[0]
-        assert checkpoint is None or isinstance(checkpoint, Checkpoint)
-        return checkpoint
+        return found[0], found[1]
 
     def _restore(self) -> None:
         if self.checkpoint:
             load_checkpoint(self.checkpoint, self.config, self.model, self.optimizer)
-        elif self.job.start_from:
-            load_weights(self.job.start_from, self.model, self.optimizer)
+        elif self.start_from:
+            load_weights(self.start_from, self.model, self.optimizer)
         else:
             self.model.broadcast_params()
 
@@ -125,13 +124,13 @@ class Training:
                 self._tell(f"group {group.name} is read {epochs:.1f} times over")
         if self.checkpoint:
             self._tell(f"resuming from {self.checkpoint.path}")
-        elif self.job.start_from:
-            self._tell(f"starting from the weights of {self.job.start_from.path}")
+        elif self.start_from:
+            self._tell(f"starting from the weights of {self.start_from.path}")
         layers = "Transformer Engine" if uses_transformer_engine() else "local"
         self._tell(
             f"{torch.distributed.get_world_size()} processes on {self.world.device.type}, "
             f"{layers} layers, {self.config.precision.params_dtype}, "
-            f"{'distributed ' if self.config.layout.is_optimizer_distributed else ''}AdamW, "
+            f"{'distributed ' if self.config.layout.use_distributed_optimizer else ''}AdamW, "
             f"vocabulary {self.config.model.vocab_size:,} padded to "
             f"{self.config.model.padded_vocab_size:,}"
         )
@@ -184,10 +183,11 @@ class Training:
         )
         self.step += 1
         loss /= tokens
-        if not math.isfinite(loss):
+        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
             raise FloatingPointError(
-                f"the loss of step {self.step} is {loss}; the last checkpoint before it stays in "
-                f"{self.job.run.path}; lower learning_rate or look at the data of this step"
+                f"the loss of step {self.step} is {loss}, its gradient norm {grad_norm}; the last "
+                f"checkpoint before it stays in {self.job.run.path}; lower learning_rate or look "
+                "at the data of this step"
             )
         seconds = time.monotonic() - started
         entry = {
@@ -234,7 +234,7 @@ class Training:
             "consumed_tokens": self.step * self.config.batch.tokens_per_step,
             "model": model_identity(self.config),
             "layout": layout_sizes(self.config),
-            "is_optimizer_distributed": self.config.layout.is_optimizer_distributed,
+            "use_distributed_optimizer": self.config.layout.use_distributed_optimizer,
             "tokenizer": self.job.blend.tokenizer,
         }
         path = save_checkpoint(

@@ -52,9 +52,18 @@ def join_world(layout: LayoutConfig, seed: int) -> World:
 
     RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT are read, as torchrun sets them.
     Random states are seeded so that tensor parallel processes draw apart where they must.
+
+    Raises:
+        ValueError: There are more processes on this machine than GPUs.
     """
     if torch.cuda.is_available():
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        number = int(os.environ.get("LOCAL_RANK", "0"))
+        if number >= torch.cuda.device_count():
+            raise ValueError(
+                f"process {number} of this machine needs a GPU of its own, there are "
+                f"{torch.cuda.device_count()}; start fewer processes here"
+            )
+        device = torch.device("cuda", number)
         torch.cuda.set_device(device)
         torch.distributed.init_process_group(
             "nccl", timeout=TIMEOUT, device_id=device, **_meeting_place()

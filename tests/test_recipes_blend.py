@@ -9,6 +9,7 @@ import pytest
 from blend_files import write_blend, write_part
 
 from megatron_recipes.blend import read_blend
+from megatron_recipes.settings import first_difference
 
 
 @pytest.fixture
@@ -44,6 +45,14 @@ def test_empty_parts_are_left_out(tmp_path: Path, blend_file: Path) -> None:
 def test_identity_does_not_depend_on_where_the_files_lie(tmp_path: Path) -> None:
     here, there = write_blend(tmp_path / "here"), write_blend(tmp_path / "there")
     assert read_blend(here).identity() == read_blend(there).identity()
+
+
+def test_identity_tells_the_order_of_groups_apart(blend_file: Path) -> None:
+    before = read_blend(blend_file).identity()
+    change(blend_file, lambda blend: blend["train"].reverse())
+    assert first_difference(before, read_blend(blend_file).identity()) == (
+        "train.0.group (there agent, now code)"
+    )
 
 
 def test_another_tokenizer_is_refused(tmp_path: Path, blend_file: Path) -> None:
@@ -97,6 +106,10 @@ def test_missing_blend_file_is_refused(tmp_path: Path) -> None:
         (
             lambda blend: blend["train"][0].update(weight=0.7),
             "the weights under train must sum to 1, they sum to 1.2",
+        ),
+        (
+            lambda blend: blend["train"][0].update(weight=float("nan")),
+            "group agent needs a weight above 0, found nan",
         ),
         (
             lambda blend: blend["train"][0].update(weight=-1),

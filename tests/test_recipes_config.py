@@ -85,6 +85,19 @@ def refusal(*settings: str) -> str:
             "the vocabulary of 301, padded by make_vocab_size_divisible_by (1) to 301, must be a "
             "multiple of tensor_model_parallel_size (2)",
         ),
+        (
+            ["use_distributed_optimizer=false", "data_parallel_size=2"],
+            "use_distributed_optimizer (false) needs one replica, but data_parallel_size (2) x "
+            "context_parallel_size (1) is 2",
+        ),
+        (["fp8_recipe=delayed"], "fp8_recipe (delayed) has no effect while fp8 is none"),
+        (
+            ["lr_decay_style=constant"],
+            "min_learning_rate (0.0002) has no effect with lr_decay_style constant; set it to 0",
+        ),
+        (["learning_rate=nan"], "learning_rate (nan) must be positive"),
+        (["clip_grad=inf"], "clip_grad (inf) must be positive"),
+        (["weight_decay=nan"], "weight_decay (nan) must be a number that is not negative"),
         (["fp8=hybrid"], "fp8 (hybrid) needs params_dtype bfloat16, not float32"),
         (["params_dtype=float16"], "params_dtype (float16) must be one of float32, bfloat16"),
         (["kv_channels=31"], "kv_channels (31) must be even for rotary positions"),

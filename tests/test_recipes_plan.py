@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from blend_files import write_blend
 
-from megatron_recipes.plan import read_plan
+from megatron_recipes.job import MisuseError, make_job
+from megatron_recipes.plan import read_plan, run_plan
 
 HEAD = '[run]\ndirectory = "${RUNS}/one"\n[[stage]]\nname = "mix"\n'
 TRAINING = '[[training]]\nname = "first"\nrecipe = "tiny"\nblend = "mix"\n'
@@ -44,6 +46,44 @@ def test_blend_may_be_a_stages_file_or_any_path(tmp_path: Path) -> None:
     assert read(tmp_path, text)[0][3] == f"{tmp_path}/elsewhere.json"
 
 
+def test_blend_of_a_stage_that_has_not_run_is_looked_for_in_the_run_directory(
+    tmp_path: Path,
+) -> None:
+    assert read(tmp_path, HEAD + TRAINING)[0][3] == f"{tmp_path}/one/mix"
+
+
+def test_wrong_setting_of_the_last_training_starts_none(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    second = TRAINING.replace("first", "second")
+    plan.write_text(HEAD + TRAINING + second + "set = { num_steps = 5 }\n")
+    said: list[str] = []
+    with pytest.raises(MisuseError) as caught:
+        run_plan(read_plan(plan, {"RUNS": str(tmp_path)}), tell=said.append, verbose=False)
+    assert str(caught.value) == (
+        "training second: lr_warmup_steps (10) plus lr_wsd_decay_steps (0) must be below "
+        "num_steps (5)"
+    )
+    assert said == []
+
+
+def test_training_that_is_done_but_was_another_is_refused(tmp_path: Path) -> None:
+    blend, directory = write_blend(tmp_path / "data"), tmp_path / "one/first"
+    job = make_job("tiny", blend=blend, checkpoint_dir=directory, start_from=None, settings=[])
+    job.run.prepare(job.identity())
+    job.run.done.touch()
+    plan = tmp_path / "plan.toml"
+    said: list[str] = []
+    for settings in ("", "set = { num_steps = 200 }\n"):
+        plan.write_text(HEAD + TRAINING.replace('"mix"', f'"{blend}"') + settings)
+        trainings = read_plan(plan, {"RUNS": str(tmp_path)})
+        if not settings:
+            assert run_plan(trainings, tell=said.append, verbose=False) == 0
+            assert said == [f"training first: already done, {directory}"]
+            continue
+        with pytest.raises(ValueError, match=r"another schedule.num_steps \(there 100, now 200\)"):
+            run_plan(trainings, tell=said.append, verbose=False)
+
+
 def test_from_is_an_earlier_training_or_a_path(tmp_path: Path) -> None:
     second = TRAINING.replace("first", "second")
     text = HEAD + TRAINING + second + 'from = "first"\n'
@@ -62,6 +102,18 @@ def test_from_is_an_earlier_training_or_a_path(tmp_path: Path) -> None:
         (HEAD + TRAINING + "steps = 5\n", "training first has unknown keys: steps"),
         (HEAD + TRAINING.replace("blend", "data"), "training first has unknown keys: data"),
         (HEAD + '[[training]]\nname = "a"\nrecipe = "tiny"\n', "training a needs blend, a string"),
+        (
+            HEAD + TRAINING + "set = 5\n",
+            "training first takes a string as from and a table as set",
+        ),
+        (
+            HEAD + TRAINING + "from = 5\n",
+            "training first takes a string as from and a table as set",
+        ),
+        (
+            HEAD + TRAINING.replace("[[training]]", "[training]"),
+            "expected [[training]], in double brackets, for each training",
+        ),
         (
             HEAD.replace("RUNS", "RUN5") + TRAINING,
             "${RUN5}/one: the environment variable RUN5 is not set",

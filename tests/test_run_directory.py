@@ -1,12 +1,30 @@
 """The checkpoint directory as files: which checkpoint is whole, what is kept, what is refused."""
 
+import errno
+import fcntl
 import json
+import os
+import resource
+import shutil
+import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
+from blend_files import write_blend
 
+from megatron_recipes.blend import read_blend
+from megatron_recipes.claim import claimed
+from megatron_recipes.job import Job, make_job
 from megatron_recipes.metrics import MetricsFile
-from megatron_recipes.run_directory import RunDirectory, find_checkpoint
+from megatron_recipes.recipes import find_recipe
+from megatron_recipes.run_directory import (
+    RunDirectory,
+    find_checkpoint,
+    model_identity,
+    write_whole,
+)
+from megatron_recipes.settings import with_vocabulary
 
 
 def write_checkpoint(run: RunDirectory, step: int) -> Path:
@@ -16,6 +34,11 @@ def write_checkpoint(run: RunDirectory, step: int) -> Path:
     state = {"step": step, "consumed_samples": 4 * step, "files": {"__0_0.distcp": 6}}
     (path / "checkpoint.json").write_text(json.dumps(state))
     return path
+
+
+def add_to_state(path: Path, entries: dict[str, Any]) -> None:
+    state = json.loads((path / "checkpoint.json").read_text())
+    (path / "checkpoint.json").write_text(json.dumps(state | entries))
 
 
 @pytest.fixture
@@ -67,6 +90,82 @@ def test_directory_of_another_config_is_refused(run: RunDirectory) -> None:
         f"{run.path} was begun with another optimization.weight_decay (there 0.1, now 0.2); "
         "give the same, or another --checkpoint-dir"
     )
+
+
+def test_two_trainings_cannot_have_one_directory(run: RunDirectory) -> None:
+    lines: list[str] = []
+    with claimed(run.path, lines.append):
+        with pytest.raises(ValueError) as caught, claimed(run.path, lines.append):  # noqa: PT011
+            pass
+        assert str(caught.value) == (
+            f"{run.path}: expected no other training in it, but process {os.getpid()} on "
+            f"{socket.gethostname()} trains there; wait for it, end it, or give another "
+            "--checkpoint-dir"
+        )
+    with claimed(run.path, lines.append):  # given back
+        pass
+    assert lines == []
+
+
+def test_file_system_without_locks_is_told_of(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    lines: list[str] = []
+    with claimed(run.path, lines.append):
+        assert lines == [
+            f"{run.path} is on a file system without locks: start no second training in it"
+        ]
+
+
+def test_file_in_the_place_of_the_directory_is_refused(run: RunDirectory) -> None:
+    path = run.path / "file"
+    path.touch()
+    with pytest.raises(NotADirectoryError) as caught:
+        RunDirectory(path=path).prepare({})
+    assert str(caught.value) == f"{path}: expected a directory, found a file"
+
+
+def test_file_that_does_not_fit_leaves_nothing(run: RunDirectory) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            write_whole(run.path / "config.json", "x" * 200)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.filename == str(run.path / "config.json")
+    assert list(run.path.iterdir()) == []
+
+
+def test_source_of_the_weights_may_move_on_once_there_is_a_checkpoint(tmp_path: Path) -> None:
+    blend, source = write_blend(tmp_path / "data"), RunDirectory(path=tmp_path / "source")
+    config = with_vocabulary(find_recipe("tiny"), 300)
+    identity = {"model": model_identity(config), "tokenizer": read_blend(blend).tokenizer}
+
+    def job() -> Job:
+        made = make_job(
+            "tiny",
+            blend=blend,
+            checkpoint_dir=tmp_path / "run",
+            start_from=source.path,
+            settings=[],
+        )
+        made.run.prepare(made.identity())
+        return made
+
+    add_to_state(write_checkpoint(source, 5), identity)
+    first = job().start_from
+    assert first is not None
+    assert first.step == 5
+    add_to_state(write_checkpoint(source, 6), identity)
+    write_checkpoint(RunDirectory(path=tmp_path / "run"), 1)
+    assert job().start_from is None
+    shutil.rmtree(source.path)
+    assert job().start_from is None
 
 
 def test_directory_of_something_else_is_refused(run: RunDirectory) -> None:

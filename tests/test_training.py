@@ -5,7 +5,10 @@ Every run is a process of its own, on data that Megatron-Core's own builder wrot
 
 import json
 import os
+import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +19,8 @@ from typing import Any
 import psutil
 import pytest
 from blend_files import write_blend, write_part
+
+from megatron_recipes.launch import own_command
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT_SECONDS = 180
@@ -52,6 +57,8 @@ def start(arguments: list[str]) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # What a shell starts in the background ignores Ctrl-C, and so would what the tests start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -79,6 +86,10 @@ def losses(directory: Path) -> list[tuple[str, int, str, float]]:
         (entry["kind"], entry["step"], entry.get("group", ""), entry["loss"])
         for entry in metrics(directory)
     ]
+
+
+def grad_norms(directory: Path) -> list[float]:
+    return [entry["grad_norm"] for entry in metrics(directory) if entry["kind"] == "step"]
 
 
 def wait_for_step(directory: Path, step: int) -> None:
@@ -167,6 +178,9 @@ def test_layouts_have_equal_losses_over_20_steps(
     assert len([loss for loss in found if loss[0] == "step"]) == STEPS
     worst = max(abs(a[3] - b[3]) for a, b in zip(expected, found, strict=True))
     assert worst < TOLERANCE
+    # From equal weights the norms agree to rounding, which 20 clipped updates then amplify.
+    assert grad_norms(layouts[name])[0] == pytest.approx(grad_norms(single)[0], rel=1e-6)
+    assert grad_norms(layouts[name]) == pytest.approx(grad_norms(single), rel=1e-4)
 
 
 def test_loss_falls_and_metrics_say_all_that_was_promised(single: Path) -> None:
@@ -260,12 +274,20 @@ def test_sigterm_saves_and_the_run_resumes_at_another_layout(
         assert found[3] == pytest.approx(expected[3], abs=TOLERANCE)
 
 
-def test_death_of_a_process_ends_the_others_with_one_line(
+def test_second_training_is_refused_and_death_of_a_process_ends_the_others(
     directory: Path, blend: Path, base: Path
 ) -> None:
     path = directory / "orphaned"
-    process = start(training(blend, path, *LAYOUTS["TP2"], start_from=base))
+    arguments = training(blend, path, *LAYOUTS["TP2"], start_from=base)
+    process = start(arguments)
     wait_for_step(path, 2)
+    second = run(arguments)
+    assert (second.returncode, second.stderr) == (
+        1,
+        f"megatron-recipes train: {path}: expected no other training in it, but process "
+        f"{process.pid} on {socket.gethostname()} trains there; wait for it, end it, or give "
+        "another --checkpoint-dir\n",
+    )
     [victim] = [child for child in processes_of(path) if child.environ().get("RANK") == "1"]
     victim.kill()
     result = finish(process)
@@ -275,6 +297,47 @@ def test_death_of_a_process_ends_the_others_with_one_line(
         f"{path}/logs/attempt-1/rank-1.log"
     )
     assert processes_of(path) == []
+
+
+def test_checkpoint_that_does_not_fit_is_one_line_and_leaves_nothing(
+    directory: Path, blend: Path
+) -> None:
+    path = directory / "full"
+    arguments = training(blend, path, "stop_at_step=0", *LAYOUTS["TP2"])
+    # The tensors of a process take some 6 MB; everything else fits.
+    result = run(["/bin/sh", "-c", 'ulimit -f 2000; exec "$@"', "sh", *arguments])
+    assert result.returncode == 1
+    assert re.fullmatch(
+        rf"megatron-recipes train: {path}/step_0000000: the checkpoint could not be written, "
+        r"[\d,]+ bytes are free there now; those before it are unharmed, the same command resumes "
+        rf"\(rank [01]; its log is {path}/logs/attempt-1/rank-[01].log\)",
+        result.stderr.splitlines()[-1],
+    )
+    assert list(path.glob("*step_*")) == []
+
+
+def test_damaged_checkpoint_of_the_right_size_is_one_line(
+    directory: Path, blend: Path, base: Path
+) -> None:
+    path = directory / "damaged"
+    shutil.copytree(base, path)
+    metadata = path / "step_0000000/.metadata"
+    metadata.write_bytes(bytes(metadata.stat().st_size))
+    result = run(training(blend, path, "stop_at_step=1"))
+    assert (result.returncode, result.stderr.splitlines()[-1]) == (
+        1,
+        f"megatron-recipes train: {path}/step_0000000: its files have their sizes, but cannot be "
+        "read; the log says why; remove this directory to go on from the checkpoint before it "
+        f"(rank 0; its log is {path}/logs/attempt-2/rank-0.log)",
+    )
+    assert "Traceback" in (path / "logs/attempt-2/rank-0.log").read_text()
+
+
+def test_files_in_the_current_directory_are_no_modules_of_a_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/opt/bin/megatron-recipes", "list"])
+    assert own_command(["list"]) == [sys.executable, "-P", "-m", "megatron_recipes", "list"]
 
 
 def test_ctrl_c_ends_every_process_with_one_line(tmp_path: Path, blend: Path) -> None:
