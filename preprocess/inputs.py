@@ -237,9 +237,7 @@ def _refuse_twins(files: list[InputFile]) -> None:
         # Of the path itself links are not followed: two names in one directory are two files.
         place = os.path.join(os.path.realpath(file.path.parent), file.path.name)  # noqa: PTH118
         if place in places:
-            raise UserError(
-                f"{file.path}: expected each input once, it is read twice; give it once"
-            )
+            raise UserError(f"{file.path}: expected each file once, it is among the inputs twice")
         places.add(place)
         if file.is_hashed:
             continue  # shards are all named alike; their records' ids are their own
