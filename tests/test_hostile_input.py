@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,9 +15,11 @@ import pytest
 import zstandard
 from conftest import Preprocess, write_records
 
+from preprocess.dedup import DedupConfig, dedup
 from preprocess.errors import UserError
 from preprocess.inputs import resolve, units_of
-from preprocess.manifest import Counts, InputEntry
+from preprocess.manifest import Counts, InputEntry, Manifest, Shard, write_manifest
+from preprocess.merge import merge
 from preprocess.run_directory import (
     FileSummary,
     RunDirectory,
@@ -25,6 +28,7 @@ from preprocess.run_directory import (
     UnitShard,
     file_summary,
 )
+from preprocess.tokenize import TokenizeConfig, tokenize
 
 GOOD = '{"id": "a", "text": "the fox"}\n'
 
@@ -298,3 +302,36 @@ def test_a_killed_ingest_worker_is_one_line_and_no_wait(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert "it died (out of memory?); run again with fewer --workers" in errors
     assert errors.count("\n") == 1, errors
+
+
+def test_more_shards_than_a_process_may_have_files(tmp_path: Path, tokenizer: Path) -> None:
+    options = RunOptions(workers=1, memory_bytes=1 << 26)
+    tokens = tmp_path / "tokens"
+    write_records(tmp_path / "a.jsonl", [f"the fox {number}" for number in range(120)])
+    config = TokenizeConfig(tokenizer=tokenizer, holdout=0, shard_text_bytes=1)
+    tokenize([str(tmp_path / "a.jsonl")], tokens, config, options)
+    records = []
+    for number in range(120):
+        given = tmp_path / f"in-{number}"
+        given.mkdir()
+        (given / "a.jsonl").write_text(f'{{"id": "{number}", "text": "{number} {number}"}}\n')
+        summary = file_summary(given / "a.jsonl")
+        shard = Shard(
+            name="a.jsonl", records=1, bytes=summary.bytes, text_bytes=1, xxh3=summary.xxh3
+        )
+        counts = Counts(native=1, in_=1, out=1)
+        manifest = Manifest(
+            stage="x", version="0", config={}, inputs=[], shards=[shard], counts=counts, seconds=0
+        )
+        write_manifest(given, manifest)
+        records.append(str(given))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+    try:
+        merged = merge(tokens, tmp_path / "merged", lambda _records, _bytes: None)
+        unique = dedup(records, tmp_path / "unique", DedupConfig(), options)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert merged.documents == 120
+    assert unique is not None
+    assert len(unique.shards) == 120
