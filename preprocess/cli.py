@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -18,6 +19,9 @@ from preprocess import progress
 from preprocess.errors import Misuse, UserError, describe_os_error
 from preprocess.records import TruncatedInput
 from preprocess.run_directory import DEFAULT_MEMORY_BYTES_PER_WORKER, RunOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 app = typer.Typer(
     name="preprocess",
@@ -55,6 +59,18 @@ UNITS = {
     "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40,
     "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
 }  # fmt: skip
+
+
+LARGEST_SIZE = 1 << 60
+
+
+@contextlib.contextmanager
+def as_misuse() -> Iterator[None]:
+    """Turn the refusal of an option's value into misuse of the command line."""
+    try:
+        yield
+    except ValueError as error:
+        raise Misuse(str(error)) from error
 
 
 @app.callback()
@@ -108,7 +124,10 @@ def parse_size(text: str) -> int:
     match = SIZE.fullmatch(text.strip())
     if match is None:
         raise Misuse(f"expected a size as 512MiB or 4GB, got {text!r}")
-    return int(float(match[1]) * UNITS[(match[2] or "").lower()])
+    size = float(match[1]) * UNITS[(match[2] or "").lower()]
+    if not 1 <= size < LARGEST_SIZE:
+        raise Misuse(f"expected a size from 1 byte to 1 EiB, got {text[:40]!r}")
+    return int(size)
 
 
 @app.command()
@@ -167,8 +186,11 @@ def dedup(
     inputs: Inputs,
     output: Output,
     threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Jaccard similarity from which a record is dropped.")
-    ] = 0.8,
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Jaccard similarity from which a record is dropped; default: 0.8."
+        ),
+    ] = None,
     verify: Annotated[
         bool, typer.Option(help="Confirm each pair by its true Jaccard; else single link.")
     ] = True,
@@ -187,7 +209,10 @@ def dedup(
     from preprocess.dedup import dedup as run
 
     State.verbose |= verbose
-    config = DedupConfig(threshold=threshold, verify=verify)
+    if threshold is not None and not verify:
+        raise Misuse("expected --threshold or --no-verify, got both: it compares nothing")
+    with as_misuse():
+        config = DedupConfig(threshold=0.8 if threshold is None else threshold, verify=verify)
     options = run_options(workers, memory, task, num_tasks, max_rejected)
     finish("dedup", output, run(inputs, output, config, options, step=step))
 
@@ -208,9 +233,10 @@ def train_tokenizer(
     from preprocess.train_tokenizer import train_tokenizer as run
 
     State.verbose |= verbose
-    config = TrainTokenizerConfig(
-        vocab_size=vocab_size, sample_bytes=parse_size(sample_bytes), text_field=text_field
-    )
+    with as_misuse():
+        config = TrainTokenizerConfig(
+            vocab_size=vocab_size, sample_bytes=parse_size(sample_bytes), text_field=text_field
+        )
     options = run_options(workers, None, max_rejected=max_rejected)
     # The library reads this once, before its first use.
     os.environ["RAYON_NUM_THREADS"] = str(options.workers)
@@ -245,14 +271,15 @@ def tokenize(
     State.verbose |= verbose
     if no_eod and eod is not None:
         raise Misuse("expected --eod or --no-eod, got both")
-    config = TokenizeConfig(
-        tokenizer=tokenizer,
-        eod=eod,
-        append_eod=not no_eod,
-        holdout=holdout,
-        group=group,
-        text_field=text_field,
-    )
+    with as_misuse():
+        config = TokenizeConfig(
+            tokenizer=tokenizer,
+            eod=eod,
+            append_eod=not no_eod,
+            holdout=holdout,
+            group=group,
+            text_field=text_field,
+        )
     options = run_options(workers, memory, task, num_tasks, max_rejected)
     manifest = run(inputs, output, config, options)
     finish("tokenize", output, manifest)
@@ -348,15 +375,18 @@ def verify(
     complete: Annotated[
         bool, typer.Option("--complete", help="First make a directory of tasks whole.")
     ] = False,
+    max_rejected: MaxRejected = 0.05,
     verbose: Verbose = False,
 ) -> None:
     """Check every checksum and every count."""
-    from preprocess.run_directory import complete_directory
+    from preprocess.run_directory import complete_directory, judge
     from preprocess.verify import verify as check
 
     State.verbose |= verbose
     if complete:
-        complete_directory(path)
+        # A task sees its own part only: the whole is judged here.
+        manifest = complete_directory(path)
+        judge(manifest, path, run_options(None, None, max_rejected=max_rejected))
     with progress.report("verify", None) as update:
         checked, faults = check(path, update)
     for fault in faults:

@@ -41,7 +41,7 @@ import xxhash
 
 from preprocess import _rust_ext
 from preprocess.errors import Misuse, UserError
-from preprocess.inputs import Unit, record_files, units_of
+from preprocess.inputs import Unit, record_files, refuse_inside, units_of
 from preprocess.manifest import Counts, InputEntry, Manifest, Share, to_json, write_whole
 from preprocess.run_directory import (
     VERSION,
@@ -181,6 +181,7 @@ def dedup(
             "expected --step with --task: the steps of all tasks follow one another; "
             f"give --step {STEPS[0]} to all tasks first"
         )
+    refuse_inside(inputs, output)
     units = units_of(record_files(list(inputs)))
     directory = RunDirectory.begin(output, "dedup", asdict(config), units)
     run = _Run(directory, config, options)
@@ -379,7 +380,7 @@ def _result(unit: Unit, dropped: _UnitDropped) -> UnitResult:
             rejected=dropped.rejected,
         ),
         inputs=[
-            InputEntry(path=str(file.path), bytes=read.bytes, records=read.records, xxh3=read.xxh3)
+            InputEntry(path=file.shown, bytes=read.bytes, records=read.records, xxh3=read.xxh3)
             for file, read in zip(unit.files, dropped.inputs, strict=True)
         ],
         problems=[read.problem for read in dropped.inputs if read.problem] + damaged,

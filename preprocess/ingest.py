@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from preprocess.ingest_workers import WorkerPool
-from preprocess.inputs import InputFile, Unit, resolve, units_of
+from preprocess.inputs import InputFile, Unit, refuse_inside, resolve, units_of
 from preprocess.manifest import Counts, InputEntry, Manifest
 from preprocess.readers import READERS
 from preprocess.record_shards import SHARD_TEXT_BYTES, RecordShards
@@ -67,6 +67,7 @@ def ingest(
     Raises:
         UserError: No native files, another run's directory, too many rejected records.
     """
+    refuse_inside(inputs, output)
     reader = READERS[config.dataset]
     files = resolve(list(inputs), reader.accepts, f"files of {config.dataset} ({reader.layout})")
     directory = RunDirectory.begin(output, "ingest", config.to_json(), units_of(files))
@@ -109,7 +110,7 @@ def _do(
         shards=[entry.shard for entry in entries if entry.shard is not None],
         counts=Counts.total(entry.counts for entry in entries),
         inputs=[
-            InputEntry(path=str(file.path), bytes=file.bytes, records=count, xxh3=xxh3)
+            InputEntry(path=file.shown, bytes=file.bytes, records=count, xxh3=xxh3)
             for file, (count, xxh3) in zip(unit.files, inputs, strict=True)
         ],
         problems=[problem for _, problems in ends for problem in problems],

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 FRAME_TEXT_BYTES = 1 << 20
 """A frame is closed when its text reaches this size."""
 
+FRAME_BYTES = 8 << 20
+"""A frame is closed when its lines, those of what was rejected too, reach this size."""
+
 ZSTD_LEVEL = 3
 
 type BatchEnd = tuple[list[tuple[int, str]], list[str]]
@@ -149,6 +152,8 @@ def _serve(connection: Connection[Any, Any], config: IngestConfig, limit_bytes: 
             return
         try:
             _read_batch(connection, config, batch, limit_bytes)
+        except BrokenPipeError:
+            return  # the other side has ended, and told why
         except OSError as error:
             name = error.filename or batch[0][0]
             reason = f"{name}: expected a readable file, but {error.strerror or error}"
@@ -196,6 +201,7 @@ class _FrameBuilder:
     def _reset(self) -> None:
         self._native = 0
         self._text_bytes = 0
+        self._held_bytes = 0
         self._lines: list[bytes] = []
         self._rejected: list[bytes] = []
         self._records: Counter[tuple[str, str]] = Counter()
@@ -209,17 +215,19 @@ class _FrameBuilder:
         self._dropped.update(outcome.dropped)
         if outcome.rejection is not None:
             self._rejected.append(outcome.rejection.encode())
+            self._held_bytes += len(self._rejected[-1])
             self._reasons[outcome.rejection.reason] += 1
         for record in outcome.records:
             if self._licenses and record.license not in self._licenses:
                 self._dropped["license"] += 1
                 continue
             self._lines.append(encode(record))
+            self._held_bytes += len(self._lines[-1])
             size = len(record.text.encode())
             self._records[record.source, record.kind] += 1
             self._bytes[record.source, record.kind] += size
             self._text_bytes += size
-        if self._text_bytes >= FRAME_TEXT_BYTES:
+        if self._text_bytes >= FRAME_TEXT_BYTES or self._held_bytes >= FRAME_BYTES:
             self.close()
 
     def close(self) -> None:

@@ -12,9 +12,10 @@ import xxhash
 
 from preprocess.errors import UserError
 from preprocess.manifest import MANIFEST, Share, read_manifest
+from preprocess.records import portable_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 RECORD_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 UNIT_BYTES = 256 << 20
@@ -36,6 +37,11 @@ class InputFile:
     """Whether `xxh3` is that of the whole file."""
     text_bytes: int | None = None
     composition: tuple[Share, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """The path as a manifest can hold it: names need not be UTF-8."""
+        return portable_path(str(self.path))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +88,22 @@ def resolve(
     return files
 
 
+def refuse_inside(inputs: Sequence[str], output: Path) -> None:
+    """Refuse an output below a directory that is read: the next run would read it as well.
+
+    Raises:
+        UserError: Naming both.
+    """
+    target = output.resolve()
+    for given in inputs:
+        path = Path(given).resolve()
+        if path != target and path.is_dir() and target.is_relative_to(path):
+            raise UserError(
+                f"{output}: expected a place outside of the input, found it below {given}; "
+                "choose another"
+            )
+
+
 def record_files(inputs: list[str]) -> list[InputFile]:
     """Return the files of records that the inputs name.
 
@@ -105,27 +127,30 @@ def units_of(files: list[InputFile]) -> list[Unit]:
     """
     units: list[Unit] = []
     loose: list[InputFile] = []
+    size = 0
 
     def close() -> None:
+        nonlocal size
         if loose:
-            units.append(_unit(len(units), loose, is_shard=False))
+            units.append(_unit(len(units), loose, size, is_shard=False))
             loose.clear()
+            size = 0
 
     for file in files:
         if file.is_hashed:
             close()
-            units.append(_unit(len(units), [file], is_shard=True))
+            units.append(_unit(len(units), [file], file.bytes, is_shard=True))
             continue
         loose.append(file)
-        if sum(each.bytes for each in loose) >= UNIT_BYTES:
+        size += file.bytes
+        if size >= UNIT_BYTES:
             close()
     close()
     return units
 
 
-def _unit(index: int, files: list[InputFile], *, is_shard: bool) -> Unit:
-    total = sum(file.bytes for file in files)
-    return Unit(index=index, files=tuple(files), is_shard=is_shard, bytes=total)
+def _unit(index: int, files: list[InputFile], size: int, *, is_shard: bool) -> Unit:
+    return Unit(index=index, files=tuple(files), is_shard=is_shard, bytes=size)
 
 
 def _expand(given: str) -> list[Path]:
@@ -185,6 +210,9 @@ def _walk(directory: Path) -> Iterator[PurePosixPath]:
 
 def _file(path: Path, relative: str) -> InputFile:
     try:
+        if not path.is_file():
+            path.stat()  # says why, if there is nothing
+            raise UserError(f"{path}: expected a file, found a device or a pipe; store it first")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             digest = xxhash.xxh3_64(file.read(FINGERPRINT_BYTES))
@@ -194,13 +222,23 @@ def _file(path: Path, relative: str) -> InputFile:
     except OSError as error:
         raise UserError(f"{path}: expected a readable file, but {error.strerror}") from error
     return InputFile(
-        path=path, relative=relative, bytes=size, xxh3=digest.hexdigest(), is_hashed=False
+        path=path,
+        relative=portable_path(relative),
+        bytes=size,
+        xxh3=digest.hexdigest(),
+        is_hashed=False,
     )
 
 
 def _refuse_twins(files: list[InputFile]) -> None:
     seen: dict[str, Path] = {}
+    places: set[str] = set()
     for file in files:
+        # Of the path itself links are not followed: two names in one directory are two files.
+        place = os.path.join(os.path.realpath(file.path.parent), file.path.name)  # noqa: PTH118
+        if place in places:
+            raise UserError(f"{file.path}: expected each file once, it is among the inputs twice")
+        places.add(place)
         if file.is_hashed:
             continue  # shards are all named alike; their records' ids are their own
         other = seen.setdefault(file.relative, file.path)

@@ -120,7 +120,10 @@ def _numbered(
 
 def _record(path: Path, number: int, console: Console) -> None:
     line = _rust_ext.read_line(path, number)
-    shown = msgspec.json.format(line, indent=2).decode()
+    try:
+        shown = msgspec.json.format(line, indent=2).decode()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: expected JSON in record {number}, but {error}") from error
     console.print(shown, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -18,9 +18,25 @@ import xxhash
 from preprocess.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 MANIFEST = "manifest.json"
+
+
+def read_journal[T](path: Path, kind: type[T]) -> T | None:
+    """Return what stands in a file of the journal, None where there is none.
+
+    Raises:
+        UserError: The file is there and is not what we write.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except msgspec.MsgspecError as error:
+        raise UserError(
+            f"{path}: expected what this stage wrote, but {error}; remove the file and run again"
+        ) from error
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,21 +174,44 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: With the final path as its file name.
     """
+    write_blocks(path, [content])
+
+
+def concatenate(path: Path, parts: Iterable[Path]) -> None:
+    """Put files down as one; frames of zstd one after another are one file.
+
+    Raises:
+        OSError: With the final path as its file name, or that of the part that cannot be read.
+    """
+    write_blocks(path, (block for part in parts for block in _blocks(part)))
+
+
+def write_blocks(path: Path, blocks: Iterable[bytes]) -> None:
+    """Put blocks down as a file, as `write_whole` does; nothing if `blocks` raises.
+
+    Raises:
+        OSError: With the final path as its file name.
+    """
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(
             dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
         ) as file:
             temporary = file.name
-            file.write(content)
+            for block in blocks:
+                file.write(block)
             file.flush()
             os.fchmod(file.fileno(), 0o666 & ~_umask())
             os.fsync(file.fileno())
         Path(temporary).replace(path)
-    except OSError as error:
+    except BaseException as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        if not isinstance(error, OSError):
+            raise
+        is_other = error.filename is not None and f".{path.name}." not in str(error.filename)
+        place = error.filename if is_other else str(path)
+        raise OSError(error.errno, error.strerror, place) from error
     sync_directory(path.parent)
 
 
@@ -196,8 +235,13 @@ def hash_file(path: Path) -> tuple[int, str]:
     """Return the size of a file and its xxh3 (64 bits, 16 hexadecimal digits)."""
     digest = xxhash.xxh3_64()
     size = 0
+    for block in _blocks(path):
+        digest.update(block)
+        size += len(block)
+    return size, digest.hexdigest()
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while block := file.read(1 << 22):
-            digest.update(block)
-            size += len(block)
-    return size, digest.hexdigest()
+            yield block

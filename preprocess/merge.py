@@ -11,7 +11,7 @@ import msgspec
 
 from preprocess import _rust_ext
 from preprocess.errors import UserError
-from preprocess.manifest import hash_file, to_json, write_whole
+from preprocess.manifest import concatenate, hash_file, to_json, write_whole
 from preprocess.run_directory import FileSummary
 from preprocess.sidecar import Sidecar, datasets_in, read_sidecar, with_suffix
 
@@ -37,6 +37,11 @@ def merge(tokens: Path, prefix: Path, progress: ProgressCallback, series: str = 
     Raises:
         UserError: No shards, or they do not belong together.
     """
+    if prefix.parent.resolve() == tokens.resolve():
+        raise UserError(
+            f"{prefix}: expected a prefix outside of {tokens}, whose shards it would replace or "
+            "join; choose another folder"
+        )
     prefixes = datasets_in(tokens, series)
     if not prefixes:
         raise UserError(f"{tokens}: expected {series} shards, found none; check the path")
@@ -57,9 +62,8 @@ def merge(tokens: Path, prefix: Path, progress: ProgressCallback, series: str = 
             f"{tokens}: expected {expected:,} documents by the sidecars, the indexes hold "
             f"{written.documents:,}; run `preprocess verify {tokens}`"
         )
-    # Frames of zstd one after another are one file.
-    ids = b"".join(with_suffix(each, ".ids.zst").read_bytes() for each in prefixes)
-    write_whole(with_suffix(prefix, ".ids.zst"), ids)
+    ids = with_suffix(prefix, ".ids.zst")
+    concatenate(ids, (with_suffix(each, ".ids.zst") for each in prefixes))
     groups = {sidecar.group for sidecar in sidecars}
     merged = msgspec.structs.replace(
         first,
@@ -68,7 +72,7 @@ def merge(tokens: Path, prefix: Path, progress: ProgressCallback, series: str = 
         group=groups.pop() if len(groups) == 1 else "mixed",
         bin_xxh3=written.bin.xxh3,
         idx_xxh3=written.idx.xxh3,
-        ids_xxh3=hash_file(with_suffix(prefix, ".ids.zst"))[1],
+        ids_xxh3=hash_file(ids)[1],
     )
     write_whole(with_suffix(prefix, ".json"), to_json(merged))
     return merged

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import xxhash
 
-from preprocess.manifest import Counts, Share, to_json, write_whole
+from preprocess.manifest import Counts, Share, read_journal, to_json, write_whole
 from preprocess.run_directory import FileSummary, UnitShard
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class RecordShards:
         self._records: _HashedFile | None = None
         self._rejected: _HashedFile | None = None
         self._parts: list[Frame] = []
+        self._text_bytes = 0
 
     @property
     def done_frames(self) -> int:
@@ -141,8 +142,10 @@ class RecordShards:
                 self._rejected = self._create(self._directory.rejected_path(self._unit, number))
             self._rejected.append(frame.rejected)
         self._frames += 1
-        self._parts.append(frame)
-        if sum(part.text_bytes for part in self._parts) >= self._limit:
+        # What is in the files need not stay in memory as well.
+        self._parts.append(msgspec.structs.replace(frame, records=b"", rejected=b""))
+        self._text_bytes += frame.text_bytes
+        if self._text_bytes >= self._limit:
             self._finish_shard()
 
     def finish(self) -> list[ShardEntry]:
@@ -176,17 +179,13 @@ class RecordShards:
         self.entries.append(entry)
         self._open.clear()
         self._records = self._rejected = None
-        self._parts = []
+        self._parts, self._text_bytes = [], 0
 
     def _entry_path(self, shard: int) -> Path:
         return self._directory.journal / f"{self._unit:05}-{shard:05}.json"
 
     def _read(self, shard: int) -> ShardEntry | None:
-        try:
-            content = self._entry_path(shard).read_bytes()
-        except FileNotFoundError:
-            return None
-        return msgspec.json.decode(content, type=ShardEntry)
+        return read_journal(self._entry_path(shard), ShardEntry)
 
 
 def _sum_shares(frames: list[Frame]) -> list[Share]:

@@ -21,9 +21,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,9 @@ from preprocess.manifest import (
     Manifest,
     Shard,
     Share,
+    concatenate,
     hash_file,
+    read_journal,
     read_manifest,
     sync_directory,
     to_json,
@@ -191,11 +194,7 @@ class RunDirectory:
 
     def result(self, unit: int) -> UnitResult | None:
         """Return what became of a unit, or None if it is not done."""
-        try:
-            content = (self.journal / f"{unit:05}.json").read_bytes()
-        except FileNotFoundError:
-            return None
-        return msgspec.json.decode(content, type=UnitResult)
+        return read_journal(self.journal / f"{unit:05}.json", UnitResult)
 
     def run(self, options: RunOptions, do: Callable[[Unit], UnitResult]) -> None:
         """Do every unit of this task that is not done."""
@@ -230,8 +229,18 @@ class RunDirectory:
         """Give the shards their final names and write the manifest.
 
         Raises:
-            UserError: A unit is not done yet.
+            UserError: A unit is not done yet, or a shard is not what the journal says of it.
         """
+        try:
+            return self._complete(details or {})
+        except FileNotFoundError:
+            # An equal run that is done removes the journal while we look at it.
+            finished = self.manifest()
+            if finished is None:
+                raise
+            return finished
+
+    def _complete(self, details: dict[str, Any]) -> Manifest:
         finished = self.manifest()
         if finished is not None:
             # An equal run completed it; what we wrote since then is of no use.
@@ -262,7 +271,7 @@ class RunDirectory:
             shards=shards,
             counts=Counts.total(result.counts for result in done),
             seconds=self.seconds(),
-            details={**sums, **(details or {})},
+            details={**sums, **details},
             problems=[problem for result in done for problem in result.problems],
         )
         sync_directory(self.path)
@@ -277,10 +286,11 @@ class RunDirectory:
                 numbered = shards.setdefault(each.series, [])
                 stem = f"{each.series}-{len(numbered):05}"
                 # The shard's own file moves last: where it stands, all of it does.
-                for extension in reversed(each.files):
+                for extension, file in reversed(each.files.items()):
                     _move(
                         self.shard_path(unit, each.shard, each.series, extension),
                         self.path / f"{stem}{extension}",
+                        file.bytes,
                     )
                 main, *others = each.files
                 numbered.append(
@@ -298,14 +308,15 @@ class RunDirectory:
         return [shard for series in sorted(shards) for shard in shards[series]]
 
     def _gather_rejected(self, units: int) -> None:
-        """Append the units' files: frames of zstd one after another are one file."""
-        parts = [
-            path
-            for unit in range(units)
-            for path in sorted(self.journal.glob(f"{unit:05}-*{REJECTED}"))
-        ]
-        if parts:
-            write_whole(self.path / REJECTED, b"".join(part.read_bytes() for part in parts))
+        """Append the units' files, in the order of the input."""
+        numbered = []
+        for path in self.journal.glob(f"*-{REJECTED}"):
+            unit, shard, *_ = path.name.split("-")
+            if unit.isdigit() and int(unit) < units:
+                numbered.append((int(unit), int(shard), path))
+        # What an equal run has begun to remove it has gathered already.
+        if numbered and self.manifest() is None:
+            concatenate(self.path / REJECTED, (path for _, _, path in sorted(numbered)))
 
 
 def complete_directory(path: Path) -> Manifest:
@@ -385,7 +396,8 @@ def _refuse_foreign(path: Path) -> None:
 
 def _claim(path: Path, begun: _Begun) -> _Begun:
     """Write `run.json` unless somebody else just did; return what stands there."""
-    private = path / f".{RUN}.{os.getpid()}.tmp"
+    # Not the number of the process alone: of two machines on one disk both may have it.
+    private = path / f".{RUN}.{os.getpid()}-{secrets.token_hex(8)}.tmp"
     write_whole(private, to_json(begun))
     try:
         # A link fails where the name is taken, on NFS too: of two runs one wins.
@@ -407,6 +419,8 @@ def _refuse_other(path: Path, existing: _Begun, begun: _Begun) -> None:
         return
     if existing.stage != begun.stage:
         difference = f"stage {existing.stage}, not {begun.stage}"
+    elif existing.version != begun.version:
+        difference = f"version {existing.version}, not {begun.version}"
     elif existing.config != begun.config:
         name = min(
             name
@@ -414,8 +428,6 @@ def _refuse_other(path: Path, existing: _Begun, begun: _Begun) -> None:
             if existing.config.get(name) != begun.config.get(name)
         )
         difference = f"{name} {existing.config.get(name)!r}, not {begun.config.get(name)!r}"
-    elif existing.version != begun.version:
-        difference = f"version {existing.version}, not {begun.version}"
     else:
         difference = f"other inputs ({_first_difference(existing.inputs, begun.inputs)})"
     raise UserError(
@@ -433,24 +445,26 @@ def _first_difference(before: list[dict[str, Any]], now: list[dict[str, Any]]) -
     return f"{len(before)} files, {len(now)} now"
 
 
-def _move(source: Path, target: Path) -> None:
+def _move(source: Path, target: Path, size: int) -> None:
+    place = source
     try:
-        source.rename(target)
+        found = source.stat().st_size
     except FileNotFoundError:
         # Moved before a kill, or by an equal run at the same time.
         if not target.exists():
             raise
+        place, found = target, target.stat().st_size
+    if found != size:
+        raise UserError(
+            f"{place}: expected the {size:,} bytes that were written, found {found:,}; "
+            f"remove {target.parent} and run again"
+        )
+    if place is source:
+        with contextlib.suppress(FileNotFoundError):  # an equal run was faster
+            source.rename(target)
 
 
 def file_summary(path: Path) -> FileSummary:
     """Return the size and hash of a file."""
     size, xxh3 = hash_file(path)
     return FileSummary(bytes=size, xxh3=xxh3)
-
-
-def input_entries(unit: Unit, records: Iterable[int], hashes: Iterable[str]) -> list[InputEntry]:
-    """Return the manifest's entries for the files of a unit."""
-    return [
-        InputEntry(path=str(file.path), bytes=file.bytes, records=count, xxh3=xxh3)
-        for file, count, xxh3 in zip(unit.files, records, hashes, strict=True)
-    ]

@@ -11,7 +11,7 @@ import msgspec
 from preprocess import _rust_ext
 from preprocess.end_of_document import EndOfDocument, resolve_eod
 from preprocess.errors import UserError
-from preprocess.inputs import Unit, record_files, units_of
+from preprocess.inputs import Unit, record_files, refuse_inside, units_of
 from preprocess.manifest import Counts, InputEntry, Manifest, Share, to_json, write_whole
 from preprocess.records import GROUPS
 from preprocess.run_directory import (
@@ -112,6 +112,7 @@ def tokenize(
         UserError: No record files, an unknown end-of-document token, another run's directory.
         TokenizerError: The tokenizer's file is not understood.
     """
+    refuse_inside(inputs, output)
     tokenizer = _rust_ext.Tokenizer.load(config.tokenizer)
     eod = resolve_eod(tokenizer, config.eod) if config.append_eod else None
     files = record_files(list(inputs))
@@ -203,7 +204,7 @@ def _do(unit: Unit, job: _Job) -> UnitResult:
         shards=shards,
         counts=Counts.total(map(_counts, summary.shards)),
         inputs=[
-            InputEntry(path=str(file.path), bytes=size, records=records, xxh3=xxh3)
+            InputEntry(path=file.shown, bytes=size, records=records, xxh3=xxh3)
             for file, (records, size, xxh3) in zip(unit.files, summary.inputs, strict=True)
         ],
         problems=summary.problems + _changed(unit, summary),

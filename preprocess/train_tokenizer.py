@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from preprocess.errors import UserError
-from preprocess.inputs import InputFile, record_files, units_of
+from preprocess.inputs import InputFile, record_files, refuse_inside, units_of
 from preprocess.manifest import (
     Counts,
     InputEntry,
@@ -79,9 +79,7 @@ class _Sampler:
                 self.problems.append(str(error))
             records = self.counts.native - before
             size, xxh3 = hash_file(file.path)
-            self.entries.append(
-                InputEntry(path=str(file.path), bytes=size, records=records, xxh3=xxh3)
-            )
+            self.entries.append(InputEntry(path=file.shown, bytes=size, records=records, xxh3=xxh3))
 
     def _texts(self, file: InputFile) -> Iterator[str]:
         ordinal = 0
@@ -123,6 +121,7 @@ def train_tokenizer(
     Raises:
         UserError: No record files, too little text for the vocabulary, another run's directory.
     """
+    refuse_inside(inputs, output)
     files = record_files(list(inputs))
     directory = RunDirectory.begin(output, "train-tokenizer", asdict(config), units_of(files))
     manifest = directory.manifest()

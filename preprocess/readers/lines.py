@@ -1,5 +1,6 @@
 """The lines of a file that may be compressed, in bounded memory but for the line itself."""
 
+import codecs
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ class _Pieces:
         """Return the line that `end` closes, and begin the next one."""
         self.add(end)
         data, is_oversized = b"".join(self._parts), self.size > self._limit
+        data = data.removeprefix(codecs.BOM_UTF8)  # Windows begins files with it
         self._parts, self.size = [], 0
         return Line(data, is_cut=is_cut, is_oversized=is_oversized)
 

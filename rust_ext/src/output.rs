@@ -22,6 +22,19 @@ pub struct FileSummary {
     pub xxh3: String,
 }
 
+/// Records of one source and kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Share {
+    /// The dataset.
+    pub source: String,
+    /// The kind.
+    pub kind: String,
+    /// How many.
+    pub records: u64,
+    /// Bytes of their text.
+    pub text_bytes: u64,
+}
+
 /// A file being written under a temporary name.
 ///
 /// Dropping it unfinished removes it.

@@ -77,10 +77,10 @@ where
             scope.spawn(move || work_through(&batches, &results, &mut begin(), work));
         }
         drop((batches, to_writer));
-        let outcome = write_in_order(&results, budget, &mut write);
-        // The others stop at their next send; a reader that waits for room must be woken.
-        budget.close();
-        outcome
+        // The others stop at their next send; a reader that waits for room must be woken, though
+        // `write` should panic.
+        let _closes = CloseAtEnd(budget);
+        write_in_order(&results, budget, &mut write)
     })
 }
 
@@ -135,6 +135,15 @@ struct Budget {
     limit: usize,
     state: Mutex<BudgetState>,
     changed: Condvar,
+}
+
+/// Closes a budget, however the scope is left.
+struct CloseAtEnd<'a>(&'a Budget);
+
+impl Drop for CloseAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 #[derive(Default)]
@@ -265,6 +274,21 @@ mod tests {
             assert!(number != 5, "worker down");
             Ok(number)
         });
+    }
+
+    #[test]
+    fn a_writer_that_panics_leaves_no_reader_waiting() {
+        let outcome = std::panic::catch_unwind(|| {
+            run(
+                Limits { workers: 2, budget_bytes: 500 },
+                &Control::default(),
+                || Ok(Some(1_u64)),
+                || (),
+                |(), number| Ok(number),
+                |_| panic!("writer down"),
+            )
+        });
+        assert!(outcome.is_err());
     }
 
     #[test]

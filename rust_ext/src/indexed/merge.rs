@@ -28,12 +28,13 @@ impl Drop for Temporary {
 /// otherwise as reading and writing do.
 pub fn merge(prefixes: &[PathBuf], output: &Path, control: &Control) -> Result<Written> {
     let (bin_path, idx_path) = (with_suffix(output, ".bin"), with_suffix(output, ".idx"));
-    let readers = prefixes.iter().map(|prefix| Reader::open(prefix)).collect::<Result<Vec<_>>>()?;
-    let Some(first) = readers.first() else {
+    let Some(first) = prefixes.first() else {
         return Err(Error::Argument("expected datasets to merge, got none".into()));
     };
-    let dtype = first.dtype();
-    for (reader, prefix) in readers.iter().zip(prefixes) {
+    let dtype = Reader::open(first)?.dtype();
+    // One is open at a time: there may be more of them than a process may have files.
+    for prefix in prefixes {
+        let reader = Reader::open(prefix)?;
         if reader.dtype() != dtype || reader.documents() != reader.sequences() {
             return Err(Error::Argument(format!(
                 "{}: expected {} elements and one sequence a document, found {} elements, {} \
@@ -55,8 +56,9 @@ pub fn merge(prefixes: &[PathBuf], output: &Path, control: &Control) -> Result<W
         .map_err(|source| Error::io(&bin_path, source))?;
     let mut lengths = unnamed_file(&idx_path)?;
     let (mut documents, mut tokens) = (0, 0);
-    for (reader, prefix) in readers.iter().zip(prefixes) {
+    for prefix in prefixes {
         control.check()?;
+        let reader = Reader::open(prefix)?;
         tokens += reader.audit(None, None, control)?.tokens;
         documents += reader.documents();
         copy(&with_suffix(prefix, ".bin"), 0, None, &mut bin, &bin_path)?;

@@ -29,6 +29,8 @@ pub enum Unreadable {
     InvalidJson,
     /// The object lacks the text field.
     NoText,
+    /// Its lists and objects are nested deeper than [`MAX_DEPTH`].
+    TooDeep,
     /// A field that is needed is not a string, or `id` holds a line end.
     WrongType,
     /// It is longer than the memory allowed.
@@ -46,6 +48,7 @@ impl Unreadable {
         match self {
             Self::InvalidUtf8 => "invalid_utf8",
             Self::InvalidJson => "invalid_json",
+            Self::TooDeep => "too_deep",
             Self::NoText => "no_text",
             Self::WrongType => "wrong_type",
             Self::OverMemory => "over_memory",
@@ -54,6 +57,11 @@ impl Unreadable {
         }
     }
 }
+
+/// How deep values may be nested: the parser calls itself, and a thread has 2 MiB of stack.
+///
+/// What Python's parsers bear is about as much.
+pub const MAX_DEPTH: usize = 1_000;
 
 /// Takes `text_field`, `id`, `kind` and `source` out of a line.
 ///
@@ -72,6 +80,9 @@ pub fn parse<'a>(
         let is_cut = line.is_truncated;
         return Err(if is_cut { Unreadable::Truncated } else { Unreadable::InvalidUtf8 });
     };
+    if is_too_deep(text.as_bytes()) {
+        return Err(Unreadable::TooDeep);
+    }
     let mut deserializer = sonic_rs::Deserializer::from_str(text);
     let parsed = Wanted { text_field }.deserialize(&mut deserializer);
     match parsed.and_then(|fields| deserializer.end().map(|()| fields)) {
@@ -79,6 +90,31 @@ pub fn parse<'a>(
         Err(_) if line.is_truncated => Err(Unreadable::Truncated),
         Err(_) => Err(Unreadable::InvalidJson),
     }
+}
+
+/// Returns whether brackets that no string holds are open [`MAX_DEPTH`] deep and more.
+fn is_too_deep(json: &[u8]) -> bool {
+    let opens = |byte: &&u8| matches!(**byte, b'[' | b'{');
+    // Hardly any line has so many brackets at all, and counting them is fast.
+    if json.len() <= MAX_DEPTH || json.iter().filter(opens).count() <= MAX_DEPTH {
+        return false;
+    }
+    let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
+    for &byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_string => is_escaped = true,
+            b'"' => is_string = !is_string,
+            _ if is_string => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
 }
 
 /// A field that was looked for: a string, or something else.
@@ -100,7 +136,7 @@ impl<'a> Found<'a> {
         let text = string(self.text)?.ok_or(Unreadable::NoText)?;
         let id = string(self.id)?;
         // The sidecar of a dataset holds an id a line.
-        if id.as_ref().is_some_and(|id| id.contains('\n')) {
+        if id.as_ref().is_some_and(|id| id.contains(['\n', '\r'])) {
             return Err(Unreadable::WrongType);
         }
         if text.is_empty() {
@@ -257,6 +293,23 @@ mod tests {
     }
 
     #[test]
+    fn deep_nesting_is_refused_before_it_overflows_the_stack() {
+        let nested = |open: &str, close: &str, depth: usize| {
+            let (open, close) = (open.repeat(depth), close.repeat(depth));
+            format!("{{\"text\": \"a\", \"meta\": {open}1{close}}}").into_bytes()
+        };
+        // The object of the record is the first level.
+        assert!(fields(&nested("[", "]", MAX_DEPTH - 1)).is_ok());
+        assert_eq!(fields(&nested("[", "]", MAX_DEPTH)), Err(Unreadable::TooDeep));
+        assert_eq!(fields(&nested("{\"b\":", "}", 1_000_000)), Err(Unreadable::TooDeep));
+        assert_eq!(fields("[".repeat(1_000_000).as_bytes()), Err(Unreadable::TooDeep));
+        let side_by_side = format!("{{\"text\": \"a\", \"meta\": [{}1]}}", "[],".repeat(5_000));
+        assert!(fields(side_by_side.as_bytes()).is_ok());
+        let quoted = format!("{{\"text\": \"\\\"{}\"}}", "[{".repeat(5_000));
+        assert!(fields(quoted.as_bytes()).is_ok());
+    }
+
+    #[test]
     fn each_fault_has_its_word() {
         assert_eq!(fields(b"{\"text\": \"a\xff\"}"), Err(Unreadable::InvalidUtf8));
         assert_eq!(fields(b"{\"text\": \"a\", \"b\": \"\xff\"}"), Err(Unreadable::InvalidUtf8));
@@ -274,5 +327,9 @@ mod tests {
         assert_eq!(fields(br#"{"texts": "a"}"#), Err(Unreadable::NoText));
         assert_eq!(fields(br#"{"text": 5}"#), Err(Unreadable::WrongType));
         assert_eq!(fields(br#"{"text": ""}"#), Err(Unreadable::EmptyText));
+        for id in ["a\\nb", "a\\r"] {
+            let line = format!("{{\"id\": \"{id}\", \"text\": \"a\"}}");
+            assert_eq!(fields(line.as_bytes()), Err(Unreadable::WrongType), "{id}");
+        }
     }
 }

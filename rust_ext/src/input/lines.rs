@@ -14,6 +14,9 @@ use crate::{Error, Result};
 /// How much of an oversized line is kept to show what it was.
 const HEAD_BYTES: usize = 1024;
 
+/// U+FEFF at the beginning of a line, which is no part of it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Where a line lies in its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line {
@@ -48,7 +51,7 @@ impl Batch {
 
 impl Weigh for Batch {
     fn weight(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + self.lines.len() * size_of::<Line>()
     }
 }
 
@@ -207,7 +210,11 @@ impl Batches {
 fn split(batch: &mut Batch, end: usize, max_line_bytes: usize, is_truncated: bool) {
     let bytes = &batch.bytes[..end];
     let lines = &mut batch.lines;
-    let mut push = |start: usize, mut stop: usize, is_last: bool| {
+    let mut push = |mut start: usize, mut stop: usize, is_last: bool| {
+        // Windows begins files with it, and files put together have it inside.
+        if bytes[start..stop].starts_with(BYTE_ORDER_MARK) {
+            start += BYTE_ORDER_MARK.len();
+        }
         if stop > start && bytes[stop - 1] == b'\r' {
             stop -= 1;
         }
@@ -261,6 +268,15 @@ mod tests {
             let (lines, damage) = read(content, "a.jsonl", batch_bytes, 1 << 20);
             assert_eq!(lines, expected, "batches of {batch_bytes} bytes");
             assert_eq!(damage, None);
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_line() {
+        let content = b"\xef\xbb\xbfone\r\n\xef\xbb\xbf\ntwo\xef\xbb\xbf\n\xef\xbb\xbfthree";
+        for batch_bytes in 1..20 {
+            let (lines, _) = read(content, "a.jsonl", batch_bytes, 1 << 20);
+            assert_eq!(lines, [&b"one"[..], b"two\xef\xbb\xbf", b"three"]);
         }
     }
 

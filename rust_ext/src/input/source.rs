@@ -9,6 +9,21 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::{Error, Result};
 
+/// A file of records.
+#[derive(Clone, Debug)]
+pub struct InputFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its name in the ids of records that have none.
+    pub relative: String,
+}
+
+impl From<(PathBuf, String)> for InputFile {
+    fn from((path, relative): (PathBuf, String)) -> Self {
+        Self { path, relative }
+    }
+}
+
 /// How the bytes of a file are stored; its last extension says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {

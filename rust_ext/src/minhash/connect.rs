@@ -19,9 +19,8 @@ use super::signature::estimate;
 use super::unit_file::{SignedUnit, Slots, open_all};
 use super::verdicts::{self, Kind, Verdict};
 use crate::control::Control;
-use crate::input::fields;
+use crate::input::{InputFile, fields};
 use crate::pipeline::{self, Limits, Weigh};
-use crate::tokenize::InputFile;
 use crate::{Error, Result};
 
 /// What the step works on.

@@ -13,9 +13,9 @@ use super::reading::{Job, UnitReader};
 use super::unit_file::{Entry, FileRead, SignedUnit, Status, UnitSummary, open_all};
 use super::verdicts::{self, Kind, Verdict};
 use crate::control::Control;
-use crate::output::{AtomicFile, FileSummary};
+use crate::input::InputFile;
+use crate::output::{AtomicFile, FileSummary, Share};
 use crate::pipeline::{self, Limits};
-use crate::tokenize::{InputFile, Share};
 use crate::{Error, Result};
 
 /// zstd's own default.

@@ -1,9 +1,8 @@
 //! The files of a unit as one stream of numbered lines, read the same way by three steps.
 
 use super::unit_file::FileRead;
-use crate::input::{Batch, Batches, Source};
+use crate::input::{Batch, Batches, InputFile, Source};
 use crate::pipeline::Weigh;
-use crate::tokenize::InputFile;
 use crate::{Error, Result};
 
 /// Bytes of lines read at a time. What `drop` writes is cut by it, so it must not depend on the
@@ -12,6 +11,9 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// A batch, what it weighs in flight included: the lines and what is made of them.
 const WEIGHT: usize = 3;
+
+/// What each line weighs, however short: a signature of 112 slots, its entry and its id.
+const LINE_WEIGHT: usize = 640;
 
 /// Lines of one file.
 pub(super) struct Job {
@@ -24,7 +26,7 @@ pub(super) struct Job {
 
 impl Weigh for Job {
     fn weight(&self) -> usize {
-        self.batch.bytes.len() * WEIGHT
+        self.batch.bytes.len() * WEIGHT + self.batch.lines.len() * LINE_WEIGHT
     }
 }
 

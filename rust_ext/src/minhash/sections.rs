@@ -18,6 +18,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
@@ -108,11 +109,11 @@ fn check(head: &[u8], table: &[u8]) -> u64 {
     hash.digest()
 }
 
-/// Reads a file of sections.
+/// Reads a file of sections. It is open only while something is read: a corpus has more units than
+/// a process may have files.
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
-    file: File,
     records: u64,
     /// Offset, length and hash of each section.
     sections: Vec<(u64, u64, u64)>,
@@ -178,7 +179,7 @@ impl Reader {
         if offset != start {
             return corrupt(format!("expected sections of {start} bytes, found {offset}"));
         }
-        Ok(Self { path: path.to_path_buf(), file, records, sections })
+        Ok(Self { path: path.to_path_buf(), records, sections })
     }
 
     /// Returns the number of records that the file tells of.
@@ -198,9 +199,8 @@ impl Reader {
             return Err(Error::corrupt(&self.path, message));
         };
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-        self.file
-            .seek(SeekFrom::Start(offset))
-            .and_then(|_| self.file.read_exact(&mut bytes))
+        File::open(&self.path)
+            .and_then(|file| file.read_exact_at(&mut bytes, offset))
             .map_err(|source| Error::io(&self.path, source))?;
         if xxh3_64(&bytes) != hash {
             let message = format!("section {index} does not fit its checksum; make the file again");

@@ -16,10 +16,10 @@ use super::shingle::Shingler;
 use super::signature::{EMPTY_SLOT, Permutations};
 use super::unit_file::{ENTRY_BYTES, Entry, FileRead, Status, UnitSummary};
 use crate::control::Control;
-use crate::input::{Unreadable, fields};
+use crate::input::rejected::reject;
+use crate::input::{InputFile, Unreadable, fields};
 use crate::output::ZstdFile;
 use crate::pipeline::{self, Limits};
-use crate::tokenize::{InputFile, reject};
 use crate::{Error, Result};
 
 /// What the step is to do with a unit.

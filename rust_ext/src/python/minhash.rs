@@ -8,17 +8,17 @@ use pyo3::pybacked::PyBackedStr;
 
 use super::call;
 use crate::Error;
+use crate::input::InputFile;
 use crate::minhash::bands::{Part, find_buckets};
 use crate::minhash::datasketch::{self, Scheme};
 use crate::minhash::shingle::Shingler;
 use crate::minhash::signature::{EMPTY_SLOT, Permutations};
 use crate::minhash::{Shape, connect, drop, sign, unit_file, verdicts};
-use crate::tokenize::InputFile;
 
 type Files = Vec<(PathBuf, String)>;
 
 fn input_files(files: Files) -> Vec<InputFile> {
-    files.into_iter().map(|(path, relative)| InputFile { path, relative }).collect()
+    files.into_iter().map(InputFile::from).collect()
 }
 
 /// Words of a shingle, bands, rows of a band, seed.

@@ -9,7 +9,8 @@ use super::call;
 use super::tokenizer::PyTokenizer;
 use crate::Error;
 use crate::indexed::Dtype;
-use crate::tokenize::{self, InputFile, Options};
+use crate::input::InputFile;
+use crate::tokenize::{self, Options};
 
 /// Tokenizes the files of a unit into shards in `journal`; returns its summary.
 #[pyfunction]
@@ -34,8 +35,7 @@ pub(super) fn tokenize_unit(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<String> {
     let tokenizer = Arc::clone(&tokenizer.get().inner);
-    let files: Vec<InputFile> =
-        files.into_iter().map(|(path, relative)| InputFile { path, relative }).collect();
+    let files: Vec<InputFile> = files.into_iter().map(InputFile::from).collect();
     let options = Options {
         text_field,
         kinds,

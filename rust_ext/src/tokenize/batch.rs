@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::shard::Position;
-use super::{InputFile, Options, Reasons, add, too_long};
+use super::{Options, Reasons, add, too_long};
 use crate::input::lines::Line;
-use crate::input::{Batch, Unreadable, fields};
+use crate::input::rejected::reject;
+use crate::input::{Batch, InputFile, Unreadable, fields};
+use crate::tokenizer::MAX_TEXT_BYTES;
 use crate::{Error, Result};
 
 /// The series that a document belongs to.
@@ -51,6 +52,12 @@ pub(super) struct Encoded {
 }
 
 impl Encoded {
+    fn reject(&mut self, path: &str, record: u64, reason: &'static str, raw: &[u8]) {
+        let before = self.rejected.len();
+        reject(path, record, reason, raw, &mut self.rejected);
+        self.events.push(Event::Rejected(reason, self.rejected.len() - before));
+    }
+
     pub(super) fn text_bytes(&self) -> u64 {
         let of = |event: &Event| match event {
             Event::Document { text_bytes, .. } => *text_bytes,
@@ -114,9 +121,7 @@ where
                 return Ok(());
             }
             Err(fault) => {
-                let before = to.rejected.len();
-                reject(relative, number, fault.reason(), batch.line(line), &mut to.rejected);
-                to.events.push(Event::Rejected(fault.reason(), to.rejected.len() - before));
+                to.reject(relative, number, fault.reason(), batch.line(line));
                 return Ok(());
             }
         };
@@ -126,9 +131,25 @@ where
             to.events.push(Event::Dropped("other_group"));
             return Ok(());
         }
+        if fields.text.len() > MAX_TEXT_BYTES {
+            to.reject(relative, number, "text_too_long", batch.line(line));
+            return Ok(());
+        }
         self.ids.clear();
         (self.encode)(&fields.text, &mut self.ids)?;
-        self.ids.extend(self.options.eod);
+        if self.ids.is_empty() {
+            // A tokenizer may pass over white space, for example.
+            to.events.push(Event::Dropped("no_tokens"));
+            return Ok(());
+        }
+        if let Some(eod) = self.options.eod {
+            // Special tokens are text here, but any token may have been named.
+            if self.ids.contains(&eod) {
+                to.reject(relative, number, "end_of_document_inside", batch.line(line));
+                return Ok(());
+            }
+            self.ids.push(eod);
+        }
         let path = || self.files[to.file].path.display().to_string();
         if i32::try_from(self.ids.len()).is_err() {
             return Err(too_long(&path(), self.ids.len()));
@@ -164,38 +185,6 @@ fn share_of(shares: &mut Vec<(String, String)>, source: &str, kind: &str) -> u32
         shares.len() - 1
     });
     u32::try_from(index).unwrap_or(u32::MAX)
-}
-
-/// Appends a rejected line's entry: where it was, why, and what it was.
-pub(crate) fn reject(path: &str, record: u64, reason: &str, raw: &[u8], to: &mut Vec<u8>) {
-    use base64::Engine as _;
-    let text = std::str::from_utf8(raw);
-    let encoded = |_| base64::engine::general_purpose::STANDARD.encode(raw);
-    let entry = RejectedLine {
-        origin: Origin { path, record },
-        reason,
-        raw: text.map_or_else(|fault| Cow::Owned(encoded(fault)), Cow::Borrowed),
-        raw_encoding: text.is_err().then_some("base64"),
-    };
-    // Strings and numbers always have a JSON form.
-    if serde_json::to_writer(&mut *to, &entry).is_ok() {
-        to.push(b'\n');
-    }
-}
-
-#[derive(Serialize)]
-struct RejectedLine<'a> {
-    origin: Origin<'a>,
-    reason: &'a str,
-    raw: Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    raw_encoding: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Origin<'a> {
-    path: &'a str,
-    record: u64,
 }
 
 /// Adds an event to the counts of a shard.

@@ -11,23 +11,13 @@ mod shard;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub(crate) use batch::reject;
-pub use shard::{FileEntry, Position, ShardEntry, Share};
+pub use shard::{FileEntry, Position, ShardEntry};
 
 use crate::control::Control;
 use crate::indexed::Dtype;
-use crate::input::{Batch, Batches, Source};
+use crate::input::{Batch, Batches, InputFile, Source};
 use crate::pipeline::{self, Limits, Weigh};
 use crate::{Error, Result};
-
-/// A file of records.
-#[derive(Clone, Debug)]
-pub struct InputFile {
-    /// Where it lies.
-    pub path: PathBuf,
-    /// Its name in the ids of records that have none.
-    pub relative: String,
-}
 
 /// What is made of the records.
 #[derive(Clone, Debug)]
@@ -71,6 +61,10 @@ const BATCH_BYTES: usize = 1 << 20;
 /// Bytes in flight for each byte of a batch: itself, its tokens, its ids.
 const WEIGHT: usize = 3;
 
+/// Bytes in flight for each line, however short: where it lies, what became of it, its id or its
+/// entry among the rejected.
+const LINE_WEIGHT: usize = 256;
+
 struct Job {
     batch: Batch,
     file: usize,
@@ -78,7 +72,7 @@ struct Job {
 
 impl Weigh for Job {
     fn weight(&self) -> usize {
-        self.batch.bytes.len() * WEIGHT
+        self.batch.bytes.len() * WEIGHT + self.batch.lines.len() * LINE_WEIGHT
     }
 }
 
@@ -193,4 +187,21 @@ fn too_long(path: &str, tokens: usize) -> Error {
     Error::Argument(format!(
         "{path}: a document of {tokens} tokens, an index holds 2147483647 at most; split it"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_lines_weigh_what_is_made_of_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.jsonl");
+        std::fs::write(&path, "1\n".repeat(1_000)).unwrap();
+        let source = Source::open(&path).unwrap();
+        let batch = Batches::new(source, BATCH_BYTES, BATCH_BYTES).next_batch(Batch::default());
+        let job = Job { batch: batch.unwrap().unwrap(), file: 0 };
+        // Each takes some 120 bytes among the rejected alone.
+        assert!(job.weight() > 1_000 * 200, "{}", job.weight());
+    }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::batch::{Encoded, Event, count};
 use super::{Options, Reasons};
 use crate::indexed::Writer;
-use crate::output::{AtomicFile, FileSummary, ZstdFile};
+use crate::output::{AtomicFile, FileSummary, Share, ZstdFile};
 use crate::{Error, Result};
 
 const SERIES: [&str; 2] = ["part", "valid"];
@@ -20,19 +20,6 @@ pub struct Position {
     pub file: usize,
     /// Lines of it that are done.
     pub record: u64,
-}
-
-/// Records of one source and kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Share {
-    /// The dataset.
-    pub source: String,
-    /// The kind.
-    pub kind: String,
-    /// Documents.
-    pub records: u64,
-    /// Bytes of their text.
-    pub text_bytes: u64,
 }
 
 /// The files of one series of a shard.
@@ -290,9 +277,10 @@ fn write_entry(options: &Options, entry: &ShardEntry) -> Result<()> {
 mod tests {
     use std::path::Path;
 
-    use super::super::{InputFile, Options, UnitSummary, tokenize_unit};
+    use super::super::{Options, UnitSummary, tokenize_unit};
     use crate::control::Control;
     use crate::indexed::{Dtype, Reader};
+    use crate::input::InputFile;
 
     fn options(journal: &Path, workers: usize) -> Options {
         Options {
@@ -427,5 +415,29 @@ mod tests {
                 assert!(String::from_utf8(first).unwrap().contains(number));
             }
         }
+    }
+
+    #[test]
+    fn what_gives_the_token_that_ends_documents_or_none_is_left_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.jsonl");
+        std::fs::write(&path, "{\"text\": \"a\"}\n{\"text\": \"bx\"}\n{\"text\": \"-\"}\n")
+            .unwrap();
+        let files = [InputFile { path, relative: "a.jsonl".into() }];
+        let mut options = Options { eod: Some(u32::from(b'x')), ..options(directory.path(), 1) };
+        options.holdout = 0.0;
+        let begin = || {
+            |text: &str, ids: &mut Vec<u32>| {
+                ids.extend(text.bytes().filter(|&byte| byte != b'-').map(u32::from));
+                Ok(())
+            }
+        };
+        let summary = tokenize_unit(&files, &options, begin, &Control::default()).unwrap();
+        let shard = &summary.shards[0];
+        assert_eq!(shard.rejected, [("end_of_document_inside".to_owned(), 1)].into());
+        assert_eq!(shard.dropped, [("no_tokens".to_owned(), 1)].into());
+        assert_eq!((shard.native, shard.series[0].documents), (3, 1));
+        let prefix = directory.path().join("00007-00000-part");
+        assert_eq!(Reader::open(&prefix).unwrap().document(0).unwrap(), [97, 120]);
     }
 }

@@ -43,6 +43,9 @@ pub(super) struct Loaded {
 /// Why a file is left to the `tokenizers` library.
 type Reason = String;
 
+/// Ids above it are no vocabulary but a slip of somebody's hand.
+const HIGHEST_ID: u32 = (1 << 24) - 1;
+
 /// Reads a `tokenizer.json`.
 ///
 /// # Errors
@@ -61,6 +64,10 @@ pub(super) fn load(content: &[u8]) -> Result<Loaded, Reason> {
     let bpe: Bpe<'_> = sonic_rs::from_str(raw_model).map_err(unread)?;
     bpe.check()?;
 
+    // Tables are as long as the highest id; the library has maps.
+    if let Some((token, id)) = bpe.vocab.0.iter().find(|(_, id)| *id > HIGHEST_ID) {
+        return Err(format!("token {token:?} with the id {id}"));
+    }
     let (vocabulary, unreachable) = vocabulary_of(&bpe);
     let merges = merges_of(&bpe, &vocabulary)?;
     let byte_ids = byte_ids(&vocabulary).ok_or("a vocabulary without a token for every byte")?;

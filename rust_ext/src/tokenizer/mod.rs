@@ -48,6 +48,10 @@ pub struct Tokenizer {
     other_tokens: HashMap<u32, String>,
 }
 
+/// The longest text that is encoded: a prefix space and NFC may make it longer, by a factor of three
+/// at most, and positions in it are numbers of 32 bits.
+pub const MAX_TEXT_BYTES: usize = (1 << 30) - 1;
+
 #[derive(Debug)]
 enum Model {
     ByteLevel(Box<ByteLevel>),
@@ -265,8 +269,7 @@ impl Encoder<'_> {
     /// # Errors
     /// [`Error::Argument`] for a text of 4 GiB or more, and for what the fallback refuses.
     pub fn encode(&mut self, text: &str, parse_special: bool, ids: &mut Vec<u32>) -> Result<()> {
-        // A prefix space and NFC may make a text longer, by a factor of three at most.
-        if u32::try_from(text.len().saturating_mul(4)).is_err() {
+        if text.len() > MAX_TEXT_BYTES {
             let bytes = text.len();
             return Err(Error::Argument(format!("a text must be below 1 GiB, got {bytes} bytes")));
         }
