@@ -12,7 +12,7 @@ setup: ## Make .venv: Python 3.12, the locked packages, the extension in release
 	@scripts/setup.sh
 
 demo: setup ## Turn this machine's own Python installation into a trained model.
-	@scripts/demo.sh $(PLAN)
+	@scripts/demo.sh '$(PLAN)'
 
 test: setup test-rust test-python ## Run all tests, on the CPU.
 

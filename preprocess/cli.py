@@ -135,7 +135,11 @@ def datasets() -> None:
     """List the datasets that `ingest` reads."""
     from preprocess.readers import READERS
 
-    table = Table("dataset", "kind", "licence", "published", "one native record", "layout")
+    table = Table()
+    for heading in ("dataset", "kind"):
+        table.add_column(heading, no_wrap=True)  # on a narrow terminal a name must stay one
+    for heading in ("licence", "published", "one native record", "layout"):
+        table.add_column(heading, overflow="fold")
     for reader in READERS.values():
         table.add_row(
             reader.name, reader.kind, reader.license, reader.published, reader.unit, reader.layout
@@ -174,7 +178,7 @@ def ingest(
         raise Misuse(f"--{name.replace('_', '-')}: dataset {dataset} does not take it")
     config = IngestConfig(
         dataset=dataset,
-        licenses=tuple(sorted(filter(None, (licenses or "").split(",")))),
+        licenses=tuple(sorted(filter(None, map(str.strip, (licenses or "").split(","))))),
         options={**READERS[dataset].options, **given},
     )
     options = run_options(workers, memory, task, num_tasks, max_rejected)
@@ -330,7 +334,7 @@ def blend(
     if not given or "=" in output:
         raise Misuse("expected GROUP=TOKENS:WEIGHT ... OUTPUT, the last one is the file to write")
     run([PartArgument.parse(part) for part in given], Path(output))
-    say(f"preprocess blend: {len(given)} groups -> {output}")
+    say(f"preprocess blend: {len(given)} group{'s'[: len(given) > 1]} -> {output}")
 
 
 @app.command()
@@ -405,10 +409,7 @@ def run(
     from preprocess.plan import read_plan, run_plan
 
     State.verbose |= verbose
-    stages = frozenset(
-        {"ingest", "dedup", "train-tokenizer", "tokenize", "merge", "blend", "report"}
-    )
-    run_plan(read_plan(plan, stages), say)
+    run_plan(read_plan(plan, STAGES), say)
 
 
 def say(line: str) -> None:
@@ -458,6 +459,8 @@ def usage(name: str, error: Any) -> None:
     options = getattr(getattr(error, "param", None), "opts", None)
     message = error.format_message().rstrip(".")
     where = f"{options[0]}: " if options and options[0] not in message else ""
+    if message.startswith("No such command"):
+        name = "preprocess"
     fail(name, f"{where}{message}; see `{name} --help`", 2)
 
 

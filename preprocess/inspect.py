@@ -34,6 +34,8 @@ def clusters(path: Path, count: int, console: Console) -> None:
     if not file.exists():
         raise UserError(f"{file}: expected the clusters that `preprocess dedup` writes, found none")
     table = pq.read_table(file)
+    if not table.num_rows:
+        console.print("no clusters: no record was a duplicate", highlight=False)
     sizes = table.group_by("cluster").aggregate([("record", "count")])
     largest = sizes.sort_by([("record_count", "descending"), ("cluster", "ascending")])
     for row in largest.slice(0, count).to_pylist():

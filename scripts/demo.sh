@@ -5,19 +5,47 @@
 #
 # `make demo` sets up and calls this. Killed or failed, it goes on where it was: what is done stays.
 set -euo pipefail
+given=${1:-} from=$PWD
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH"
 
-plan=${1:-plans/demo.toml}
-read -r run training half < <(python - "$plan" <<'PYTHON'
+plan=${given:-plans/demo.toml}
+case $given in # a path is meant from where the caller stands
+  "" | /*) ;;
+  *) [ "$from" = "$PWD" ] || plan=$from/$given ;;
+esac
+# Not `read < <(...)`: a failure in there would not end the script with its own line.
+settings=$(
+  python - "$plan" <<'PYTHON'
 import sys, tomllib
+from pathlib import Path
 
-plan = tomllib.load(open(sys.argv[1], "rb"))
-training = plan["training"][0]
-print(plan["run"]["directory"], training["name"], training["set"]["num_steps"] // 2)
+from preprocess.cli import STAGES
+from preprocess.errors import UserError
+from preprocess.plan import read_plan
+
+path = Path(sys.argv[1])
+try:
+    directory = read_plan(path, STAGES).directory
+except UserError as error:
+    sys.exit(f"demo: {error}")
+training = next(iter(tomllib.loads(path.read_text()).get("training", [])), {})
+steps = training.get("set", {}).get("num_steps")
+if "name" not in training or not isinstance(steps, int):
+    sys.exit(f"demo: {path}: expected a [[training]] with a name and num_steps in its set; add it")
+print(directory, training["name"], steps // 2, sep="\n")
 PYTHON
 )
+{ IFS= read -r run && IFS= read -r training && read -r half; } <<<"$settings"
 metrics=$run/$training/metrics.jsonl
+
+job=
+end_job() { # the training behind us is a group of its own, which Ctrl-C does not reach
+  [ -z "$job" ] || kill -KILL -- "-$job" 2>/dev/null || true
+}
+trap end_job EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 say() {
   printf '\n== %s\n' "$*" >&2
@@ -34,13 +62,14 @@ steps_done() { # the training's last step, 0 without one
 kill_in_the_middle() {
   set -m # a process group of its own, which the kill takes as a whole
   megatron-recipes plan "$plan" &
-  local job=$!
+  job=$!
   set +m
   while kill -0 "$job" 2>/dev/null && [ "$(steps_done)" -le "$half" ]; do
     sleep 0.2
   done
-  kill -KILL -- "-$job" 2>/dev/null || true
+  end_job
   wait "$job" 2>/dev/null || true
+  job=
 }
 
 say "raw files -> records -> unique records -> tokens -> blend ($plan)"
@@ -77,7 +106,7 @@ Done in $SECONDS s. Everything lies in $run:
 
 For your own data:
   preprocess datasets                      what can be read
-  cp $plan plans/mine.toml     then change inputs, datasets and directory in it
+  cp $(printf %q "$plan") plans/mine.toml     then change inputs, datasets and directory in it
   preprocess run plans/mine.toml && megatron-recipes plan plans/mine.toml
 (the commands are in .venv/bin)
 EOT

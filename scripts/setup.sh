@@ -42,6 +42,7 @@ make_environment() {
     return
   fi
   echo "setup: making .venv with Python 3.12" >&2
+  rm -f .tools/packages.stamp .tools/extension.stamp # they speak of the environment before
   "$uv" venv --quiet --clear --python 3.12 .venv 2>.tools/venv.log ||
     die "expected Python 3.12, found none and could not fetch it; install python3.12 (with pyenv, for example: pyenv install 3.12)"
 }

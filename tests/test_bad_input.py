@@ -13,6 +13,8 @@ import pytest
 import zstandard
 from conftest import Preprocess, write_records
 
+from preprocess.readers import READERS
+
 GOOD = '{"id": "a", "text": "the fox"}\n'
 
 
@@ -344,8 +346,32 @@ def test_misuse_ends_with_2_and_one_line(preprocess: Preprocess) -> None:
         (["blend", "agent=a:0.5", "code=b:0.4", "out.json"], "weights that sum to 1"),
         (["blend", "agent=a", "out.json"], "expected GROUP=TOKENS:WEIGHT"),
         (["tokenize", "a", "b"], "Missing option '--tokenizer'"),
-        (["nothing"], "No such command 'nothing'"),
+        (["nothing"], "No such command 'nothing'; see `preprocess --help`"),
     ):
         done = preprocess(*arguments)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
         assert message in done.stderr
+
+
+def test_the_table_of_datasets_names_them_whole_on_a_narrow_terminal(
+    preprocess: Preprocess,
+) -> None:
+    done = preprocess("datasets", env={**os.environ, "COLUMNS": "80"})
+    assert done.returncode == 0, done.stderr
+    for name in READERS:
+        assert f"\N{BOX DRAWINGS LIGHT VERTICAL} {name} " in done.stdout
+    assert "\N{HORIZONTAL ELLIPSIS}" not in done.stdout
+
+
+def test_clusters_of_a_dedup_without_duplicates(tmp_path: Path, preprocess: Preprocess) -> None:
+    write_records(tmp_path / "a.jsonl", ["the fox", "a dog"])
+    assert preprocess("dedup", "a.jsonl", "unique").returncode == 0
+    done = preprocess("inspect", "unique", "--clusters", "3")
+    assert (done.returncode, done.stdout) == (0, "no clusters: no record was a duplicate\n")
+
+
+def test_blanks_between_licences_do_not_matter(tmp_path: Path, preprocess: Preprocess) -> None:
+    write_records(tmp_path / "a.jsonl", ["the fox"])
+    options = ["--dataset", "jsonl", "--licenses", " MIT, unknown"]
+    done = preprocess("ingest", "a.jsonl", "records", *options)
+    assert done.returncode == 0, done.stderr

@@ -50,6 +50,7 @@ def test_a_file_becomes_one_record_with_its_text_unchanged(tmp_path: Path) -> No
             "// encoding: latin-1, it says\nint é;",
         ),
         (b"// coding: no-such-codec\nint a;", "// coding: no-such-codec\nint a;"),
+        (b"// coding: unicode_escape\n'\\q\xe9'", "// coding: unicode_escape\n'\\qé'"),
     ],
 )
 def test_marks_declarations_and_line_ends(tmp_path: Path, data: bytes, text: str) -> None:

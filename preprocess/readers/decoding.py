@@ -8,6 +8,7 @@ else changes.
 
 import codecs
 import re
+import warnings
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -37,7 +38,9 @@ def decode_text(data: bytes, *, is_python: bool = False) -> str:
     """
     for encoding, body in _candidates(data, is_python):
         try:
-            text = body.decode(encoding)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # `unicode_escape` warns of escapes it keeps
+                text = body.decode(encoding)
             if not text.isascii():
                 text.encode("utf-8")  # some codecs make lone surrogates
         except (UnicodeError, LookupError):  # LookupError: no codec, or not one for text
