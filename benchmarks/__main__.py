@@ -32,6 +32,8 @@ def main(
     megabytes: Annotated[int, typer.Option(help="Text to take of the corpus.")] = 40,
 ) -> None:
     """Measure ours and its peers on the same text."""
+    if wrong := [each for each in tokenizer or [] if "=" not in each]:
+        raise typer.BadParameter(f"--tokenizer: expected NAME=PATH, got {wrong[0]!r}")
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         source = corpus or _own_library(work)

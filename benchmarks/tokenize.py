@@ -54,6 +54,8 @@ def _in_memory(name: str, path: Path, texts: list[str]) -> list[Result]:
     different = sum(
         not np.array_equal(mine, other.ids) for mine, other in zip(ids, encodings, strict=True)
     )
+    if different:
+        raise SystemExit(f"{path}: {different} of {len(texts):,} documents differ: nothing to time")
     total = sum(len(each) for each in ids)
     what = f"encode in memory, {name}"
     agreement = f"{different} of {len(texts):,} documents differ, {total:,} ids"
@@ -95,6 +97,8 @@ def _end_to_end(name: str, path: Path, texts: list[str], work: Path) -> list[Res
     same = (work / f"{name}-ours/part-00000.bin").read_bytes() == (
         work / f"{name}-theirs.bin"
     ).read_bytes()
+    if not same:
+        raise SystemExit(f"{path}: our .bin differs from that of Megatron's builder")
     what = f"records to .bin/.idx, {name}"
     return [
         Result(what=what, who="ours", is_ours=True, text_bytes=size, cpu_seconds=seconds),
@@ -104,6 +108,6 @@ def _end_to_end(name: str, path: Path, texts: list[str], work: Path) -> list[Res
             is_ours=False,
             text_bytes=size,
             cpu_seconds=their_seconds,
-            agreement=".bin is equal" if same else ".bin DIFFERS",
+            agreement=".bin is equal",
         ),
     ]

@@ -65,12 +65,17 @@ def read_plan(path: Path, commands: frozenset[str]) -> Plan:
         raise UserError(f"{path}: expected a plan in TOML, but {error}") from error
     _refuse_unknown(path, "the plan", content, {"run", "stage", "training"})
     run = content.get("run", {})
+    _expect_table(path, "[run]", run)
     _refuse_unknown(path, "[run]", run, {"directory"})
     if not isinstance(run.get("directory"), str):
         raise UserError(f'{path}: expected [run] with directory = "...", found none')
     directory = Path(_expand(path, run["directory"]))
     stages: list[Stage] = []
-    for table in content.get("stage", []):
+    tables = content.get("stage", [])
+    if not isinstance(tables, list):
+        raise UserError(f"{path}: expected stages as [[stage]], found {_shown(tables)}")
+    for table in tables:
+        _expect_table(path, "[[stage]]", table)
         made = {stage.name for stage in stages}
         stages.append(_stage(path, directory, table, made, commands))
     return Plan(path=path, directory=directory, stages=tuple(stages))
@@ -107,12 +112,17 @@ def _stage(
     _refuse_unknown(path, where, table, set(NO_OUTPUT_OPTIONS))
     if name in made:
         raise UserError(f"{path}: expected each name once, {name} is there twice")
-    if command not in commands:
+    if not isinstance(command, str) or command not in commands:
         raise UserError(
             f"{path}: {where}: expected a command of {', '.join(sorted(commands))}, got {command!r}"
         )
     inputs = table.get("input", [])
     inputs = [inputs] if isinstance(inputs, str) else inputs
+    if not isinstance(inputs, list) or not all(isinstance(value, str) for value in inputs):
+        raise UserError(
+            f"{path}: {where}: expected a name, a path or a list of them as input, "
+            f"found {_shown(inputs)}"
+        )
 
     def resolve(value: str) -> str:
         return _resolve(path, directory, value, made)
@@ -122,7 +132,9 @@ def _stage(
         inputs = inputs or [str(directory)]
     arguments += [_input(value, resolve) for value in inputs]
     arguments.append(str(directory / name))
-    for option, value in table.get("options", {}).items():
+    options = table.get("options", {})
+    _expect_table(path, f"{where}: options", options)
+    for option, value in options.items():
         arguments += _option(path, where, option, value, resolve)
     return Stage(name=name, command=command, arguments=tuple(arguments))
 
@@ -174,6 +186,15 @@ def _expand(path: Path, value: str) -> str:
         return os.environ[match[1]]
 
     return VARIABLE.sub(replacement, value)
+
+
+def _expect_table(path: Path, where: str, value: object) -> None:
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: {where}: expected a table, found {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    return repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:60]}..."
 
 
 def _refuse_unknown(path: Path, where: str, table: dict[str, Any], known: set[str]) -> None:

@@ -61,9 +61,10 @@ build_extension() {
   command -v cargo >/dev/null 2>&1 || die "expected cargo on the PATH; install Rust (rustup.rs)"
   command -v cc >/dev/null 2>&1 || die "expected a C compiler (cc) on the PATH; install gcc or clang"
   echo "setup: building the extension" >&2
+  touch .tools/extension.begun # what is edited while it builds is newer than this
   PATH="$PWD/.venv/bin:$PATH" "$uv" pip install --quiet --python .venv/bin/python \
     --no-deps --no-build-isolation --reinstall --editable .
-  touch .tools/extension.stamp
+  mv .tools/extension.begun .tools/extension.stamp
 }
 
 mkdir -p .tools

@@ -120,6 +120,10 @@ options = { threshold = 0.9 }
         (('name = "unique"', 'name = "records"'), "expected each name once, records is there"),
         (("input", "imput"), "[[stage]] records: expected command, input, name, options, found"),
         (("[run]", "[run"), "expected a plan in TOML, but"),
+        (('[run]\ndirectory = "out"', "run = 5"), "[run]: expected a table, found 5"),
+        (('input = "a"', "input = [5]"), "expected a name, a path or a list of them as input"),
+        (('input = "a"', "options = 5"), "[[stage]] records: options: expected a table, found 5"),
+        (('command = "dedup"', "command = [1]"), "[[stage]] unique: expected a command of blend"),
     ],
 )
 def test_a_wrong_plan_is_one_line(
@@ -144,3 +148,24 @@ input = "records"
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert message in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("stages", ["stage = 5", '[stage]\nname = "x"', "stage = [5]"])
+def test_stages_that_are_no_tables_are_one_line(
+    tmp_path: Path, preprocess: object, stages: str
+) -> None:
+    (tmp_path / "plan.toml").write_text(f'run = {{ directory = "out" }}\n{stages}\n')
+    done = preprocess("run", "plan.toml")  # type: ignore[operator]
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "[[stage]]" in done.stderr
+    assert "a bug of ours" not in done.stderr
+
+
+def test_the_demo_needs_a_training(tmp_path: Path) -> None:
+    plan = tmp_path / "no training.toml"
+    plan.write_text('[run]\ndirectory = "out"\n')
+    done = subprocess.run(
+        [ROOT / "scripts/demo.sh", plan], text=True, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "no training.toml: expected a [[training]] with a name and num_steps" in done.stderr

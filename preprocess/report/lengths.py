@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocess.errors import describe_os_error
 from preprocess.report.blends import group_order
 from preprocess.sidecar import with_suffix
 
@@ -64,7 +65,7 @@ def read_lengths(datasets: list[Dataset], notes: list[str]) -> list[Lengths]:
         try:
             count, lengths = _read_index(with_suffix(dataset.prefix, ".idx"), stride)
         except (OSError, ValueError) as error:
-            notes.append(str(error))
+            notes.append(describe_os_error(error) if isinstance(error, OSError) else str(error))
             continue
         blocks.setdefault(dataset.group, []).append(lengths)
         counts[dataset.group] = counts.get(dataset.group, 0) + count
