@@ -308,6 +308,8 @@ def merge(
     from preprocess.merge import merge as run
     from preprocess.verify import verify as check
 
+    if series not in ("part", "valid"):
+        raise Misuse(f"--series: expected part or valid, got {series!r}")
     State.verbose |= verbose
     with progress.report("merge", None) as update:
         merged = run(tokens, prefix, update, series)

@@ -182,7 +182,7 @@ def _read_batch(
                 builder.add(outcome)
                 native += 1
         except TruncatedInput as error:
-            problems.append(f"{name}: {error}")
+            problems.append(str(error))  # it names the file
         ends.append((native, hash_file(path)[1]))
     builder.close()
     end: BatchEnd = (ends, problems)

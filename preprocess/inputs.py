@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -173,11 +174,16 @@ def _directory(directory: Path, accepts: Callable[[PurePosixPath], bool]) -> lis
                 f"{directory}: expected a complete directory, but it has no {MANIFEST}; run the "
                 "command that began it again, or `preprocess verify --complete` after its tasks"
             )
-        return [
-            _file(directory / relative, str(relative))
-            for relative in _walk(directory)
-            if accepts(relative)
-        ]
+        named = [relative for relative in _walk(directory) if accepts(relative)]
+        there = [relative for relative in named if (directory / relative).is_file()]
+        if left := sorted(set(named) - set(there)):
+            # Real trees hold dangling links; a run of hours does not fail for one, nor hide it.
+            print(
+                f"{directory}: {len(left)} names are no files (pipes, dangling links) and hold "
+                f"nothing to read, {left[0]} for example",
+                file=sys.stderr,
+            )
+        return [_file(directory / relative, str(relative)) for relative in there]
     if manifest.problems:
         raise UserError(
             f"{directory}: expected whole output, but {manifest.problems[0]}; mend that input and "

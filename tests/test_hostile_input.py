@@ -335,3 +335,24 @@ def test_more_shards_than_a_process_may_have_files(tmp_path: Path, tokenizer: Pa
     assert merged.documents == 120
     assert unique is not None
     assert len(unique.shards) == 120
+
+
+def test_a_directory_with_pipes_and_dangling_links_is_read_and_they_are_named(
+    tmp_path: Path, preprocess: Preprocess
+) -> None:
+    write_records(tmp_path / "in/a.jsonl", ["the fox", "the dog"])
+    os.mkfifo(tmp_path / "in/b.jsonl")
+    (tmp_path / "in/c.jsonl").symlink_to("nowhere")
+    done = preprocess("ingest", "in", "out", "--dataset", "jsonl")
+    assert done.returncode == 0, done.stderr
+    assert "in: 2 names are no files (pipes, dangling links)" in done.stderr
+    assert "b.jsonl for example" in done.stderr
+    assert "2 records in, 2 out" in done.stderr
+
+
+def test_a_merge_of_an_unknown_series_is_misuse(preprocess: Preprocess) -> None:
+    done = preprocess("merge", "tokens", "merged", "--series", "foo")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "preprocess merge: --series: expected part or valid, got 'foo'\n",
+    )
