@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MANIFEST = "manifest.json"
+RUN = "run.json"
 
 
 def read_journal[T](path: Path, kind: type[T]) -> T | None:
@@ -122,6 +123,8 @@ class Manifest(msgspec.Struct, kw_only=True, omit_defaults=True):
     seconds: float
     details: dict[str, Any] = {}
     """Figures of this stage that the report shows."""
+    beside: dict[str, str] = {}
+    """Name -> xxh3 of the files that are no shards: `clusters.parquet`, `rejected.jsonl.zst`."""
     problems: list[str] = []
     """Why the output, though kept, is not whole: a truncated input, for example."""
 
@@ -160,6 +163,15 @@ def read_manifest(directory: Path) -> Manifest | None:
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Write `manifest.json`; from then on the directory counts as complete."""
     manifest.counts.check()
+    shards = tuple(shard.name.removesuffix(".bin") for shard in manifest.shards)
+    manifest.beside = {
+        path.name: hash_file(path)[1]
+        for path in sorted(directory.iterdir())
+        if path.is_file()
+        and path.name not in (RUN, MANIFEST)
+        # A prefix's files are in its shard's sidecars; names with a dot first are private.
+        and not path.name.startswith((".", *shards))
+    }
     write_whole(directory / MANIFEST, to_json(manifest))
 
 

@@ -33,6 +33,7 @@ import msgspec
 from preprocess.errors import UserError
 from preprocess.manifest import (
     MANIFEST,
+    RUN,
     Counts,
     InputEntry,
     Manifest,
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     from preprocess.inputs import Unit
 
 VERSION = "0.1.0"
-RUN = "run.json"
 REJECTED = "rejected.jsonl.zst"
 DEFAULT_MEMORY_BYTES_PER_WORKER = 2 << 30
 

@@ -49,6 +49,9 @@ def verify(path: Path, progress: ProgressCallback) -> tuple[int, list[str]]:
         for shard in manifest.shards:
             checked += 1 + len(shard.sidecars)
             faults += _shard(path, shard, progress)
+        for name, xxh3 in manifest.beside.items():
+            checked += 1
+            faults += _compare(path / name, None, xxh3)
         faults += _books(manifest)
         return checked, faults
     if with_suffix(path, ".idx").exists():

@@ -256,3 +256,19 @@ def test_a_blend_refuses_parts_of_different_tokenizers(
         ],
         "test": [],
     }
+
+
+def test_verify_reads_what_stands_beside_the_shards(
+    tmp_path: Path, preprocess: Preprocess, records: list[str]
+) -> None:
+    assert preprocess("dedup", *records, "out").returncode == 0
+    for path in (tmp_path / "out/clusters.parquet", tmp_path / "records0/rejected.jsonl.zst"):
+        directory = path.parent.name
+        assert preprocess("verify", directory).returncode == 0
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        failed = preprocess("verify", directory)
+        assert (failed.returncode, f"{directory}/{path.name}: expected xxh3" in failed.stdout) == (
+            1,
+            True,
+        )

@@ -10,9 +10,8 @@ import msgspec
 
 from preprocess.blend import Part
 from preprocess.errors import UserError
-from preprocess.manifest import MANIFEST, Shard
+from preprocess.manifest import MANIFEST, RUN, Shard
 from preprocess.records import GROUPS
-from preprocess.run_directory import RUN
 from preprocess.sidecar import read_sidecar
 from preprocess.tokenize import group_of
 

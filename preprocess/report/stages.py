@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from preprocess.errors import UserError
-from preprocess.manifest import Manifest, Shard, read_manifest
+from preprocess.manifest import RUN, Manifest, Shard, read_manifest
 from preprocess.plan import PLAN
-from preprocess.run_directory import RUN
 from preprocess.sidecar import with_suffix
 
 if TYPE_CHECKING:
