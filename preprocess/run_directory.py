@@ -208,9 +208,10 @@ class RunDirectory:
                     result = do(unit)
                     write_whole(self.journal / f"{unit.index:05}.json", to_json(result))
                 except FileNotFoundError:
-                    if self.manifest() is None:
+                    # An equal run that is ahead of us gives our files their final names, and in
+                    # the end removes the journal: then the unit, or all, is done already.
+                    if self.result(unit.index) is None and self.manifest() is None:
                         raise
-                    return  # completing removes the journal; what we were making stands already
         if options.task is not None:
             self._finish_task(options.task, options.num_tasks)
 

@@ -12,6 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from conftest import Preprocess, write_records
 
@@ -179,8 +180,8 @@ def test_two_equal_runs_at_once_end_in_the_same_bytes(
             )
             for _ in range(2)
         ]
-        for process in both:
-            _, message = process.communicate(timeout=120)
+        messages = [process.communicate(timeout=120)[1] for process in both]
+        for process, message in zip(both, messages, strict=True):
             assert process.returncode == 0, message
         assert content(tmp_path / f"both{attempt}") == content(tmp_path / "alone")
 
@@ -276,3 +277,34 @@ def test_verify_reads_what_stands_beside_the_shards(
             1,
             True,
         )
+
+
+def test_a_run_that_falls_behind_an_equal_one_goes_on(tmp_path: Path, records: list[str]) -> None:
+    """The other run takes our shard to its final name between our writing and our hashing it."""
+    from preprocess.inputs import record_files, units_of
+    from preprocess.manifest import Counts
+    from preprocess.run_directory import RunDirectory, RunOptions, UnitResult
+
+    units = units_of(record_files([str(tmp_path / name) for name in records]))
+    directory = RunDirectory.begin(tmp_path / "out", "tokenize", {}, units)
+    nothing = UnitResult(shards=[], counts=Counts(), inputs=[])
+    tried = []
+
+    def fall_behind(unit: object) -> UnitResult:
+        index = unit.index  # type: ignore[attr-defined]
+        tried.append(index)
+        if index == 1:
+            (directory.journal / "00001.json").write_bytes(msgspec.json.encode(nothing))
+            raise FileNotFoundError(2, "No such file or directory", "units/00001-00000-part.json")
+        return nothing
+
+    options = RunOptions(workers=1, memory_bytes=1 << 30)
+    directory.run(options, fall_behind)
+    assert tried == [0, 1, 2, 3, 4]
+
+    def lose_a_file(_unit: object) -> UnitResult:
+        raise FileNotFoundError(2, "No such file or directory", "input.jsonl")
+
+    other = RunDirectory.begin(tmp_path / "other", "tokenize", {}, units)
+    with pytest.raises(FileNotFoundError, match=r"input\.jsonl"):
+        other.run(options, lose_a_file)
