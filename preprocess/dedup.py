@@ -43,6 +43,7 @@ from preprocess import _rust_ext
 from preprocess.errors import Misuse, UserError
 from preprocess.inputs import Unit, record_files, refuse_inside, units_of
 from preprocess.manifest import Counts, InputEntry, Manifest, Share, to_json, write_whole
+from preprocess.record_shards import SHARD_TEXT_BYTES
 from preprocess.run_directory import (
     VERSION,
     FileSummary,
@@ -59,14 +60,6 @@ if TYPE_CHECKING:
 
 STEPS = ("sign", "bands", "connect", "drop")
 CLUSTERS = "clusters.parquet"
-SHARD_TEXT_BYTES = 256 << 20
-SURVIVOR_RULE = (
-    "Records are decided in the order of the input. Of equal texts the first goes on. A record is "
-    "dropped at the earliest survivor that shares a band with it and whose true Jaccard similarity "
-    "is at or above the threshold; of each band's bucket the first 64 survivors are compared. "
-    "With --no-verify the first of all records connected by shared bands survives."
-)
-"""What `--help` says of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

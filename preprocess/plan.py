@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 PLAN = "plan.toml"
 """The name of the plan's copy in the run directory."""
 
-NO_OUTPUT_OPTIONS = frozenset({"input", "name", "command", "options"})
+STAGE_KEYS = {"name", "command", "input", "options"}
 VARIABLE = re.compile(r"\$\{(\w+)\}|\{(stdlib|site_packages)\}")
 
 
@@ -109,7 +109,7 @@ def _stage(
     if not isinstance(name, str) or not re.fullmatch(r"[\w][\w.-]*", name):
         raise UserError(f"{path}: expected a name of letters for each [[stage]], found {name!r}")
     where = f"[[stage]] {name}"
-    _refuse_unknown(path, where, table, set(NO_OUTPUT_OPTIONS))
+    _refuse_unknown(path, where, table, STAGE_KEYS)
     if name in made:
         raise UserError(f"{path}: expected each name once, {name} is there twice")
     if not isinstance(command, str) or command not in commands:

@@ -13,6 +13,7 @@ from preprocess.end_of_document import EndOfDocument, resolve_eod
 from preprocess.errors import UserError
 from preprocess.inputs import Unit, record_files, refuse_inside, units_of
 from preprocess.manifest import Counts, InputEntry, Manifest, Share, to_json, write_whole
+from preprocess.record_shards import SHARD_TEXT_BYTES
 from preprocess.records import GROUPS
 from preprocess.run_directory import (
     FileSummary,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-SHARD_TEXT_BYTES = 256 << 20
 SMALL_VOCABULARY = 65_500
 """Below it Megatron stores uint16; source: `DType.optimal_dtype` of Megatron-Core 0.19.2."""
 
