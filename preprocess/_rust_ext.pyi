@@ -103,6 +103,22 @@ class Tokenizer:
     ) -> list[NDArray[np.uint32]]:
         """Return the ids of each text, on as many threads as `workers` says."""
 
+    def encode_spans(
+        self, spans: Sequence[tuple[str, bool, bool]]
+    ) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+        """Return the ids of a record in spans, and a mask: 1 where the loss counts.
+
+        The ids are those of the rendered string, text between two special tokens encoded as one
+        piece; but special tokens spelled in text stay text. A token of text counts if one byte of
+        it or more lies in a trained span.
+
+        Args:
+            spans: (text, special, trained); a special one is one token, named by its content.
+
+        Raises:
+            ValueError: A special span names no special or added token.
+        """
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids; bytes that are no UTF-8 become U+FFFD.
 

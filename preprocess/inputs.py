@@ -18,7 +18,9 @@ from preprocess.records import portable_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-RECORD_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+RECORD_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
+NOT_RECORDS = (".", "rejected.", "clusters.")
+"""Names that begin so are hidden, or stand beside the shards of a stage."""
 UNIT_BYTES = 256 << 20
 """A unit of loose files ends with the file that brings it to this stored size."""
 FINGERPRINT_BYTES = 1 << 16
@@ -57,10 +59,9 @@ class Unit:
 
 
 def is_record_file(relative: PurePosixPath) -> bool:
-    """Return whether a name promises one JSON record a line."""
-    return relative.name.endswith(RECORD_SUFFIXES) and not relative.name.startswith(
-        (".", "rejected.")
-    )
+    """Return whether a name promises records: one JSON object a line, or rows."""
+    name = relative.name
+    return name.endswith(RECORD_SUFFIXES) and not name.startswith(NOT_RECORDS)
 
 
 def resolve(
@@ -111,7 +112,7 @@ def record_files(inputs: list[str]) -> list[InputFile]:
     Raises:
         UserError: As `resolve`, or a named file has another extension.
     """
-    files = resolve(inputs, is_record_file, "record files (.jsonl, .jsonl.gz, .jsonl.zst)")
+    files = resolve(inputs, is_record_file, f"record files ({', '.join(RECORD_SUFFIXES)})")
     for file in files:
         if not file.path.name.endswith(RECORD_SUFFIXES):
             raise UserError(

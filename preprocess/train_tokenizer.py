@@ -18,7 +18,8 @@ from preprocess.manifest import (
     write_manifest,
     write_whole,
 )
-from preprocess.readers.lines import read_lines
+from preprocess.readers.lines import Line, read_lines
+from preprocess.readers.rows import read_rows
 from preprocess.records import Origin, Rejection, TruncatedInput
 from preprocess.run_directory import REJECTED, VERSION, RunDirectory, RunOptions, judge
 
@@ -83,7 +84,7 @@ class _Sampler:
 
     def _texts(self, file: InputFile) -> Iterator[str]:
         ordinal = 0
-        for line in read_lines(file.path):
+        for line in _lines(file.path, self._field):
             if not line.data.strip():
                 continue
             number = self.counts.native
@@ -108,6 +109,10 @@ class _Sampler:
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, RecursionError):
             return None
         return text if isinstance(text, str) else None
+
+
+def _lines(path: Path, field: str) -> Iterator[Line]:
+    return read_rows(path, field) if path.suffix == ".parquet" else read_lines(path)
 
 
 def train_tokenizer(

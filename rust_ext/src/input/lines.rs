@@ -12,7 +12,7 @@ use crate::pipeline::Weigh;
 use crate::{Error, Result};
 
 /// How much of an oversized line is kept to show what it was.
-const HEAD_BYTES: usize = 1024;
+pub(super) const HEAD_BYTES: usize = 1024;
 
 /// U+FEFF at the beginning of a line, which is no part of it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

@@ -1,7 +1,7 @@
 //! The files of a unit as one stream of numbered lines, read the same way by three steps.
 
 use super::unit_file::FileRead;
-use crate::input::{Batch, Batches, InputFile, Source};
+use crate::input::{Batch, Columns, InputFile, Records};
 use crate::pipeline::Weigh;
 use crate::{Error, Result};
 
@@ -34,7 +34,7 @@ impl Weigh for Job {
 pub(super) struct UnitReader<'a> {
     files: &'a [InputFile],
     max_line_bytes: usize,
-    current: Option<Batches>,
+    current: Option<Records>,
     next_file: usize,
     lines: u64,
     file_lines: u64,
@@ -59,8 +59,8 @@ impl<'a> UnitReader<'a> {
         loop {
             let Some(batches) = &mut self.current else {
                 let Some(file) = self.files.get(self.next_file) else { return Ok(None) };
-                let source = Source::open(&file.path)?;
-                self.current = Some(Batches::new(source, BATCH_BYTES, self.max_line_bytes));
+                let limit = self.max_line_bytes;
+                self.current = Some(Records::open(&file.path, Columns::All, BATCH_BYTES, limit)?);
                 self.next_file += 1;
                 self.file_lines = 0;
                 continue;

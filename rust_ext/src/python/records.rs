@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 
 use super::call;
-use crate::input::{Batch, Batches, Source, fields};
+use crate::input::{Batch, Columns, Records, fields};
 use crate::{Error, Result};
 
 const BATCH_BYTES: usize = 1 << 20;
@@ -20,7 +20,8 @@ pub(super) fn scan_records(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<String> {
     call::run(py, progress.as_ref(), |control| {
-        let mut batches = Batches::new(Source::open(&path)?, BATCH_BYTES, usize::MAX);
+        let mut batches =
+            Records::open(&path, Columns::Fields(text_field), BATCH_BYTES, usize::MAX)?;
         let (mut records, mut text_bytes, mut problem) = (0_u64, 0_u64, None);
         while let Some(batch) = batches.next_batch(Batch::default())? {
             control.check()?;
@@ -58,7 +59,7 @@ fn find_line(
     record: u64,
     check: impl Fn() -> Result<()>,
 ) -> Result<Vec<u8>> {
-    let mut batches = Batches::new(Source::open(path)?, BATCH_BYTES, usize::MAX);
+    let mut batches = Records::open(path, Columns::All, BATCH_BYTES, usize::MAX)?;
     let mut records = 0;
     while let Some(batch) = batches.next_batch(Batch::default())? {
         check()?;
@@ -67,6 +68,10 @@ fn find_line(
             return Ok(batch.line(line).to_vec());
         }
         records += batch.lines.len();
+    }
+    let (_, damage) = batches.finish()?;
+    if let Some(damage) = damage {
+        return Err(Error::corrupt(path, damage));
     }
     Err(Error::Argument(format!(
         "{}: expected a record below {records}, got {record}",

@@ -1,5 +1,6 @@
 //! `Tokenizer` for Python.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +11,7 @@ use pyo3::pybacked::PyBackedStr;
 
 use super::call;
 use crate::control::Control;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Span, Tokenizer};
 use crate::{Error, Result};
 
 /// Texts that a thread takes at a time, so that few threads wait for a slow one.
@@ -99,6 +100,27 @@ impl PyTokenizer {
             encode_batch(&self.inner, &texts, parse_special, workers, control)
         })?;
         Ok(rows.into_iter().map(|ids| ids.into_pyarray(py)).collect())
+    }
+
+    /// Returns ids and mask of a record in spans of (text, special, trained).
+    fn encode_spans<'py>(
+        &self,
+        py: Python<'py>,
+        spans: Vec<(PyBackedStr, bool, bool)>,
+    ) -> PyResult<(Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u8>>)> {
+        let (mut ids, mut mask) = (Vec::new(), Vec::new());
+        py.detach(|| {
+            let spans: Vec<Span<'_>> = spans
+                .iter()
+                .map(|(text, special, trained)| Span {
+                    text: Cow::Borrowed(&**text),
+                    special: *special,
+                    trained: *trained,
+                })
+                .collect();
+            self.inner.encoder().encode_spans(&spans, &mut ids, &mut mask)
+        })?;
+        Ok((ids.into_pyarray(py), mask.into_pyarray(py)))
     }
 
     /// Returns the text of ids; bytes that are no UTF-8 become U+FFFD.

@@ -15,7 +15,7 @@ pub use shard::{FileEntry, Position, ShardEntry};
 
 use crate::control::Control;
 use crate::indexed::Dtype;
-use crate::input::{Batch, Batches, InputFile, Source};
+use crate::input::{Batch, Columns, InputFile, Records};
 use crate::pipeline::{self, Limits, Weigh};
 use crate::{Error, Result};
 
@@ -114,19 +114,21 @@ where
 /// The files of a unit as one stream of batches.
 struct UnitReader<'a> {
     files: &'a [InputFile],
+    text_field: &'a str,
     max_line_bytes: usize,
     resume: Position,
     next_file: usize,
-    current: Option<Batches>,
+    current: Option<Records>,
     records: u64,
     inputs: Vec<(u64, u64, String)>,
     problems: Vec<String>,
 }
 
 impl<'a> UnitReader<'a> {
-    fn new(files: &'a [InputFile], options: &Options, resume: Position) -> Self {
+    fn new(files: &'a [InputFile], options: &'a Options, resume: Position) -> Self {
         Self {
             files,
+            text_field: &options.text_field,
             max_line_bytes: options.memory_bytes,
             resume,
             next_file: 0,
@@ -141,8 +143,9 @@ impl<'a> UnitReader<'a> {
         loop {
             let Some(batches) = &mut self.current else {
                 let Some(file) = self.files.get(self.next_file) else { return Ok(None) };
-                let source = Source::open(&file.path)?;
-                self.current = Some(Batches::new(source, BATCH_BYTES, self.max_line_bytes));
+                let columns = Columns::Fields(self.text_field);
+                let limit = self.max_line_bytes;
+                self.current = Some(Records::open(&file.path, columns, BATCH_BYTES, limit)?);
                 self.next_file += 1;
                 self.records = 0;
                 continue;
@@ -198,8 +201,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.jsonl");
         std::fs::write(&path, "1\n".repeat(1_000)).unwrap();
-        let source = Source::open(&path).unwrap();
-        let batch = Batches::new(source, BATCH_BYTES, BATCH_BYTES).next_batch(Batch::default());
+        let records = Records::open(&path, Columns::All, BATCH_BYTES, BATCH_BYTES);
+        let batch = records.unwrap().next_batch(Batch::default());
         let job = Job { batch: batch.unwrap().unwrap(), file: 0 };
         // Each takes some 120 bytes among the rejected alone.
         assert!(job.weight() > 1_000 * 200, "{}", job.weight());

@@ -1,5 +1,7 @@
 //! Added tokens: strings that are found in a text before it is cut into words.
 
+use std::ops::Range;
+
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::unicode::{WORD, classes};
@@ -62,6 +64,19 @@ impl AddedTokens {
         parse_special: bool,
         mut part: impl FnMut(Part<'a>),
     ) {
+        self.cuts(text, parse_special, |range, token| {
+            part(token.map_or_else(|| Part::Text(&text[range]), Part::Token));
+        });
+    }
+
+    /// Gives the parts as ranges of `text`, each with its id where it is a token; the white space
+    /// that a token takes belongs to it.
+    pub(super) fn cuts(
+        &self,
+        text: &str,
+        parse_special: bool,
+        mut part: impl FnMut(Range<usize>, Option<u32>),
+    ) {
         let mut start = 0;
         if let Some(automaton) =
             self.automaton.as_ref().filter(|_| parse_special || self.has_ordinary)
@@ -74,16 +89,22 @@ impl AddedTokens {
                 }
                 let token_start = if token.lstrip { before.trim_end().len() } else { before.len() };
                 if start < token_start {
-                    part(Part::Text(&text[start..token_start]));
+                    part(start..token_start, None);
                 }
-                part(Part::Token(token.id));
                 let stripped = if token.rstrip { behind.trim_start() } else { behind };
-                start = text.len() - stripped.len();
+                let token_end = text.len() - stripped.len();
+                part(token_start.max(start)..token_end, Some(token.id));
+                start = token_end;
             }
         }
         if start < text.len() {
-            part(Part::Text(&text[start..]));
+            part(start..text.len(), None);
         }
+    }
+
+    /// Returns the token of this id, if it is one of the set.
+    pub(super) fn by_id(&self, id: u32) -> Option<&AddedToken> {
+        self.tokens.iter().find(|token| token.id == id)
     }
 }
 

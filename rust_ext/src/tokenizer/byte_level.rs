@@ -1,5 +1,7 @@
 //! Byte-level BPE: words are merged from their bytes, every text has ids.
 
+mod extents;
+
 use std::borrow::Cow;
 
 use super::added::{AddedTokens, Part};
@@ -73,7 +75,7 @@ impl ByteLevel {
 
     /// Encodes what lies between added tokens.
     fn encode_plain(&self, text: &str, cache: &mut Cache, ids: &mut Vec<u32>) {
-        let text = if self.adds_prefix_space && !text.starts_with(' ') {
+        let text = if self.puts_space_before(text) {
             Cow::Owned(format!(" {text}"))
         } else {
             Cow::Borrowed(text)
@@ -86,6 +88,11 @@ impl ByteLevel {
             Pattern::Cl100k => self.encode_words::<Cl100k>(text, cache, ids),
             Pattern::O200k => self.encode_words::<O200k>(text, cache, ids),
         }
+    }
+
+    /// Returns whether the pre-tokenizer puts a space in front of what lies between added tokens.
+    fn puts_space_before(&self, text: &str) -> bool {
+        self.adds_prefix_space && !text.starts_with(' ')
     }
 
     fn encode_words<S: Scanner>(&self, text: &[u8], cache: &mut Cache, ids: &mut Vec<u32>) {

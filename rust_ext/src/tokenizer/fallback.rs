@@ -1,6 +1,9 @@
 //! The `tokenizers` crate, for every `tokenizer.json` that this encoder does not do itself.
 
+mod extents;
+
 use std::path::Path;
+use std::sync::OnceLock;
 
 use tokenizers::Tokenizer as Reference;
 
@@ -11,6 +14,8 @@ use crate::{Error, Result};
 pub(super) struct Fallback {
     parsing_special: Reference,
     special_as_text: Reference,
+    /// `special_as_text` with a token of our own, for texts that do not begin the input.
+    anchored: OnceLock<Reference>,
     reason: String,
 }
 
@@ -31,7 +36,7 @@ impl Fallback {
         parsing_special.set_encode_special_tokens(false);
         let mut special_as_text = parsing_special.clone();
         special_as_text.set_encode_special_tokens(true);
-        Ok(Self { parsing_special, special_as_text, reason })
+        Ok(Self { parsing_special, special_as_text, anchored: OnceLock::new(), reason })
     }
 
     pub(super) fn reason(&self) -> &str {

@@ -7,6 +7,7 @@
 //! for anything else is left whole to the `tokenizers` crate ([`fallback`]).
 
 mod added;
+mod alignment;
 mod byte_level;
 mod cache;
 mod fallback;
@@ -18,6 +19,7 @@ mod merges;
 mod normalize;
 mod scan;
 mod sentencepiece;
+mod spans;
 mod tiktoken;
 mod unicode;
 mod vocabulary;
@@ -27,6 +29,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
+
+pub use self::spans::Span;
 
 use self::byte_level::ByteLevel;
 use self::cache::Cache;

@@ -3,6 +3,7 @@
 //!
 //! Inside, a space stands for `SentencePiece`'s U+2581: neither text nor pieces keep both apart.
 
+mod extents;
 mod load;
 mod proto;
 

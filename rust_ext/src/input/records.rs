@@ -1,0 +1,66 @@
+//! A file of records, whatever its format, as batches of lines.
+
+use std::path::Path;
+
+use super::lines::{Batch, Batches};
+use super::parquet_rows::ParquetRows;
+use super::source::{Source, SourceSummary};
+use crate::Result;
+
+/// Which columns of a Parquet file are read; lines of JSON are always whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Columns<'a> {
+    /// The named one, which must be there, and `id`, `kind` and `source`.
+    Fields(&'a str),
+    /// All that hold strings.
+    All,
+}
+
+/// The records of one file, in order.
+pub enum Records {
+    /// Lines, plain or compressed.
+    Lines(Batches),
+    /// Rows of a Parquet file, as lines.
+    Rows(Box<ParquetRows>),
+}
+
+impl Records {
+    /// Opens a file by what its extension says of it; sizes are those of [`Batches::new`].
+    ///
+    /// # Errors
+    /// `Io` when the file cannot be opened; `Argument` for a Parquet file without the column.
+    pub fn open(
+        path: &Path,
+        columns: Columns<'_>,
+        batch_bytes: usize,
+        max_line_bytes: usize,
+    ) -> Result<Self> {
+        if path.extension().is_some_and(|extension| extension == "parquet") {
+            let rows = ParquetRows::open(path, columns, batch_bytes, max_line_bytes)?;
+            return Ok(Self::Rows(Box::new(rows)));
+        }
+        Ok(Self::Lines(Batches::new(Source::open(path)?, batch_bytes, max_line_bytes)))
+    }
+
+    /// Returns the next batch, or `None` at the end; see [`Batches::next_batch`].
+    ///
+    /// # Errors
+    /// `Io` when the system fails to read the file.
+    pub fn next_batch(&mut self, recycled: Batch) -> Result<Option<Batch>> {
+        match self {
+            Self::Lines(batches) => batches.next_batch(recycled),
+            Self::Rows(rows) => rows.next_batch(recycled),
+        }
+    }
+
+    /// Ends the reading: the file's size and hash, and what was wrong with it.
+    ///
+    /// # Errors
+    /// `Io` when the rest of the file cannot be read.
+    pub fn finish(self) -> Result<(SourceSummary, Option<String>)> {
+        match self {
+            Self::Lines(batches) => batches.finish(),
+            Self::Rows(rows) => rows.finish(),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+"""Parquet in: the same records give the same bytes as from lines of JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import Preprocess
+
+from preprocess import _rust_ext
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WORDS = "the quick brown fox \"and\" a\tlazy dög\nmet 中文 other\\ one \x01 near 😀".split(" ")
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": f"hand/a#{number}",
+            "text": " ".join(WORDS[(number * each + each) % len(WORDS)] for each in range(number % 90)),
+            "kind": "code" if number % 3 else "text",
+            "source": f"s{number % 5}",
+        }
+        for number in range(count)
+    ]
+
+
+def write_json(path: Path, records: list[dict[str, Any]]) -> None:
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+
+
+def datasets(directory: Path) -> dict[str, bytes]:
+    return {
+        path.name: path.read_bytes()
+        for path in sorted(directory.iterdir())
+        if path.name not in ("manifest.json", "run.json", "rejected.jsonl.zst")
+    }
+
+
+WRITERS: dict[str, dict[str, Any]] = {
+    "plain": {"compression": "none", "use_dictionary": False},
+    "snappy": {"compression": "snappy"},
+    "gzip": {"compression": "gzip", "row_group_size": 7},
+    "zstd": {"compression": "zstd", "row_group_size": 1000, "data_page_size": 100},
+    "lz4": {"compression": "lz4", "data_page_version": "2.0"},
+    "brotli": {"compression": "brotli", "data_page_version": "2.0", "data_page_size": 512},
+    "delta lengths": {"use_dictionary": False, "column_encoding": "DELTA_LENGTH_BYTE_ARRAY"},
+    "delta": {"use_dictionary": False, "column_encoding": "DELTA_BYTE_ARRAY"},
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("kind", ["string", "large_string", "dictionary", "string_view"])
+def test_rows_and_lines_give_the_same_shards(
+    tmp_path: Path, tokenizer: Path, writer: str, kind: str
+) -> None:
+    loaded = _rust_ext.Tokenizer.load(tokenizer)
+    records = rows(1_500)
+    write_json(tmp_path / "a.jsonl", records)
+    types = {
+        "string": pa.string(),
+        "large_string": pa.large_string(),
+        "dictionary": pa.dictionary(pa.int32(), pa.string()),
+        "string_view": pa.string_view(),
+    }
+    text = pa.array([record["text"] for record in records], pa.string()).cast(types[kind])
+    table = pa.table(
+        {
+            "meta": pa.array([{"text": [1, 2]}] * len(records)),
+            "id": [record["id"] for record in records],
+            "number": list(range(len(records))),
+            "text": text,
+            "kind": [record["kind"] for record in records],
+            "source": [record["source"] for record in records],
+        }
+    )
+    options = dict(WRITERS[writer])
+    if encoding := options.pop("column_encoding", None):
+        options["column_encoding"] = {name: encoding for name in ("id", "text", "kind", "source")}
+    pq.write_table(table, tmp_path / "a.parquet", **options)
+    summaries = []
+    for name in ("jsonl", "parquet"):
+        (tmp_path / name).mkdir()
+        raw = _rust_ext.tokenize_unit(
+            loaded,
+            [(tmp_path / f"a.{name}", "a")],
+            journal=tmp_path / name,
+            unit=0,
+            text_field="text",
+            kinds=(),
+            eod_id=0,
+            holdout=0.1,
+            shard_text_bytes=100_000,
+            workers=2,
+            memory_bytes=1 << 26,
+        )
+        summaries.append(json.loads(raw))
+    assert summaries[0]["shards"] == summaries[1]["shards"]
+    assert len(summaries[0]["shards"]) > 2
+    assert sum(shard["native"] for shard in summaries[1]["shards"]) == 1_500
+    assert datasets(tmp_path / "jsonl") == datasets(tmp_path / "parquet")
+
+
+def test_a_killed_run_goes_on_in_the_middle_of_a_file(tmp_path: Path, tokenizer: Path) -> None:
+    loaded = _rust_ext.Tokenizer.load(tokenizer)
+    pq.write_table(pa.Table.from_pylist(rows(3_000)), tmp_path / "a.parquet", row_group_size=500)
+
+    def run() -> dict[str, bytes]:
+        _rust_ext.tokenize_unit(
+            loaded,
+            [(tmp_path / "a.parquet", "a")],
+            journal=tmp_path / "out",
+            unit=0,
+            text_field="text",
+            kinds=(),
+            eod_id=0,
+            holdout=0.1,
+            shard_text_bytes=100_000,
+            workers=2,
+            memory_bytes=1 << 26,
+        )
+        return datasets(tmp_path / "out")
+
+    (tmp_path / "out").mkdir()
+    expected = run()
+    for name in expected:
+        if name >= "00000-00002":
+            (tmp_path / "out" / name).unlink()
+    assert run() == expected
+
+
+def test_nulls_are_fields_that_are_absent(
+    tmp_path: Path, preprocess: Preprocess, tokenizer: Path
+) -> None:
+    table = pa.table(
+        {
+            "text": ["a", None, "", "b\n"],
+            "id": ["x", "y", "z", None],
+            "kind": pa.array([None] * 4, pa.string()),
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    done = preprocess(
+        "tokenize", "a.parquet", "out", "--tokenizer", tokenizer, "--max-rejected", "0.3",
+        "--holdout", "0",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    counts = json.loads((tmp_path / "out/manifest.json").read_text())["counts"]
+    assert (counts["dropped"], counts["rejected"]) == ({"empty_text": 1}, {"no_text": 1})
+    shown = preprocess("inspect", "out", "--record", "1", "--tokenizer", tokenizer)
+    assert "id: a.parquet#3" in shown.stdout
+    rejected = preprocess("inspect", "out/rejected.jsonl.zst")
+    assert json.loads(rejected.stdout)["raw"] == '{"id":"y"}'
+    assert preprocess("verify", "out").returncode == 0
+
+
+def test_bytes_that_are_no_text_are_rejected(
+    tmp_path: Path, preprocess: Preprocess, tokenizer: Path
+) -> None:
+    table = pa.table({"text": pa.array([b"fine", b"a\xff"] * 2, pa.binary())})
+    pq.write_table(table, tmp_path / "a.parquet")
+    done = preprocess(
+        "tokenize", "a.parquet", "out", "--tokenizer", tokenizer, "--max-rejected", "1"
+    )
+    assert done.returncode == 0, done.stderr
+    counts = json.loads((tmp_path / "out/manifest.json").read_text())["counts"]
+    assert (counts["out"], counts["rejected"]) == (2, {"invalid_utf8": 2})
+
+
+def test_a_file_without_the_column_is_refused_with_those_it_has(
+    tmp_path: Path, preprocess: Preprocess, tokenizer: Path
+) -> None:
+    pq.write_table(pa.table({"content": ["a"], "text": [1]}), tmp_path / "a.parquet")
+    done = preprocess("tokenize", "a.parquet", "out", "--tokenizer", tokenizer)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        1,
+        "preprocess tokenize: a.parquet: expected a column of strings named \"text\", found "
+        "content (BYTE_ARRAY), text (INT64); name it with --text-field",
+    )
+    done = preprocess(
+        "tokenize", "a.parquet", "other", "--tokenizer", tokenizer, "--text-field", "content"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("fault", ["cut", "no parquet", "empty file", "damaged page"])
+def test_what_is_no_whole_file_is_a_problem_and_what_came_before_is_kept(
+    tmp_path: Path, preprocess: Preprocess, tokenizer: Path, fault: str
+) -> None:
+    path = tmp_path / "b.parquet"
+    table = pa.Table.from_pylist(rows(3_000))
+    pq.write_table(table, path, compression="zstd", row_group_size=1_000)
+    content = path.read_bytes()
+    if fault == "cut":
+        content = content[:-100]
+    elif fault == "no parquet":
+        content = b"a,b,c\n" * 100
+    elif fault == "empty file":
+        content = b""
+    else:
+        at = pq.read_metadata(path).row_group(1).column(1).data_page_offset + 40
+        content = content[:at] + bytes(200) + content[at + 200 :]
+    path.write_bytes(content)
+    write_json(tmp_path / "a.jsonl", rows(10))
+    done = preprocess("tokenize", "a.jsonl", "b.parquet", "out", "--tokenizer", tokenizer)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("preprocess tokenize: b.parquet: expected a whole Parquet file"), last
+    counts = json.loads((tmp_path / "out/manifest.json").read_text())["counts"]
+    assert counts["native"] == (1_010 if fault == "damaged page" else 10)
+
+
+def test_a_file_of_no_rows_has_no_records(
+    tmp_path: Path, preprocess: Preprocess, tokenizer: Path
+) -> None:
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "a.parquet")
+    done = preprocess("tokenize", "a.parquet", "out", "--tokenizer", tokenizer)
+    assert "expected records, none is left of 0 in the input" in done.stderr
+
+
+def test_a_text_over_the_memory_is_rejected_by_name_and_its_neighbours_stay(
+    tmp_path: Path, tokenizer: Path
+) -> None:
+    texts = ["before", "x" * 300_000, "behind"]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet")
+    (tmp_path / "out").mkdir()
+    raw = _rust_ext.tokenize_unit(
+        _rust_ext.Tokenizer.load(tokenizer),
+        [(tmp_path / "a.parquet", "a")],
+        journal=tmp_path / "out",
+        unit=0,
+        text_field="text",
+        kinds=(),
+        eod_id=0,
+        holdout=0.0,
+        shard_text_bytes=None,
+        workers=1,
+        memory_bytes=100_000,
+    )
+    [shard] = json.loads(raw)["shards"]
+    assert (shard["native"], shard["rejected"]) == (3, {"over_memory": 1})
+
+
+def test_dedup_inspect_and_train_tokenizer_read_rows_too(
+    tmp_path: Path, preprocess: Preprocess
+) -> None:
+    records = [{**record, "license": "MIT"} for record in rows(300) if record["text"]]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    write_json(tmp_path / "a/a.jsonl", records)
+    pq.write_table(pa.Table.from_pylist(records), tmp_path / "b/a.parquet")
+    kept = []
+    for name in ("a", "b"):
+        done = preprocess("dedup", name, f"unique-{name}")
+        assert done.returncode == 0, done.stderr
+        manifest = json.loads((tmp_path / f"unique-{name}/manifest.json").read_text())
+        kept.append(manifest["counts"])
+        assert preprocess("verify", f"unique-{name}").returncode == 0
+    assert kept[0] == kept[1]
+    assert 0 < kept[0]["out"] < len(records)
+    shown = json.loads(preprocess("inspect", "b/a.parquet", "--record", "5").stdout)
+    assert shown == records[5]
+    shown = json.loads(preprocess("inspect", "unique-b", "--record", "2").stdout)
+    assert shown["license"] == "MIT"
+    made = []
+    for name in ("a", "b"):
+        done = preprocess("train-tokenizer", name, f"tok-{name}", "--vocab-size", "300")
+        assert done.returncode == 0, done.stderr
+        made.append((tmp_path / f"tok-{name}/tokenizer.json").read_bytes())
+    assert made[0] == made[1]
