@@ -203,8 +203,8 @@ def test_what_is_no_whole_file_is_a_problem_and_what_came_before_is_kept(
     elif fault == "empty file":
         content = b""
     else:
-        at = pq.read_metadata(path).row_group(1).column(1).data_page_offset + 40
-        content = content[:at] + bytes(200) + content[at + 200 :]
+        at = pq.read_metadata(path).row_group(1).column(1).data_page_offset
+        content = content[:at] + b"\xff" * 20 + content[at + 20 :]
     path.write_bytes(content)
     write_json(tmp_path / "a.jsonl", rows(10))
     done = preprocess("tokenize", "a.jsonl", "b.parquet", "out", "--tokenizer", tokenizer)
