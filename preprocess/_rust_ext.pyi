@@ -136,6 +136,7 @@ def tokenize_unit(
     journal: _Path,
     unit: int,
     text_field: str,
+    spans_field: str | None = None,
     kinds: Sequence[str],
     eod_id: int | None,
     holdout: float,
@@ -144,7 +145,10 @@ def tokenize_unit(
     memory_bytes: int,
     progress: _Progress = None,
 ) -> str:
-    """Tokenize the files of a unit into shards in `journal`; return its summary as JSON."""
+    """Tokenize the files of a unit into shards in `journal`; return its summary as JSON.
+
+    With `spans_field` records are lists of spans, and each shard has a mask beside it.
+    """
 
 def audit_dataset(
     prefix: _Path,

@@ -96,6 +96,7 @@ impl ParquetRows {
         while batch.bytes.len() < self.batch_bytes && self.has_row() {
             self.push_row(&mut batch);
         }
+        batch.filled = batch.bytes.len();
         self.next_record += batch.lines.len() as u64;
         Ok((!batch.lines.is_empty()).then_some(batch))
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 
 use super::call;
-use crate::input::{Batch, Columns, Records, fields};
+use crate::input::{Batch, Columns, Records, Scratch, fields};
 use crate::{Error, Result};
 
 const BATCH_BYTES: usize = 1 << 20;
@@ -20,13 +20,14 @@ pub(super) fn scan_records(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<String> {
     call::run(py, progress.as_ref(), |control| {
-        let mut batches =
-            Records::open(&path, Columns::Fields(text_field), BATCH_BYTES, usize::MAX)?;
+        let columns = Columns::Fields(text_field);
+        let mut batches = Records::open(&path, columns, BATCH_BYTES, usize::MAX)?;
         let (mut records, mut text_bytes, mut problem) = (0_u64, 0_u64, None);
-        while let Some(batch) = batches.next_batch(Batch::default())? {
+        let (mut recycled, mut scratch) = (Batch::default(), Scratch::default());
+        while let Some(batch) = batches.next_batch(recycled)? {
             control.check()?;
             for (number, line) in (batch.first_record..).zip(&batch.lines) {
-                match fields::parse(&batch, line, text_field) {
+                match fields::parse(&batch, line, text_field, &mut scratch) {
                     Ok(fields) => text_bytes += fields.text.len() as u64,
                     Err(fault) => {
                         problem.get_or_insert(format!("record {number} is {}", fault.reason()));
@@ -34,7 +35,8 @@ pub(super) fn scan_records(
                 }
             }
             records += batch.lines.len() as u64;
-            control.advance(batch.lines.len() as u64, batch.bytes.len() as u64);
+            control.advance(batch.lines.len() as u64, batch.filled() as u64);
+            recycled = batch;
         }
         let (summary, damage) = batches.finish()?;
         Ok(serde_json::json!({
@@ -60,14 +62,15 @@ fn find_line(
     check: impl Fn() -> Result<()>,
 ) -> Result<Vec<u8>> {
     let mut batches = Records::open(path, Columns::All, BATCH_BYTES, usize::MAX)?;
-    let mut records = 0;
-    while let Some(batch) = batches.next_batch(Batch::default())? {
+    let (mut records, mut recycled) = (0, Batch::default());
+    while let Some(batch) = batches.next_batch(recycled)? {
         check()?;
         let within = record.checked_sub(batch.first_record).and_then(|at| usize::try_from(at).ok());
         if let Some(line) = within.and_then(|at| batch.lines.get(at)) {
             return Ok(batch.line(line).to_vec());
         }
         records += batch.lines.len();
+        recycled = batch;
     }
     let (_, damage) = batches.finish()?;
     if let Some(damage) = damage {

@@ -10,13 +10,13 @@ use super::tokenizer::PyTokenizer;
 use crate::Error;
 use crate::indexed::Dtype;
 use crate::input::InputFile;
-use crate::tokenize::{self, Options};
+use crate::tokenize::{self, Options, RecordEncoder};
 
 /// Tokenizes the files of a unit into shards in `journal`; returns its summary.
 #[pyfunction]
 #[pyo3(signature = (
-    tokenizer, files, *, journal, unit, text_field, kinds, eod_id, holdout, shard_text_bytes,
-    workers, memory_bytes, progress = None,
+    tokenizer, files, *, journal, unit, text_field, spans_field = None, kinds, eod_id, holdout,
+    shard_text_bytes, workers, memory_bytes, progress = None,
 ))]
 #[allow(clippy::too_many_arguments)] // keywords, each with a name at the call
 pub(super) fn tokenize_unit(
@@ -26,6 +26,7 @@ pub(super) fn tokenize_unit(
     journal: PathBuf,
     unit: u64,
     text_field: String,
+    spans_field: Option<String>,
     kinds: Vec<String>,
     eod_id: Option<u32>,
     holdout: f64,
@@ -38,6 +39,7 @@ pub(super) fn tokenize_unit(
     let files: Vec<InputFile> = files.into_iter().map(InputFile::from).collect();
     let options = Options {
         text_field,
+        spans_field,
         kinds,
         eod: eod_id,
         dtype: Dtype::for_vocabulary(u64::from(tokenizer.vocab_size())),
@@ -49,11 +51,7 @@ pub(super) fn tokenize_unit(
         memory_bytes,
     };
     call::run(py, progress.as_ref(), |control| {
-        let begin = || {
-            let mut encoder = tokenizer.encoder();
-            // Special tokens that occur in data are text.
-            move |text: &str, ids: &mut Vec<u32>| encoder.encode(text, false, ids)
-        };
+        let begin = || RecordEncoder::new(&tokenizer);
         let summary = tokenize::tokenize_unit(&files, &options, begin, control)?;
         serde_json::to_string(&summary).map_err(|error| Error::Argument(error.to_string()))
     })
