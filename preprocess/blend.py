@@ -103,6 +103,13 @@ def _refuse_mixture(prefixes: list[Path]) -> None:
 
 
 def _compare(one: Path, first: Sidecar, other: Path, second: Sidecar) -> None:
+    if first.has_mask != second.has_mask:
+        with_mask, without = (one, other) if first.has_mask else (other, one)
+        raise UserError(
+            f"expected a mask beside all parts or none, but {with_mask} has one and {without} has "
+            "none, so that its prompts or the other's texts would count wrongly; tokenize them "
+            "alike: a record of one trained span is a text"
+        )
     for name in ("tokenizer", "vocab_size", "eod_id", "dtype"):
         before, now = getattr(first, name), getattr(second, name)
         if before != now:

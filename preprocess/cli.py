@@ -261,6 +261,9 @@ def tokenize(
         str | None, typer.Option(help="Only records of this group: agent, code or text.")
     ] = None,
     text_field: Annotated[str, typer.Option(help="Field with the text.")] = "text",
+    spans_field: Annotated[
+        str | None, typer.Option(help="Field with a list of spans, for datasets with a mask.")
+    ] = None,
     max_rejected: MaxRejected = 0.05,
     workers: Workers = None,
     memory: Memory = None,
@@ -275,6 +278,8 @@ def tokenize(
     State.verbose |= verbose
     if no_eod and eod is not None:
         raise Misuse("expected --eod or --no-eod, got both")
+    if spans_field is not None and text_field != "text":
+        raise Misuse("expected --text-field or --spans-field, got both")
     with as_misuse():
         config = TokenizeConfig(
             tokenizer=tokenizer,
@@ -283,6 +288,7 @@ def tokenize(
             holdout=holdout,
             group=group,
             text_field=text_field,
+            spans_field=spans_field,
         )
     options = run_options(workers, memory, task, num_tasks, max_rejected)
     manifest = run(inputs, output, config, options)

@@ -11,7 +11,8 @@ from preprocess import _rust_ext
 from preprocess.errors import UserError
 from preprocess.inputs import RECORD_SUFFIXES
 from preprocess.manifest import Manifest, read_manifest
-from preprocess.sidecar import read_sidecar, with_suffix
+from preprocess.mask import TRAINED, UNTRAINED, marked
+from preprocess.sidecar import mask_of, read_sidecar, with_suffix
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -138,6 +139,11 @@ def _dataset(prefix: Path, number: int | None, tokenizer: Path | None, console: 
     ids = _rust_ext.read_document(prefix, number)
     console.print(f"id: {_document_id(prefix, number)}", highlight=False, markup=False)
     console.print(f"tokens: {len(ids):,}: {ids[:16]} ...", highlight=False, markup=False)
+    mask = _rust_ext.read_document(mask_of(prefix), number) if sidecar.has_mask else None
+    if mask is not None:
+        console.print(
+            f"trained: {sum(mask):,} of them: {mask[:16]} ...", highlight=False, markup=False
+        )
     if tokenizer is None:
         console.print("text: give --tokenizer to decode it", highlight=False)
         return
@@ -147,7 +153,11 @@ def _dataset(prefix: Path, number: int | None, tokenizer: Path | None, console: 
             f"{tokenizer}: expected the tokenizer {sidecar.tokenizer.sha256[:12]}... that made "
             f"{prefix}, found {loaded.sha256[:12]}...; give that one"
         )
-    console.print(loaded.decode(ids), highlight=False, markup=False, soft_wrap=True)
+    text = loaded.decode(ids)
+    if mask is not None:
+        console.print(f"what is trained stands in {TRAINED}{UNTRAINED}:", highlight=False)
+        text = marked(loaded, ids, mask)
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _document_id(prefix: Path, number: int) -> str:

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+MASK = "_mask"
+"""What the prefix of a mask ends with."""
+
+
 class TokenizerName(msgspec.Struct, frozen=True, kw_only=True):
     """Which tokenizer made the tokens."""
 
@@ -21,7 +25,7 @@ class TokenizerName(msgspec.Struct, frozen=True, kw_only=True):
     """Its name, without the folder."""
 
 
-class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
+class Sidecar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The whole of `PREFIX.json`."""
 
     tokenizer: TokenizerName
@@ -38,11 +42,25 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
     bin_xxh3: str
     idx_xxh3: str
     ids_xxh3: str
+    trained_tokens: int | None = None
+    """Where `PREFIX_mask` has a 1; None: there is no mask, and the loss of all counts."""
+    mask_bin_xxh3: str | None = None
+    mask_idx_xxh3: str | None = None
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether a second dataset says which tokens are trained."""
+        return self.trained_tokens is not None
 
 
 def with_suffix(prefix: Path, suffix: str) -> Path:
     """Append to the last part of a prefix, which may hold dots."""
     return prefix.with_name(prefix.name + suffix)
+
+
+def mask_of(prefix: Path) -> Path:
+    """Return the prefix of the mask that stands beside a dataset, if one does."""
+    return with_suffix(prefix, MASK)
 
 
 def read_sidecar(prefix: Path) -> Sidecar:
@@ -81,4 +99,5 @@ def datasets_in(path: Path, series: str = "part") -> list[Path]:
             f"{path}: expected a complete directory of shards, it has no manifest.json; "
             "run `preprocess tokenize` to its end"
         )
-    return [index.with_suffix("") for index in sorted(path.glob(f"{series}-*.idx"))]
+    prefixes = (index.with_suffix("") for index in sorted(path.glob(f"{series}-*.idx")))
+    return [prefix for prefix in prefixes if not prefix.name.endswith(MASK)]

@@ -30,6 +30,7 @@ from preprocess.sidecar import Sidecar, TokenizerName
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from preprocess.inputs import InputFile
 
 SMALL_VOCABULARY = 65_500
 """Below it Megatron stores uint16; source: `DType.optimal_dtype` of Megatron-Core 0.19.2."""
@@ -55,6 +56,9 @@ class TokenizeConfig:
 
     text_field: str = "text"
 
+    spans_field: str | None = None
+    """A field with a list of spans, instead of a text; then each dataset has a mask."""
+
     shard_text_bytes: int = SHARD_TEXT_BYTES
     """Loose files are cut into shards of this much text; shards stay shards."""
 
@@ -72,6 +76,7 @@ class _FileEntry(msgspec.Struct, frozen=True):
     text_bytes: int
     composition: list[Share]
     files: dict[str, FileSummary]
+    trained_tokens: int | None = None
 
 
 class _ShardEntry(msgspec.Struct, frozen=True):
@@ -128,6 +133,8 @@ def tokenize(
                 f"expected records of the group {config.group} in {', '.join(inputs)}, "
                 "their manifest lists none; check --group"
             )
+    if config.spans_field is not None:
+        _refuse_rows(files)
     directory = RunDirectory.begin(
         output, "tokenize", _describe(config, tokenizer, eod), units_of(files)
     )
@@ -167,9 +174,19 @@ def _describe(
         "eod_reason": eod.reason if eod else "--no-eod",
         "holdout": config.holdout,
         "group": config.group,
-        "text_field": config.text_field,
+        "text_field": config.text_field if config.spans_field is None else None,
+        "spans_field": config.spans_field,
         "shard_text_bytes": config.shard_text_bytes,
     }
+
+
+def _refuse_rows(files: Sequence[InputFile]) -> None:
+    for file in files:
+        if file.path.suffix == ".parquet":
+            raise UserError(
+                f"{file.path}: expected lines of JSON for --spans-field, found Parquet, of which "
+                "only columns of strings are read; write the records as .jsonl"
+            )
 
 
 def dtype_of(vocab_size: int) -> str:
@@ -185,6 +202,7 @@ def _do(unit: Unit, job: _Job) -> UnitResult:
         journal=job.directory.journal,
         unit=unit.index,
         text_field=config.text_field,
+        spans_field=config.spans_field,
         kinds=GROUPS[config.group] if config.group else (),
         eod_id=job.eod.id if job.eod else None,
         holdout=config.holdout,
@@ -233,7 +251,10 @@ def _counts(entry: _ShardEntry) -> Counts:
 
 def _with_sidecar(unit: Unit, shard: int, series: _FileEntry, job: _Job) -> UnitShard:
     """Put `PREFIX.json` beside a finished dataset."""
-    files = {name: series.files[name] for name in (".bin", ".idx", ".ids.zst")}
+    names = [".bin", ".idx", ".ids.zst"]
+    if series.trained_tokens is not None:
+        names += ["_mask.bin", "_mask.idx"]
+    files = {name: series.files[name] for name in names}
     sidecar = Sidecar(
         tokenizer=TokenizerName(sha256=job.tokenizer.sha256, file=Path(job.tokenizer.file).name),
         vocab_size=job.tokenizer.vocab_size,
@@ -245,6 +266,9 @@ def _with_sidecar(unit: Unit, shard: int, series: _FileEntry, job: _Job) -> Unit
         bin_xxh3=files[".bin"].xxh3,
         idx_xxh3=files[".idx"].xxh3,
         ids_xxh3=files[".ids.zst"].xxh3,
+        trained_tokens=series.trained_tokens,
+        mask_bin_xxh3=_xxh3(files.get("_mask.bin")),
+        mask_idx_xxh3=_xxh3(files.get("_mask.idx")),
     )
     path = job.directory.shard_path(unit.index, shard, series.series, ".json")
     write_whole(path, to_json(sidecar))
@@ -257,6 +281,10 @@ def _with_sidecar(unit: Unit, shard: int, series: _FileEntry, job: _Job) -> Unit
         composition=series.composition,
         tokens=series.tokens,
     )
+
+
+def _xxh3(file: FileSummary | None) -> str | None:
+    return None if file is None else file.xxh3
 
 
 def group_of(composition: Sequence[Share]) -> str:

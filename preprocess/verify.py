@@ -9,6 +9,7 @@ import msgspec
 from preprocess import _rust_ext
 from preprocess.errors import UserError
 from preprocess.manifest import Manifest, Shard, hash_file, read_manifest
+from preprocess.mask import mask_faults
 from preprocess.records import TruncatedInput
 from preprocess.sidecar import read_sidecar, with_suffix
 
@@ -55,7 +56,7 @@ def verify(path: Path, progress: ProgressCallback) -> tuple[int, list[str]]:
         faults += _books(manifest)
         return checked, faults
     if with_suffix(path, ".idx").exists():
-        return 4, list(_dataset(path, progress))
+        return 6 if _has_mask(path) else 4, list(_dataset(path, progress))
     raise UserError(
         f"{path}: expected a directory with a manifest.json, or the prefix of a dataset; "
         "if its tasks are done, `preprocess verify --complete` makes it whole"
@@ -134,12 +135,28 @@ def _dataset(prefix: Path, progress: ProgressCallback, shard: Shard | None = Non
             yield f"{prefix}: expected {name} {expected} by its sidecar, found {found}"
     if shard is not None and shard.records != audit.documents:
         yield f"{prefix}: expected {shard.records} documents, found {audit.documents}"
-    names = {".bin": sidecar.bin_xxh3, ".idx": sidecar.idx_xxh3, ".ids.zst": sidecar.ids_xxh3}
+    names = {
+        ".bin": sidecar.bin_xxh3,
+        ".idx": sidecar.idx_xxh3,
+        ".ids.zst": sidecar.ids_xxh3,
+        "_mask.bin": sidecar.mask_bin_xxh3,
+        "_mask.idx": sidecar.mask_idx_xxh3,
+    }
     if shard is None:
         for extension, xxh3 in names.items():
-            yield from _compare(with_suffix(prefix, extension), None, xxh3)
+            if xxh3 is not None:
+                yield from _compare(with_suffix(prefix, extension), None, xxh3)
+    if sidecar.has_mask:
+        yield from mask_faults(prefix, sidecar, progress)
     if ids != audit.documents:
         yield f"{with_suffix(prefix, '.ids.zst')}: expected {audit.documents} ids, found {ids}"
+
+
+def _has_mask(prefix: Path) -> bool:
+    try:
+        return read_sidecar(prefix).has_mask
+    except UserError:
+        return False  # said when the dataset is looked at
 
 
 def _ids(prefix: Path) -> Iterator[bytes]:

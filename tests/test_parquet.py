@@ -8,21 +8,24 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Preprocess
 
 from preprocess import _rust_ext
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-WORDS = "the quick brown fox \"and\" a\tlazy dög\nmet 中文 other\\ one \x01 near 😀".split(" ")
+    from conftest import Preprocess
+
+WORDS = ["the", "quick", '"and"', "a\tlazy", "dög\nmet", "中文", "other\\", "\x01", "near", "😀"]
 
 
 def rows(count: int) -> list[dict[str, Any]]:
     return [
         {
             "id": f"hand/a#{number}",
-            "text": " ".join(WORDS[(number * each + each) % len(WORDS)] for each in range(number % 90)),
+            "text": " ".join(
+                WORDS[(number * each + each) % len(WORDS)] for each in range(number % 90)
+            ),
             "kind": "code" if number % 3 else "text",
             "source": f"s{number % 5}",
         }
@@ -81,7 +84,7 @@ def test_rows_and_lines_give_the_same_shards(
     )
     options = dict(WRITERS[writer])
     if encoding := options.pop("column_encoding", None):
-        options["column_encoding"] = {name: encoding for name in ("id", "text", "kind", "source")}
+        options["column_encoding"] = dict.fromkeys(("id", "text", "kind", "source"), encoding)
     pq.write_table(table, tmp_path / "a.parquet", **options)
     summaries = []
     for name in ("jsonl", "parquet"):
@@ -179,7 +182,7 @@ def test_a_file_without_the_column_is_refused_with_those_it_has(
     done = preprocess("tokenize", "a.parquet", "out", "--tokenizer", tokenizer)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         1,
-        "preprocess tokenize: a.parquet: expected a column of strings named \"text\", found "
+        'preprocess tokenize: a.parquet: expected a column of strings named "text", found '
         "content (BYTE_ARRAY), text (INT64); name it with --text-field",
     )
     done = preprocess(

@@ -47,7 +47,8 @@ fn byte_level(adds_prefix_space: bool, normalizer: &Value) -> Value {
 /// A model with `SentencePiece`'s spaces, put in front of the beginning of the input only.
 fn metaspace() -> Value {
     let mut vocab = serde_json::Map::new();
-    for (id, token) in ["<unk>", "<s>", "▁", "a", "b", "▁a", "ab", "<", ">", "s", "é"].iter().enumerate()
+    for (id, token) in
+        ["<unk>", "<s>", "▁", "a", "b", "▁a", "ab", "<", ">", "s", "é"].iter().enumerate()
     {
         vocab.insert((*token).to_owned(), json!(id));
     }
@@ -143,7 +144,8 @@ fn only_the_beginning_of_the_input_gets_a_space_where_the_fallback_says_so() {
     let spans = [text("a", false), token("<s>", false), text("a<s", false), text(">b", true)];
     // ▁a <s> a < s > b
     assert_eq!(encode(&tokenizer, &spans), (vec![5, 1, 3, 7, 9, 8, 4], vec![0, 0, 0, 0, 0, 1, 1]));
-    let (ids, mask) = encode(&tokenizer, &[token("<s>", false), text("a", false), text("b é", true)]);
+    let (ids, mask) =
+        encode(&tokenizer, &[token("<s>", false), text("a", false), text("b é", true)]);
     assert_eq!((ids, mask), (vec![1, 6, 2, 10], vec![0, 1, 1, 1]));
 }
 

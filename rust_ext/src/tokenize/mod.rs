@@ -91,7 +91,9 @@ where
     E: Encode,
 {
     let (mut writer, resume) = shard::UnitWriter::open(options)?;
-    let mut reader = UnitReader::new(files, options.memory_bytes, LINE_WEIGHT).starting_at(resume).reading(Columns::Fields(&options.text_field));
+    let mut reader = UnitReader::new(files, options.memory_bytes, LINE_WEIGHT)
+        .starting_at(resume)
+        .reading(Columns::Fields(&options.text_field));
     let used = Pool::new(2 * options.workers + 2);
     let most = BUDGET_BYTES.saturating_mul(options.workers + 2);
     let limits = Limits { workers: options.workers, budget_bytes: options.memory_bytes.min(most) };

@@ -133,11 +133,7 @@ impl Encoder<'_> {
             return Ok(());
         }
         // Trimming the end moves no offset; trimming the front does.
-        let front = if run.takes_front {
-            run.text.len() - run.text.trim_start().len()
-        } else {
-            0
-        };
+        let front = if run.takes_front { run.text.len() - run.text.trim_start().len() } else { 0 };
         let mut extents = Vec::new();
         self.encode_with_extents(text, run.is_behind_token, ids, &mut extents)?;
         debug_assert_eq!(ids.len() - from, extents.len());

@@ -87,7 +87,9 @@ mod tests {
 
     use prost::Message as _;
 
-    use super::super::proto::{MODEL_TYPE_BPE, ModelProto, NormalizerSpec, PieceProto, TrainerSpec};
+    use super::super::proto::{
+        MODEL_TYPE_BPE, ModelProto, NormalizerSpec, PieceProto, TrainerSpec,
+    };
     use super::*;
 
     /// Control pieces, the bytes, and `a`, `b`, a space and a space with `a`.
