@@ -272,7 +272,7 @@ def test_dedup_inspect_and_train_tokenizer_read_rows_too(
     assert shown["license"] == "MIT"
     made = []
     for name in ("a", "b"):
-        done = preprocess("train-tokenizer", name, f"tok-{name}", "--vocab-size", "300")
+        done = preprocess("train-tokenizer", name, f"tok-{name}", "--vocab-size", "280")
         assert done.returncode == 0, done.stderr
         made.append((tmp_path / f"tok-{name}/tokenizer.json").read_bytes())
     assert made[0] == made[1]
