@@ -1,14 +1,15 @@
 //! Files to lines to fields: what every stage that reads records has in common.
 //!
-//! [`records`] opens a file of records of any format: `parquet_rows` makes lines of the rows of a
-//! Parquet file, for the others [`source`] opens a file, plain, gzip or zstd, and hashes the stored bytes as they pass;
-//! [`lines`] cuts what comes out into batches of whole lines, [`unit`] does so for file after file;
-//! [`fields`] takes the fields that are needed out of a line and says what is wrong with one that
-//! cannot be read, `span_fields` those of a record in spans; [`rejected`] writes down such a line; [`shares`] numbers the pairs of source and
-//! kind that records have.
+//! [`records`] opens a file of any format: `parquet_rows` makes lines of the rows of a Parquet
+//! file; for the others [`source`] opens it, plain, gzip or zstd, and hashes the stored bytes as
+//! they pass, and [`lines`] cuts what comes out into batches of whole lines. [`unit`] does so for
+//! file after file; [`fields`] takes the fields that are needed out of a line and says what is
+//! wrong with one that cannot be read, [`span_fields`] those of a record in spans; [`rejected`]
+//! writes down such a line; [`shares`] numbers the pairs of source and kind that records have.
 
 mod escape;
 pub mod fields;
+mod guarded;
 mod json;
 pub mod lines;
 mod parquet_column;

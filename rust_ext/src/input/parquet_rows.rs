@@ -17,6 +17,7 @@ use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
 use super::escape::push_string;
+use super::guarded::guarded;
 use super::lines::{Batch, HEAD_BYTES, Line};
 use super::parquet_column::Column;
 use super::records::Columns;
@@ -71,7 +72,7 @@ impl ParquetRows {
             next_record: 0,
             damage: None,
         };
-        match SerializedFileReader::new(file) {
+        match guarded(|| SerializedFileReader::new(file)) {
             Ok(reader) => {
                 let schema = reader.metadata().file_metadata().schema_descr();
                 rows.wanted = choose(path, schema.columns(), columns)?;
@@ -114,7 +115,7 @@ impl ParquetRows {
         if self.given < self.unpacked {
             return true;
         }
-        match self.unpack() {
+        match guarded(|| self.unpack()) {
             Ok(count) => {
                 (self.unpacked, self.given) = (count, 0);
                 count > 0

@@ -14,6 +14,9 @@ use crate::control::Control;
 use crate::tokenizer::{Span, Tokenizer};
 use crate::{Error, Result};
 
+/// Ids of a record and, for each of them, whether it is trained.
+type IdsAndMask<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u8>>);
+
 /// Texts that a thread takes at a time, so that few threads wait for a slow one.
 const BATCH: usize = 16;
 
@@ -107,7 +110,7 @@ impl PyTokenizer {
         &self,
         py: Python<'py>,
         spans: Vec<(PyBackedStr, bool, bool)>,
-    ) -> PyResult<(Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u8>>)> {
+    ) -> PyResult<IdsAndMask<'py>> {
         let (mut ids, mut mask) = (Vec::new(), Vec::new());
         py.detach(|| {
             let spans: Vec<Span<'_>> = spans

@@ -237,12 +237,11 @@ impl<'a> UnitWriter<'a> {
     fn series(&mut self, which: usize) -> Result<&mut Open> {
         if self.open[which].is_none() {
             let name = SERIES[which];
-            let mask = match self.options.spans_field {
-                None => None,
-                Some(_) => {
-                    let (bin, idx) = (self.path(name, "_mask.bin"), self.path(name, "_mask.idx"));
-                    Some((Writer::create(&bin, &idx, Dtype::Uint8)?, 0))
-                }
+            let mask = if self.options.spans_field.is_some() {
+                let (bin, idx) = (self.path(name, "_mask.bin"), self.path(name, "_mask.idx"));
+                Some((Writer::create(&bin, &idx, Dtype::Uint8)?, 0))
+            } else {
+                None
             };
             self.open[which] = Some(Open {
                 writer: Writer::create(

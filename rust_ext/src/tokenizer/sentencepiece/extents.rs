@@ -152,6 +152,6 @@ mod tests {
     fn the_space_put_in_front_has_no_bytes() {
         assert_eq!(extents(&model(true, false), "a b"), [0..1, 1..2, 2..3]);
         assert_eq!(extents(&model(true, false), "ba"), [0..0, 0..1, 1..2]);
-        assert_eq!(extents(&model(true, true), "  a"), [2..3]);
+        assert_eq!(extents(&model(true, true), "  ab"), [2..3, 3..4]);
     }
 }
