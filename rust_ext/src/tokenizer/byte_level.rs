@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 
 use super::added::{AddedTokens, Part};
-use super::cache::{Cache, Model};
+use super::cache::{Cache, Model, Words};
 use super::merger::Merger;
 use super::merges::Merges;
 use super::normalize::nfc;
-use super::scan::{Cl100k, Gpt2, Llama3, O200k, Pattern, Qwen2, Scanner};
+use super::scan::{
+    Cl100k, Gpt2, Llama3, O200k, Pattern, Qwen2, Scanner, for_each_word, has_blocks,
+};
 use super::vocabulary::Vocabulary;
 
 /// How a vocabulary file spells the bytes of a token.
@@ -88,13 +90,35 @@ impl ByteLevel {
         }
     }
 
+    #[allow(unsafe_code)]
     fn encode_words<S: Scanner>(&self, text: &[u8], cache: &mut Cache, ids: &mut Vec<u32>) {
+        #[cfg(target_arch = "x86_64")]
+        if has_blocks() {
+            // SAFETY: the processor has what is needed.
+            return unsafe { self.encode_blocks::<S>(text, cache, ids) };
+        }
+        let mut words = Words::new(cache, self, text, ids);
         let mut start = 0;
         while start < text.len() {
             let end = S::word_end(text, start);
-            cache.encode(self, text, start, end, ids);
+            if words.push(start, end) {
+                words.flush();
+            }
             start = end;
         }
+        words.flush();
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn encode_blocks<S: Scanner>(&self, text: &[u8], cache: &mut Cache, ids: &mut Vec<u32>) {
+        let mut words = Words::new(cache, self, text, ids);
+        for_each_word::<S>(text, |start, end| {
+            if words.push(start, end) {
+                words.flush_avx2();
+            }
+        });
+        words.flush_avx2();
     }
 
     /// Returns the id of a token of the model, spelled as its file spells it.

@@ -4,10 +4,14 @@
 //! twenty times as much as all the rest. None of these patterns looks behind, so a scan can begin
 //! at any word and carries no state.
 
+mod blocks;
 mod gpt2;
 mod llama3;
 mod o200k;
 
+#[cfg(target_arch = "x86_64")]
+pub(super) use blocks::for_each_word;
+use blocks::{Block, Starts};
 pub(super) use gpt2::Gpt2;
 pub(super) use llama3::{Cl100k, Llama3, Qwen2};
 pub(super) use o200k::O200k;
@@ -20,6 +24,32 @@ pub(super) trait Scanner {
     ///
     /// `text` is UTF-8; the end of `text` is the end of the text the pattern sees.
     fn word_end(text: &[u8], start: usize) -> usize;
+
+    /// Whether [`Scanner::starts`] needs the masks of upper case and of slashes.
+    const CASED: bool = false;
+
+    /// Returns where words start in a block of 64 bytes of which more than a few are ASCII.
+    ///
+    /// The first `certain` of its bytes do not depend on what the block does not show, unless
+    /// white space goes on beyond them.
+    fn starts(block: &Block<'_>, certain: usize) -> Starts;
+}
+
+/// Returns whether this processor can look at 64 bytes at a time.
+#[inline]
+pub(super) fn has_blocks() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        std::arch::is_x86_feature_detected!("avx2")
+            && std::arch::is_x86_feature_detected!("bmi1")
+            && std::arch::is_x86_feature_detected!("bmi2")
+            && std::arch::is_x86_feature_detected!("lzcnt")
+            && std::arch::is_x86_feature_detected!("popcnt")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
 }
 
 /// The patterns that have a scanner.

@@ -10,7 +10,7 @@ pub(super) use load::load;
 use proto::Kind;
 
 use super::added::{AddedTokens, Part};
-use super::cache::{Cache, Model};
+use super::cache::{Cache, Model, Words};
 use super::merger::Merger;
 use super::merges::Merges;
 use super::vocabulary::Vocabulary;
@@ -112,12 +112,16 @@ impl SentencePiece {
     }
 
     fn encode_words(&self, text: &[u8], cache: &mut Cache, ids: &mut Vec<u32>) {
+        let mut words = Words::new(cache, self, text, ids);
         let mut start = 0;
         while start < text.len() {
             let end = if self.cuts_at_spaces { word_end(text, start) } else { text.len() };
-            cache.encode(self, text, start, end, ids);
+            if words.push(start, end) {
+                words.flush();
+            }
             start = end;
         }
+        words.flush();
     }
 
     /// Returns the text of `ids` as `SentencePiece` decodes it.
