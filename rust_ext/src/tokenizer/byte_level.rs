@@ -3,13 +3,11 @@
 use std::borrow::Cow;
 
 use super::added::{AddedTokens, Part};
-use super::cache::{Cache, Model, Words};
+use super::cache::{Cache, Ends, Model};
 use super::merger::Merger;
 use super::merges::Merges;
 use super::normalize::nfc;
-use super::scan::{
-    Cl100k, Gpt2, Llama3, O200k, Pattern, Qwen2, Scanner, for_each_word, has_blocks,
-};
+use super::scan::{Cl100k, Gpt2, Llama3, O200k, Pattern, Qwen2, Scanner, find_words, has_blocks};
 use super::vocabulary::Vocabulary;
 
 /// How a vocabulary file spells the bytes of a token.
@@ -97,28 +95,26 @@ impl ByteLevel {
             // SAFETY: the processor has what is needed.
             return unsafe { self.encode_blocks::<S>(text, cache, ids) };
         }
-        let mut words = Words::new(cache, self, text, ids);
-        let mut start = 0;
+        let (mut start, mut ends) = (0, Ends::new());
         while start < text.len() {
-            let end = S::word_end(text, start);
-            if words.push(start, end) {
-                words.flush();
+            let first = start;
+            while start < text.len() && !ends.is_full() {
+                start = S::word_end(text, start);
+                ends.push(start);
             }
-            start = end;
+            cache.encode_words(self, text, first, &mut ends, ids);
         }
-        words.flush();
     }
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn encode_blocks<S: Scanner>(&self, text: &[u8], cache: &mut Cache, ids: &mut Vec<u32>) {
-        let mut words = Words::new(cache, self, text, ids);
-        for_each_word::<S>(text, |start, end| {
-            if words.push(start, end) {
-                words.flush_avx2();
-            }
-        });
-        words.flush_avx2();
+        let (mut start, mut ends) = (0, Ends::new());
+        while start < text.len() {
+            let first = start;
+            start = find_words::<S>(text, start, &mut ends);
+            cache.encode_words_avx2(self, text, first, &mut ends, ids);
+        }
     }
 
     /// Returns the id of a token of the model, spelled as its file spells it.

@@ -8,9 +8,9 @@ use crate::tokenizer::vocabulary::truncated;
 pub(super) const LONGEST: usize = 2_048;
 const FIRST_SLOTS: usize = 1 << 8;
 /// Slots that the table grows to.
-const MOST_SLOTS: usize = 1 << 16;
+const MOST_SLOTS: usize = 1 << 18;
 /// The arenas are emptied beyond this many entries: bytes of words, and ids.
-const ARENA: usize = 4 << 20;
+const ARENA: usize = 8 << 20;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {

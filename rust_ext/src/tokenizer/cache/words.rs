@@ -1,4 +1,4 @@
-//! Words on their way through the cache, 64 at a time.
+//! Words on their way through the cache, many at a time.
 //!
 //! First each word's slot is asked for, then each is read: the memory behind rare words answers
 //! while the others are done.
@@ -8,105 +8,191 @@ use super::key::{self, MIDDLE_BYTES, SHORT_BYTES};
 use super::packed::{PACKED, count};
 use super::{Cache, Model};
 
-/// Words that are looked up together.
-const BATCH: usize = 64;
+/// Words that are worth a look-up together.
+pub(in crate::tokenizer) const BATCH: usize = 64;
+/// Room beyond a batch for the words of one more block of 64 bytes, written eight at a time.
+const CAPACITY: usize = BATCH + 80;
 /// The key of no short word.
 const NO_KEY: [u64; 2] = [!0; 2];
 
-/// A text's words, to be pushed in order; at the end, what is left has to be flushed.
-pub(in crate::tokenizer) struct Words<'a, M> {
-    cache: &'a mut Cache,
-    model: &'a M,
-    text: &'a [u8],
-    out: &'a mut Vec<u32>,
-    keys: [[u64; 2]; BATCH],
-    slots: [u32; BATCH],
-    spans: [(u32, u32); BATCH],
+/// Where words end that follow each other without a gap.
+#[derive(Debug)]
+pub(in crate::tokenizer) struct Ends {
+    positions: [u32; CAPACITY],
     length: usize,
 }
 
-impl<'a, M: Model> Words<'a, M> {
-    /// Begins with the words of `text`, below 4 GiB, whose ids will be appended to `out`.
-    #[inline]
-    pub(in crate::tokenizer) fn new(
-        cache: &'a mut Cache,
-        model: &'a M,
-        text: &'a [u8],
-        out: &'a mut Vec<u32>,
-    ) -> Self {
-        assert!(u32::try_from(text.len()).is_ok(), "texts are limited to 1 GiB");
-        let (keys, slots, spans) = ([NO_KEY; BATCH], [0; BATCH], [(0, 0); BATCH]);
-        Self { cache, model, text, out, keys, slots, spans, length: 0 }
+impl Ends {
+    pub(in crate::tokenizer) fn new() -> Self {
+        Self { positions: [0; CAPACITY], length: 0 }
     }
 
-    /// Adds the word at `text[start..end]`, which is not empty; true when it is time to flush.
+    /// Adds the end of a word, a position below 4 GiB.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "positions are below 4 GiB, see `new`")]
-    pub(in crate::tokenizer) fn push(&mut self, start: usize, end: usize) -> bool {
-        let at = self.length & (BATCH - 1);
-        let length = end - start;
-        (self.keys[at], self.slots[at]) = if length <= SHORT_BYTES {
-            let key = key::short(self.text, start, length);
-            let slot = self.cache.short.slot(key::hash_short(key));
-            self.cache.short.table().prefetch(slot);
-            (key, slot as u32)
-        } else {
-            if length <= MIDDLE_BYTES {
-                let key = key::middle(&self.text[start..end]);
-                let slot = self.cache.middle.slot(key::hash_middle(key));
-                self.cache.middle.table().prefetch(slot);
+    #[expect(clippy::cast_possible_truncation, reason = "texts are limited to 1 GiB")]
+    pub(in crate::tokenizer) fn push(&mut self, end: usize) {
+        self.positions[self.length] = end as u32;
+        self.length += 1;
+    }
+
+    /// Adds an end for each bit of `mask`, `first` being the position of bit 0; returns the last.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "texts are limited to 1 GiB")]
+    pub(in crate::tokenizer) fn push_bits(&mut self, first: usize, mut mask: u64) -> usize {
+        let count = mask.count_ones() as usize;
+        for eight in self.positions[self.length..].as_chunks_mut::<8>().0 {
+            // Without looking how many there are: what is too much is overwritten later.
+            for position in eight {
+                *position = first as u32 + mask.trailing_zeros();
+                mask &= mask.wrapping_sub(1);
             }
-            (NO_KEY, 0)
-        };
-        self.spans[at] = (start as u32, end as u32);
-        self.length = at + 1;
-        self.length == BATCH
+            if mask == 0 {
+                break;
+            }
+        }
+        self.length += count;
+        self.positions[self.length - 1] as usize
     }
 
-    /// Appends the ids of the words that were pushed.
+    /// Takes all positions out.
+    #[cfg(test)]
+    pub(in crate::tokenizer) fn take(&mut self) -> Vec<usize> {
+        let length = std::mem::take(&mut self.length);
+        self.positions[..length].iter().map(|&position| position as usize).collect()
+    }
+
+    /// Returns whether it is time to look the words up.
     #[inline(always)]
-    fn flush_with(&mut self, unpack: impl Fn([u64; 2]) -> [u32; 8]) {
-        let length = std::mem::take(&mut self.length).min(BATCH);
+    pub(in crate::tokenizer) fn is_full(&self) -> bool {
+        self.length >= BATCH
+    }
+}
+
+/// What is looked up for the words of a batch.
+#[derive(Debug)]
+pub(super) struct Batch {
+    keys: [[u64; 2]; CAPACITY],
+    slots: [u32; CAPACITY],
+}
+
+impl Batch {
+    pub(super) fn new() -> Self {
+        Self { keys: [NO_KEY; CAPACITY], slots: [0; CAPACITY] }
+    }
+}
+
+impl Cache {
+    /// Appends the ids of the words of `text` that begin at `start` and end at `ends`, which are
+    /// taken.
+    pub(in crate::tokenizer) fn encode_words<M: Model>(
+        &mut self,
+        model: &M,
+        text: &[u8],
+        start: usize,
+        ends: &mut Ends,
+        out: &mut Vec<u32>,
+    ) {
+        self.ask(text, start, ends);
+        self.answer(model, text, start, ends, out, super::packed::unpack);
+    }
+
+    /// As [`Cache::encode_words`], for processors with AVX2.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    #[inline]
+    pub(in crate::tokenizer) fn encode_words_avx2<M: Model>(
+        &mut self,
+        model: &M,
+        text: &[u8],
+        start: usize,
+        ends: &mut Ends,
+        out: &mut Vec<u32>,
+    ) {
+        self.ask(text, start, ends);
+        self.answer(model, text, start, ends, out, |packed| super::packed::unpack_avx2(packed));
+    }
+
+    /// Asks for the slots of the words.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "tables have less than 2^32 slots")]
+    fn ask(&mut self, text: &[u8], mut start: usize, ends: &Ends) {
+        let (short, middle, batch) = (&self.short, &self.middle, &mut self.batch);
+        for at in 0..ends.length.min(CAPACITY) {
+            let end = ends.positions[at] as usize;
+            let length = end - start;
+            (batch.keys[at], batch.slots[at]) = if length <= SHORT_BYTES {
+                let key = key::short(text, start, length);
+                let slot = short.slot(key::hash_short(key));
+                short.table().prefetch(slot);
+                (key, slot as u32)
+            } else {
+                if length <= MIDDLE_BYTES {
+                    middle
+                        .table()
+                        .prefetch(middle.slot(key::hash_middle(key::middle(&text[start..end]))));
+                }
+                (NO_KEY, 0)
+            };
+            start = end;
+        }
+    }
+
+    /// Appends the ids of the words.
+    #[inline(always)]
+    fn answer<M: Model>(
+        &mut self,
+        model: &M,
+        text: &[u8],
+        mut start: usize,
+        ends: &mut Ends,
+        out: &mut Vec<u32>,
+        unpack: impl Fn([u64; 2]) -> [u32; 8],
+    ) {
+        let length = std::mem::take(&mut ends.length).min(CAPACITY);
         // Room for what is in slots; a slot's ids are written eight at a time.
         let room = length * PACKED + 8;
-        self.out.reserve(room);
-        let mut written = self.out.len();
+        out.reserve(room);
+        let mut written = out.len();
         for at in 0..length {
-            let slot = self.slots[at] as usize;
+            let slot = self.batch.slots[at] as usize;
             // SAFETY: slots were taken below the table's length, and tables only grow.
-            let [low, high, packed @ ..] = unsafe { *self.cache.short.table().get_unchecked(slot) };
-            if [low, high] == self.keys[at] {
+            let [low, high, packed @ ..] = unsafe { *self.short.table().get_unchecked(slot) };
+            let end = ends.positions[at] as usize;
+            if [low, high] == self.batch.keys[at] {
                 // SAFETY: `room` was reserved behind what was written before this batch, or since
                 // the last word that was not in its slot; each word so far took 6 at most of it.
                 unsafe {
-                    let target = self.out.as_mut_ptr().add(written);
+                    let target = out.as_mut_ptr().add(written);
                     target.cast::<[u32; 8]>().write_unaligned(unpack(packed));
                 }
                 written += count(packed);
             } else {
                 // SAFETY: all of it was written above.
-                unsafe { self.out.set_len(written) };
-                let (start, end) = self.spans[at];
-                let word = &self.text[start as usize..end as usize];
-                self.cache.encode(self.model, word, self.out);
-                self.out.reserve(room);
-                written = self.out.len();
+                unsafe { out.set_len(written) };
+                self.encode(model, &text[start..end], out);
+                out.reserve(room);
+                written = out.len();
             }
+            start = end;
         }
         // SAFETY: as above.
-        unsafe { self.out.set_len(written) };
+        unsafe { out.set_len(written) };
     }
+}
 
-    /// Appends the ids of the words that were pushed.
-    pub(in crate::tokenizer) fn flush(&mut self) {
-        self.flush_with(super::packed::unpack);
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// As [`Words::flush`], for processors with AVX2.
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    #[inline]
-    pub(in crate::tokenizer) fn flush_avx2(&mut self) {
-        self.flush_with(|packed| super::packed::unpack_avx2(packed));
+    #[test]
+    fn bits_become_positions() {
+        let mut ends = Ends::new();
+        ends.push(3);
+        assert_eq!(ends.push_bits(100, 1 << 63 | 0b1011_0000), 163);
+        assert_eq!(ends.positions[..ends.length], [3, 104, 105, 107, 163]);
+        assert_eq!(ends.push_bits(200, !1), 263);
+        assert_eq!(ends.length, 5 + 63);
+        assert!(ends.is_full());
+        assert_eq!(ends.positions[5..ends.length], (201..=263).collect::<Vec<u32>>());
     }
 }

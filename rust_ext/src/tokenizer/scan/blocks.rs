@@ -6,6 +6,7 @@
 //! not ASCII is left to [`Scanner::word_end`].
 
 use super::Scanner;
+use crate::tokenizer::cache::Ends;
 
 /// Bytes of a block: one bit each in a mask.
 pub(super) const BLOCK: usize = 64;
@@ -82,23 +83,22 @@ impl Block<'_> {
     }
 }
 
-/// Calls `word(start, end)` for every word of `text`, in order.
+/// Finds the words of `text` from `start` on until there are enough; returns where the last ends.
 ///
 /// # Safety
 /// The processor has the features named.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 #[inline]
-pub(in crate::tokenizer) fn for_each_word<S: Scanner>(
+pub(in crate::tokenizer) fn find_words<S: Scanner>(
     text: &[u8],
-    mut word: impl FnMut(usize, usize),
-) {
-    let mut start = 0;
-    while start < text.len() {
+    mut start: usize,
+    ends: &mut Ends,
+) -> usize {
+    while start < text.len() && !ends.is_full() {
         if begins_beyond_ascii(text, start) {
-            let end = S::word_end(text, start);
-            word(start, end);
-            start = end;
+            start = word_end::<S>(text, start);
+            ends.push(start);
             continue;
         }
         let block = block_at::<S>(text, start);
@@ -108,24 +108,20 @@ pub(in crate::tokenizer) fn for_each_word<S: Scanner>(
             let Starts { mask, certain } = S::starts(&block, block.known - LOOKAHEAD);
             found = mask & (2u64 << certain).wrapping_sub(1) & !1;
         }
-        let any = found != 0;
-        while found != 0 {
-            let end = first + found.trailing_zeros() as usize;
-            word(start, end);
-            start = end;
-            found &= found - 1;
-        }
-        if any && block.known == BLOCK {
-            continue;
+        if found != 0 {
+            start = ends.push_bits(first, found);
+            if block.known == BLOCK {
+                continue;
+            }
         }
         // Past the character that is not ASCII, or past a word that fills the block.
         let stop = if block.known < BLOCK { first + block.known + 1 } else { start + 1 };
         while start < stop.min(text.len()) {
-            let end = word_end::<S>(text, start);
-            word(start, end);
-            start = end;
+            start = word_end::<S>(text, start);
+            ends.push(start);
         }
     }
+    start
 }
 
 /// Keeps the scalar code out of the loop over blocks.
@@ -272,9 +268,16 @@ mod tests {
 
     #[allow(unsafe_code)]
     fn by_blocks<S: Scanner>(text: &str) -> Vec<&str> {
-        let mut found = Vec::new();
-        // SAFETY: the caller has looked.
-        unsafe { for_each_word::<S>(text.as_bytes(), |start, end| found.push(&text[start..end])) };
+        let (mut found, mut start, mut ends) = (Vec::new(), 0, Ends::new());
+        while start < text.len() {
+            // SAFETY: the caller has looked.
+            let end = unsafe { find_words::<S>(text.as_bytes(), start, &mut ends) };
+            for position in ends.take() {
+                found.push(&text[start..position]);
+                start = position;
+            }
+            assert_eq!(start, end);
+        }
         found
     }
 

@@ -10,7 +10,7 @@ mod llama3;
 mod o200k;
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use blocks::for_each_word;
+pub(super) use blocks::find_words;
 use blocks::{Block, Starts};
 pub(super) use gpt2::Gpt2;
 pub(super) use llama3::{Cl100k, Llama3, Qwen2};

@@ -10,7 +10,7 @@ pub(super) use load::load;
 use proto::Kind;
 
 use super::added::{AddedTokens, Part};
-use super::cache::{Cache, Model, Words};
+use super::cache::{Cache, Ends, Model};
 use super::merger::Merger;
 use super::merges::Merges;
 use super::vocabulary::Vocabulary;
@@ -112,16 +112,15 @@ impl SentencePiece {
     }
 
     fn encode_words(&self, text: &[u8], cache: &mut Cache, ids: &mut Vec<u32>) {
-        let mut words = Words::new(cache, self, text, ids);
-        let mut start = 0;
+        let (mut start, mut ends) = (0, Ends::new());
         while start < text.len() {
-            let end = if self.cuts_at_spaces { word_end(text, start) } else { text.len() };
-            if words.push(start, end) {
-                words.flush();
+            let first = start;
+            while start < text.len() && !ends.is_full() {
+                start = if self.cuts_at_spaces { word_end(text, start) } else { text.len() };
+                ends.push(start);
             }
-            start = end;
+            cache.encode_words(self, text, first, &mut ends, ids);
         }
-        words.flush();
     }
 
     /// Returns the text of `ids` as `SentencePiece` decodes it.
