@@ -9,6 +9,7 @@ use super::merges::Merges;
 use super::normalize::nfc;
 use super::scan::{Cl100k, Gpt2, Llama3, O200k, Pattern, Qwen2, Scanner, find_words, has_blocks};
 use super::vocabulary::Vocabulary;
+use super::word::{ByteSymbols, Bytes};
 
 /// How a vocabulary file spells the bytes of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub(super) enum Spelling {
 pub(super) struct ByteLevel {
     pub(super) vocabulary: Vocabulary,
     pub(super) merges: Merges,
-    pub(super) byte_ids: [u32; 256],
+    pub(super) byte_symbols: ByteSymbols,
     /// A word that is a token is that token, whatever the merges would make of it.
     pub(super) prefers_whole_words: bool,
     pub(super) pattern: Pattern,
@@ -45,9 +46,8 @@ impl Model for ByteLevel {
             ids.push(id);
             return;
         }
-        let symbols = merger.start();
-        symbols.extend(word.iter().map(|&byte| self.byte_ids[usize::from(byte)]));
-        merger.merge(&self.merges, ids);
+        let word = Bytes { bytes: word, symbols: &self.byte_symbols };
+        merger.merge_word(&word, &self.merges, ids);
     }
 }
 

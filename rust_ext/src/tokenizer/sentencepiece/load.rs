@@ -8,7 +8,7 @@ use prost::Message as _;
 use super::proto::{Kind, MODEL_TYPE_BPE, ModelProto, NormalizerSpec, PieceProto, TrainerSpec};
 use super::{META_SPACE, SentencePiece};
 use crate::tokenizer::added::{AddedToken, AddedTokens};
-use crate::tokenizer::merges::{Merge, Merges, NONE};
+use crate::tokenizer::merges::{Merge, Merges, NONE, Rules};
 use crate::tokenizer::vocabulary::Vocabulary;
 use crate::{Error, Result};
 
@@ -125,7 +125,7 @@ fn merges_of(
     let mut scores: Vec<f32> = pieces.iter().map(|&(.., score)| score).collect();
     scores.sort_unstable_by(|left, right| right.total_cmp(left));
     scores.dedup();
-    let mut merges = Merges::with_capacity(pieces.len() * 5 / 2);
+    let mut rules = Rules::with_capacity(pieces.len() * 5 / 2);
     for (text, id, score) in pieces {
         if let Some(c) = text.chars().find(|&c| characters[c as usize] == 0) {
             return Err(format!("piece {id} holds {c:?}, which is no piece itself"));
@@ -135,11 +135,11 @@ fn merges_of(
         for (at, _) in text.char_indices().skip(1) {
             let (left, right) = text.split_at(at);
             if let (Some(&left), Some(&right)) = (ids.get(left), ids.get(right)) {
-                merges.insert(left, right, Merge { rank, symbol: *id });
+                rules.insert(left, right, Merge { rank, symbol: *id });
             }
         }
     }
-    Ok(merges)
+    Ok(rules.finish())
 }
 
 fn byte_ids(vocabulary: &Vocabulary, kinds: &[Kind]) -> std::result::Result<[u32; 256], String> {
