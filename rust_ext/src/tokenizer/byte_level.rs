@@ -7,7 +7,7 @@ use super::cache::{Cache, Ends, Model};
 use super::merger::Merger;
 use super::merges::Merges;
 use super::normalize::nfc;
-use super::scan::{Cl100k, Gpt2, Llama3, O200k, Pattern, Qwen2, Scanner, find_words, has_blocks};
+use super::scan::{Cl100k, Gpt2, Llama3, O200k, Pattern, Qwen2, Scanner, find_words};
 use super::vocabulary::Vocabulary;
 use super::word::{ByteSymbols, Bytes};
 
@@ -88,32 +88,12 @@ impl ByteLevel {
         }
     }
 
-    #[allow(unsafe_code)]
     fn encode_words<S: Scanner>(&self, text: &[u8], cache: &mut Cache, ids: &mut Vec<u32>) {
-        #[cfg(target_arch = "x86_64")]
-        if has_blocks() {
-            // SAFETY: the processor has what is needed.
-            return unsafe { self.encode_blocks::<S>(text, cache, ids) };
-        }
-        let (mut start, mut ends) = (0, Ends::new());
-        while start < text.len() {
-            let first = start;
-            while start < text.len() && !ends.is_full() {
-                start = S::word_end(text, start);
-                ends.push(start);
-            }
-            cache.encode_words(self, text, first, &mut ends, ids);
-        }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn encode_blocks<S: Scanner>(&self, text: &[u8], cache: &mut Cache, ids: &mut Vec<u32>) {
         let (mut start, mut ends) = (0, Ends::new());
         while start < text.len() {
             let first = start;
             start = find_words::<S>(text, start, &mut ends);
-            cache.encode_words_avx2(self, text, first, &mut ends, ids);
+            cache.encode_words(self, text, first, &mut ends, ids);
         }
     }
 

@@ -7,6 +7,7 @@
 use super::key::{self, MIDDLE_BYTES, SHORT_BYTES};
 use super::packed::{PACKED, count};
 use super::{Cache, Model};
+use crate::tokenizer::scan::has_blocks;
 
 /// Words that are worth a look-up together.
 pub(in crate::tokenizer) const BATCH: usize = 64;
@@ -92,15 +93,29 @@ impl Cache {
         ends: &mut Ends,
         out: &mut Vec<u32>,
     ) {
+        #[cfg(target_arch = "x86_64")]
+        if has_blocks() {
+            // SAFETY: the processor has what is needed.
+            return unsafe { self.encode_words_avx2(model, text, start, ends, out) };
+        }
+        self.encode_words_portable(model, text, start, ends, out);
+    }
+
+    pub(super) fn encode_words_portable<M: Model>(
+        &mut self,
+        model: &M,
+        text: &[u8],
+        start: usize,
+        ends: &mut Ends,
+        out: &mut Vec<u32>,
+    ) {
         self.ask(text, start, ends);
         self.answer(model, text, start, ends, out, super::packed::unpack);
     }
 
-    /// As [`Cache::encode_words`], for processors with AVX2.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    #[inline]
-    pub(in crate::tokenizer) fn encode_words_avx2<M: Model>(
+    fn encode_words_avx2<M: Model>(
         &mut self,
         model: &M,
         text: &[u8],

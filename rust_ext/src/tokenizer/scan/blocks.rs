@@ -90,11 +90,7 @@ impl Block<'_> {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 #[inline]
-pub(in crate::tokenizer) fn find_words<S: Scanner>(
-    text: &[u8],
-    mut start: usize,
-    ends: &mut Ends,
-) -> usize {
+pub(super) fn find_words<S: Scanner>(text: &[u8], mut start: usize, ends: &mut Ends) -> usize {
     while start < text.len() && !ends.is_full() {
         if begins_beyond_ascii(text, start) {
             start = word_end::<S>(text, start);

@@ -9,13 +9,12 @@ mod gpt2;
 mod llama3;
 mod o200k;
 
-#[cfg(target_arch = "x86_64")]
-pub(super) use blocks::find_words;
 use blocks::{Block, Starts};
 pub(super) use gpt2::Gpt2;
 pub(super) use llama3::{Cl100k, Llama3, Qwen2};
 pub(super) use o200k::O200k;
 
+use super::cache::Ends;
 use super::unicode::class_at;
 
 /// A rule that cuts a text into words, without leaving anything out.
@@ -33,6 +32,21 @@ pub(super) trait Scanner {
     /// The first `certain` of its bytes do not depend on what the block does not show, unless
     /// white space goes on beyond them.
     fn starts(block: &Block<'_>, certain: usize) -> Starts;
+}
+
+/// Finds the words of `text` from `start` on until there are enough; returns where the last ends.
+#[allow(unsafe_code)]
+pub(super) fn find_words<S: Scanner>(text: &[u8], mut start: usize, ends: &mut Ends) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if has_blocks() {
+        // SAFETY: the processor has what is needed.
+        return unsafe { blocks::find_words::<S>(text, start, ends) };
+    }
+    while start < text.len() && !ends.is_full() {
+        start = S::word_end(text, start);
+        ends.push(start);
+    }
+    start
 }
 
 /// Returns whether this processor can look at 64 bytes at a time.

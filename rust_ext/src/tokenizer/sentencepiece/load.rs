@@ -5,6 +5,9 @@ use std::path::Path;
 
 use prost::Message as _;
 
+use super::characters::Characters;
+use super::classes::joins_of;
+use super::cuts::Cuts;
 use super::proto::{Kind, MODEL_TYPE_BPE, ModelProto, NormalizerSpec, PieceProto, TrainerSpec};
 use super::{META_SPACE, SentencePiece};
 use crate::tokenizer::added::{AddedToken, AddedTokens};
@@ -89,37 +92,39 @@ fn build(
         }
     }
     let characters = characters_of(&mergeable);
-    let has_inner_space = |text: &str| text.trim_start_matches(' ').contains(' ');
+    let removes_extra_spaces = normalizer.remove_extra_whitespaces.unwrap_or(true);
     Ok(SentencePiece {
         byte_ids: byte_ids(&vocabulary, &kinds)?,
         merges: merges_of(&mergeable, &characters)?,
-        cuts_at_spaces: !mergeable.iter().any(|(text, ..)| has_inner_space(text)),
+        rewrites_text: removes_extra_spaces
+            || user_defined.iter().any(|token| token.content.contains(' ')),
+        cuts: Cuts::new(&characters),
         vocabulary,
         kinds,
         characters,
         user_defined: AddedTokens::new(user_defined)?,
         adds_dummy_prefix: normalizer.add_dummy_prefix.unwrap_or(true),
-        removes_extra_spaces: normalizer.remove_extra_whitespaces.unwrap_or(true),
+        removes_extra_spaces,
         unknown_surface: trainer.unk_surface.clone().unwrap_or_else(|| " \u{2047} ".to_owned()),
     })
 }
 
-/// Returns one more than the id of each character that is a piece, by code point.
-fn characters_of(pieces: &[(String, u32, f32)]) -> Vec<u32> {
-    let mut characters = vec![0; 0x11_0000];
-    for (text, id, _) in pieces {
+/// Returns what is known of each character that is a piece.
+fn characters_of(pieces: &[(String, u32, f32)]) -> Characters {
+    let single = pieces.iter().filter_map(|(text, id, _)| {
         let mut rest = text.chars();
-        if let (Some(c), None) = (rest.next(), rest.next()) {
-            characters[c as usize] = id + 1;
-        }
-    }
+        rest.next().filter(|_| rest.next().is_none()).map(|c| (c, *id))
+    });
+    let mut characters = Characters::new(single);
+    characters.set_joins(joins_of(pieces.iter().map(|(text, ..)| text.as_str())));
+    characters.set_alias('\u{2581}', ' ');
     characters
 }
 
 /// Returns every way to make a piece of two others; a higher score is a lower rank.
 fn merges_of(
     pieces: &[(String, u32, f32)],
-    characters: &[u32],
+    characters: &Characters,
 ) -> std::result::Result<Merges, String> {
     let ids: HashMap<&str, u32> = pieces.iter().map(|(text, id, _)| (text.as_str(), *id)).collect();
     let mut scores: Vec<f32> = pieces.iter().map(|&(.., score)| score).collect();
@@ -127,7 +132,7 @@ fn merges_of(
     scores.dedup();
     let mut rules = Rules::with_capacity(pieces.len() * 5 / 2);
     for (text, id, score) in pieces {
-        if let Some(c) = text.chars().find(|&c| characters[c as usize] == 0) {
+        if let Some(c) = text.chars().find(|&c| characters.get(c as u32).symbol().is_none()) {
             return Err(format!("piece {id} holds {c:?}, which is no piece itself"));
         }
         let rank = scores.partition_point(|other| other.total_cmp(score).is_gt());

@@ -1,8 +1,13 @@
 //! `SentencePiece` BPE with byte fallback: the merges run over characters, the white space among
 //! them, and characters without a piece become their bytes.
 //!
-//! Inside, a space stands for `SentencePiece`'s U+2581: neither text nor pieces keep both apart.
+//! Inside, a space and `SentencePiece`'s U+2581 are one character: neither text nor pieces keep
+//! both apart.
 
+mod block;
+mod characters;
+mod classes;
+mod cuts;
 mod load;
 mod proto;
 
@@ -13,7 +18,10 @@ use super::added::{AddedTokens, Part};
 use super::cache::{Cache, Ends, Model};
 use super::merger::Merger;
 use super::merges::Merges;
+use super::unicode::decode;
 use super::vocabulary::Vocabulary;
+use characters::{Character, Characters};
+use cuts::Cuts;
 
 /// What `SentencePiece` writes for a space.
 const META_SPACE: &str = "\u{2581}";
@@ -25,34 +33,32 @@ pub(super) struct SentencePiece {
     vocabulary: Vocabulary,
     kinds: Vec<Kind>,
     merges: Merges,
-    /// One more than the id of a character's piece, by code point; 0 without one.
-    characters: Vec<u32>,
+    characters: Characters,
+    cuts: Cuts,
     byte_ids: [u32; 256],
     /// User-defined pieces, which are found before anything merges.
     user_defined: AddedTokens,
     adds_dummy_prefix: bool,
     removes_extra_spaces: bool,
-    /// Whether no piece has a space behind another character, so that words can be cut there.
-    cuts_at_spaces: bool,
+    /// Whether the text must be written anew ([`SentencePiece::normalize`]) before it is encoded.
+    rewrites_text: bool,
     unknown_surface: String,
 }
 
 impl Model for SentencePiece {
     fn encode_word(&self, word: &[u8], merger: &mut Merger, ids: &mut Vec<u32>) {
-        // Words are cut at spaces and at user-defined pieces, so this is UTF-8 as the text was.
-        let word = std::str::from_utf8(word).unwrap_or_default();
+        let mut at = 0;
         merger.start();
-        for c in word.chars() {
-            match self.characters[c as usize] {
-                0 => {
-                    merger.merge(&self.merges, ids);
-                    let mut buffer = [0; 4];
-                    let bytes = c.encode_utf8(&mut buffer).bytes();
-                    ids.extend(bytes.map(|byte| self.byte_ids[usize::from(byte)]));
-                    merger.start();
-                }
-                symbol => merger.push(symbol - 1),
+        while at < word.len() {
+            let (character, length) = self.character_at(word, at);
+            if let Some(symbol) = character.symbol() {
+                merger.push(symbol);
+            } else {
+                merger.merge(&self.merges, ids);
+                self.push_bytes(&word[at..at + length], ids);
+                merger.start();
             }
+            at += length;
         }
         merger.merge(&self.merges, ids);
     }
@@ -66,11 +72,46 @@ impl SentencePiece {
         cache: &mut Cache,
         ids: &mut Vec<u32>,
     ) {
-        self.normalize(text, buffer);
-        self.user_defined.parts(buffer, true, |part| match part {
-            Part::Token(id) => ids.push(id),
-            Part::Text(text) => self.encode_words(text.as_bytes(), cache, ids),
+        if self.rewrites_text {
+            self.normalize(text, buffer);
+            self.user_defined.parts(buffer, true, |part| match part {
+                Part::Token(id) => ids.push(id),
+                Part::Text(text) => self.encode_parts(text.as_bytes(), cache, ids),
+            });
+            return;
+        }
+        let mut lacks_prefix = self.adds_dummy_prefix;
+        self.user_defined.parts(text, true, |part| {
+            let lacked_prefix = std::mem::take(&mut lacks_prefix);
+            let text = match part {
+                Part::Text(text) if lacked_prefix => self.encode_prefix(text, buffer, cache, ids),
+                Part::Text(text) => text,
+                Part::Token(id) => {
+                    if lacked_prefix {
+                        self.encode_prefix("", buffer, cache, ids);
+                    }
+                    return ids.push(id);
+                }
+            };
+            self.encode_parts(text.as_bytes(), cache, ids);
         });
+    }
+
+    /// Encodes the space that the model sees before `text`, and the part of it that is encoded
+    /// with the space; returns the rest.
+    fn encode_prefix<'t>(
+        &self,
+        text: &'t str,
+        buffer: &mut String,
+        cache: &mut Cache,
+        ids: &mut Vec<u32>,
+    ) -> &'t str {
+        let end = Cuts::end_behind_space(&self.characters, text.as_bytes());
+        buffer.clear();
+        buffer.push(' ');
+        buffer.push_str(&text[..end]);
+        cache.encode(self, buffer.as_bytes(), ids);
+        &text[end..]
     }
 
     /// Writes `text` as the model sees it, with spaces for U+2581, into `buffer`.
@@ -111,16 +152,28 @@ impl SentencePiece {
         }
     }
 
-    fn encode_words(&self, text: &[u8], cache: &mut Cache, ids: &mut Vec<u32>) {
-        let (mut start, mut ends) = (0, Ends::new());
-        while start < text.len() {
-            let first = start;
-            while start < text.len() && !ends.is_full() {
-                start = if self.cuts_at_spaces { word_end(text, start) } else { text.len() };
-                ends.push(start);
+    fn encode_parts(&self, text: &[u8], cache: &mut Cache, ids: &mut Vec<u32>) {
+        let (mut first, mut ends) = (0, Ends::new());
+        self.cuts.parts(&self.characters, text, |end| {
+            ends.push(end);
+            if ends.is_full() {
+                cache.encode_words(self, text, first, &mut ends, ids);
+                first = end;
             }
-            cache.encode_words(self, text, first, &mut ends, ids);
-        }
+        });
+        cache.encode_words(self, text, first, &mut ends, ids);
+    }
+
+    #[inline]
+    fn character_at(&self, text: &[u8], at: usize) -> (Character, usize) {
+        let (code_point, length) = decode(text, at);
+        (self.characters.get(code_point), length)
+    }
+
+    /// Appends the ids of a character without a piece.
+    fn push_bytes(&self, character: &[u8], ids: &mut Vec<u32>) {
+        let bytes = if character == b" " { META_SPACE.as_bytes() } else { character };
+        ids.extend(bytes.iter().map(|&byte| self.byte_ids[usize::from(byte)]));
     }
 
     /// Returns the text of `ids` as `SentencePiece` decodes it.
@@ -198,14 +251,6 @@ impl SentencePiece {
             .filter_map(|id| Some((self.id_to_token(id)?, id)))
             .collect()
     }
-}
-
-/// Returns the end of the word at `start`: spaces, then all up to the next space.
-#[inline]
-fn word_end(text: &[u8], start: usize) -> usize {
-    let spaces = text[start..].iter().take_while(|&&byte| byte == b' ').count();
-    let rest = &text[start + spaces..];
-    start + spaces + rest.iter().position(|&byte| byte == b' ').unwrap_or(rest.len())
 }
 
 /// Appends bytes as text, with one U+FFFD for each byte that is not part of a character.
