@@ -138,13 +138,16 @@ fn begins_beyond_ascii(text: &[u8], start: usize) -> bool {
 #[inline]
 fn block_at<S: Scanner>(text: &[u8], position: usize) -> Block<'_> {
     let left = &text[position..];
-    let (masks, length) = if let Some(bytes) = left.first_chunk() {
-        (masks_of::<S>(bytes), BLOCK)
+    let mut padded = [0; BLOCK];
+    // The masks are made in one place: where two ways met behind it, they would go bit by bit.
+    let bytes = if let Some(bytes) = left.first_chunk() {
+        bytes
     } else {
-        let mut padded = [0; BLOCK];
         padded[..left.len()].copy_from_slice(left);
-        (masks_of::<S>(&padded), left.len())
+        &padded
     };
+    let masks = masks_of::<S>(bytes);
+    let length = left.len().min(BLOCK);
     let known = (masks.high.trailing_zeros() as usize).min(length);
     Block { text, position, masks, known }
 }
