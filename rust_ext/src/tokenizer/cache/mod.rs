@@ -28,8 +28,8 @@ pub(super) trait Model {
 /// Slots of 32 bytes for words of up to 15 bytes that the table grows to: 64 MiB. Web text of
 /// 300 MB has 0.7 million such words.
 const SHORT_SLOTS: usize = 1 << 21;
-/// Slots of 64 bytes for words of up to 31 bytes that the table grows to: 16 MiB, for 0.2 million.
-const MIDDLE_SLOTS: usize = 1 << 18;
+/// Slots of 64 bytes for words of up to 31 bytes that the table grows to: 32 MiB, for 0.2 million.
+const MIDDLE_SLOTS: usize = 1 << 19;
 /// Ids of words that have too many for a slot; beyond this number all are forgotten.
 const ARENA: usize = 2 << 20;
 

@@ -1,7 +1,7 @@
 //! Memory for hash tables: zeroed, a slot never across two cache lines, large pages when large.
 #![allow(unsafe_code)]
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
@@ -27,23 +27,19 @@ impl<const WORDS: usize> Table<WORDS> {
     pub(super) fn zeroed(length: usize) -> Self {
         assert!(length.is_power_of_two() && WORDS > 0, "a table has 2^n slots");
         let layout = Self::layout(length);
-        // SAFETY: the layout is not empty.
-        let memory = unsafe { alloc(layout) };
+        let memory = if is_mapped(layout) {
+            map(layout)
+        } else {
+            // SAFETY: the layout is not empty.
+            unsafe { alloc_zeroed(layout) }
+        };
         let Some(slots) = NonNull::new(memory.cast()) else { handle_alloc_error(layout) };
-        #[cfg(target_os = "linux")]
-        if layout.align() == LARGE_PAGE {
-            // SAFETY: advice about memory that is ours; refusing it is no error.
-            unsafe { libc::madvise(memory.cast(), layout.size(), libc::MADV_HUGEPAGE) };
-        }
-        // SAFETY: all of it was just allocated.
-        unsafe { memory.write_bytes(0, layout.size()) };
         Self { slots, length }
     }
 
     fn layout(length: usize) -> Layout {
-        let bytes = length * WORDS * size_of::<u64>();
-        let align = if bytes >= LARGE_PAGE { LARGE_PAGE } else { CACHE_LINE };
-        Layout::from_size_align(bytes, align).expect("tables are far below the address space")
+        Layout::from_size_align(length * WORDS * size_of::<u64>(), CACHE_LINE)
+            .expect("tables are far below the address space")
     }
 
     /// Asks for a slot to be brought near before it is used.
@@ -60,10 +56,45 @@ impl<const WORDS: usize> Table<WORDS> {
     }
 }
 
+/// Returns whether memory comes from the kernel itself, which gives zeros and large pages.
+fn is_mapped(layout: Layout) -> bool {
+    cfg!(target_os = "linux") && layout.size() >= LARGE_PAGE
+}
+
+/// Returns zeroed memory, or null.
+fn map(layout: Layout) -> *mut u8 {
+    // SAFETY: new memory, nobody else's.
+    let memory = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            layout.size(),
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    if memory == libc::MAP_FAILED {
+        return std::ptr::null_mut();
+    }
+    #[cfg(target_os = "linux")]
+    // SAFETY: advice about memory that is ours; refusing it is no error.
+    unsafe {
+        libc::madvise(memory, layout.size(), libc::MADV_HUGEPAGE);
+    }
+    memory.cast()
+}
+
 impl<const WORDS: usize> Drop for Table<WORDS> {
     fn drop(&mut self) {
-        // SAFETY: allocated with the same layout.
-        unsafe { dealloc(self.slots.as_ptr().cast(), Self::layout(self.length)) };
+        let (memory, layout) = (self.slots.as_ptr().cast::<u8>(), Self::layout(self.length));
+        if is_mapped(layout) {
+            // SAFETY: mapped with this length, and no longer used.
+            unsafe { libc::munmap(memory.cast(), layout.size()) };
+        } else {
+            // SAFETY: allocated with the same layout.
+            unsafe { dealloc(memory, layout) };
+        }
     }
 }
 

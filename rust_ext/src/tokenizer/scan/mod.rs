@@ -9,6 +9,8 @@ mod gpt2;
 mod llama3;
 mod o200k;
 
+use std::sync::LazyLock;
+
 use blocks::{Block, Starts};
 pub(super) use gpt2::Gpt2;
 pub(super) use llama3::{Cl100k, Llama3, Qwen2};
@@ -52,18 +54,18 @@ pub(super) fn find_words<S: Scanner>(text: &[u8], mut start: usize, ends: &mut E
 /// Returns whether this processor can look at 64 bytes at a time.
 #[inline]
 pub(super) fn has_blocks() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        std::arch::is_x86_feature_detected!("avx2")
-            && std::arch::is_x86_feature_detected!("bmi1")
-            && std::arch::is_x86_feature_detected!("bmi2")
-            && std::arch::is_x86_feature_detected!("lzcnt")
-            && std::arch::is_x86_feature_detected!("popcnt")
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        false
-    }
+    static HAS: LazyLock<bool> = LazyLock::new(|| {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            has!("avx2") && has!("bmi1") && has!("bmi2") && has!("lzcnt") && has!("popcnt")
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            false
+        }
+    });
+    *HAS
 }
 
 /// The patterns that have a scanner.
