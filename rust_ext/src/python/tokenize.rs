@@ -10,7 +10,7 @@ use super::tokenizer::PyTokenizer;
 use crate::Error;
 use crate::indexed::Dtype;
 use crate::input::InputFile;
-use crate::tokenize::{self, Options};
+use crate::tokenize::{self, Options, Sink};
 
 /// Tokenizes the files of a unit into shards in `journal`; returns its summary.
 #[pyfunction]
@@ -50,9 +50,16 @@ pub(super) fn tokenize_unit(
     };
     call::run(py, progress.as_ref(), |control| {
         let begin = || {
-            let mut encoder = tokenizer.encoder();
+            let (mut encoder, mut ids) = (tokenizer.encoder(), Vec::new());
             // Special tokens that occur in data are text.
-            move |text: &str, ids: &mut Vec<u32>| encoder.encode(text, false, ids)
+            move |text: &str, sink: &mut Sink<'_>| {
+                ids.clear();
+                encoder.encode(text, false, &mut ids)?;
+                let handed_on = sink(&ids);
+                // One long text must not hold its memory for the rest of the run.
+                ids.shrink_to(1 << 20);
+                handed_on
+            }
         };
         let summary = tokenize::tokenize_unit(&files, &options, begin, control)?;
         serde_json::to_string(&summary).map_err(|error| Error::Argument(error.to_string()))
