@@ -6,10 +6,9 @@ use std::path::Path;
 use prost::Message as _;
 
 use super::characters::Characters;
-use super::classes::joins_of;
-use super::cuts::Cuts;
+use super::joins::Joins;
 use super::proto::{Kind, MODEL_TYPE_BPE, ModelProto, NormalizerSpec, PieceProto, TrainerSpec};
-use super::{META_SPACE, SentencePiece};
+use super::{META_SPACE, SentencePiece, spaces};
 use crate::tokenizer::added::{AddedToken, AddedTokens};
 use crate::tokenizer::merges::{Merge, Merges, NONE, Rules};
 use crate::tokenizer::vocabulary::Vocabulary;
@@ -98,7 +97,10 @@ fn build(
         merges: merges_of(&mergeable, &characters)?,
         rewrites_text: removes_extra_spaces
             || user_defined.iter().any(|token| token.content.contains(' ')),
-        cuts: Cuts::new(&characters),
+        joins: Joins::new(mergeable.iter().map(|(text, ..)| text.as_str())),
+        parts_spaces: spaces::stand_apart(
+            mergeable.iter().map(|(text, _, score)| (text.as_str(), *score)),
+        ),
         vocabulary,
         kinds,
         characters,
@@ -109,15 +111,16 @@ fn build(
     })
 }
 
-/// Returns what is known of each character that is a piece.
+/// Returns the ids of the characters that are pieces; U+2581 is another name for the space.
 fn characters_of(pieces: &[(String, u32, f32)]) -> Characters {
     let single = pieces.iter().filter_map(|(text, id, _)| {
         let mut rest = text.chars();
         rest.next().filter(|_| rest.next().is_none()).map(|c| (c, *id))
     });
     let mut characters = Characters::new(single);
-    characters.set_joins(joins_of(pieces.iter().map(|(text, ..)| text.as_str())));
-    characters.set_alias('\u{2581}', ' ');
+    if let Some(space) = characters.id(u32::from(' ')) {
+        characters.insert(META_SPACE, space);
+    }
     characters
 }
 
@@ -132,7 +135,7 @@ fn merges_of(
     scores.dedup();
     let mut rules = Rules::with_capacity(pieces.len() * 5 / 2);
     for (text, id, score) in pieces {
-        if let Some(c) = text.chars().find(|&c| characters.get(c as u32).symbol().is_none()) {
+        if let Some(c) = text.chars().find(|&c| characters.id(c as u32).is_none()) {
             return Err(format!("piece {id} holds {c:?}, which is no piece itself"));
         }
         let rank = scores.partition_point(|other| other.total_cmp(score).is_gt());

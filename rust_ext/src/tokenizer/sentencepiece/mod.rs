@@ -4,12 +4,12 @@
 //! Inside, a space and `SentencePiece`'s U+2581 are one character: neither text nor pieces keep
 //! both apart.
 
-mod block;
 mod characters;
-mod classes;
 mod cuts;
+mod joins;
 mod load;
 mod proto;
+mod spaces;
 
 pub(super) use load::load;
 use proto::Kind;
@@ -20,11 +20,11 @@ use super::merger::Merger;
 use super::merges::Merges;
 use super::unicode::decode;
 use super::vocabulary::Vocabulary;
-use characters::{Character, Characters};
-use cuts::Cuts;
+use characters::Characters;
+use joins::Joins;
 
 /// What `SentencePiece` writes for a space.
-const META_SPACE: &str = "\u{2581}";
+const META_SPACE: char = '\u{2581}';
 
 /// A BPE model with what its normalizer does.
 #[derive(Debug)]
@@ -34,7 +34,9 @@ pub(super) struct SentencePiece {
     kinds: Vec<Kind>,
     merges: Merges,
     characters: Characters,
-    cuts: Cuts,
+    joins: Joins,
+    /// Whether the spaces before a word are encoded apart from it ([`spaces`]).
+    parts_spaces: bool,
     byte_ids: [u32; 256],
     /// User-defined pieces, which are found before anything merges.
     user_defined: AddedTokens,
@@ -50,9 +52,9 @@ impl Model for SentencePiece {
         let mut at = 0;
         merger.start();
         while at < word.len() {
-            let (character, length) = self.character_at(word, at);
-            if let Some(symbol) = character.symbol() {
-                merger.push(symbol);
+            let (code_point, length) = decode(word, at);
+            if let Some(id) = self.characters.id(code_point) {
+                merger.push(id);
             } else {
                 merger.merge(&self.merges, ids);
                 self.push_bytes(&word[at..at + length], ids);
@@ -106,7 +108,7 @@ impl SentencePiece {
         cache: &mut Cache,
         ids: &mut Vec<u32>,
     ) -> &'t str {
-        let end = Cuts::end_behind_space(&self.characters, text.as_bytes());
+        let end = cuts::end_behind_space(&self.joins, text.as_bytes());
         buffer.clear();
         buffer.push(' ');
         buffer.push_str(&text[..end]);
@@ -126,10 +128,10 @@ impl SentencePiece {
             buffer.push(' ');
         }
         let mut start = 0;
-        for at in memchr::memmem::find_iter(text.as_bytes(), META_SPACE) {
+        for (at, found) in text.match_indices(META_SPACE) {
             self.push_without_extra_spaces(&text[start..at], buffer);
             buffer.push(' ');
-            start = at + META_SPACE.len();
+            start = at + found.len();
         }
         self.push_without_extra_spaces(&text[start..], buffer);
         if self.removes_extra_spaces {
@@ -154,8 +156,15 @@ impl SentencePiece {
 
     fn encode_parts(&self, text: &[u8], cache: &mut Cache, ids: &mut Vec<u32>) {
         let (mut first, mut ends) = (0, Ends::new());
-        self.cuts.parts(&self.characters, text, |end| {
-            ends.push(end);
+        cuts::for_each_part(&self.joins, text, |start, end| {
+            match spaces::run_before_word(&text[start..end]) {
+                Some(run) if self.parts_spaces => {
+                    cache.encode_words(self, text, first, &mut ends, ids);
+                    self.encode_spaces(&text[start..end], run, cache, ids);
+                    first = end;
+                }
+                _ => ends.push(end),
+            }
             if ends.is_full() {
                 cache.encode_words(self, text, first, &mut ends, ids);
                 first = end;
@@ -164,15 +173,26 @@ impl SentencePiece {
         cache.encode_words(self, text, first, &mut ends, ids);
     }
 
-    #[inline]
-    fn character_at(&self, text: &[u8], at: usize) -> (Character, usize) {
-        let (code_point, length) = decode(text, at);
-        (self.characters.get(code_point), length)
+    /// Encodes a part that begins with `run` spaces, two or more, and a word behind them.
+    fn encode_spaces(&self, part: &[u8], run: usize, cache: &mut Cache, ids: &mut Vec<u32>) {
+        let before = ids.len();
+        cache.encode(self, &part[..run - 1], ids);
+        let behind = ids.len();
+        cache.encode(self, &part[run - 1..], ids);
+        if ids.get(behind).copied() == self.characters.id(u32::from(' ')) {
+            // The last space has not joined the word, so it belongs to the run.
+            let rest = ids.split_off(behind + 1);
+            ids.truncate(before);
+            cache.encode(self, &part[..run], ids);
+            ids.extend(rest);
+        }
     }
 
-    /// Appends the ids of a character without a piece.
+    /// Appends the ids of a character without a piece; a space is U+2581 by then.
     fn push_bytes(&self, character: &[u8], ids: &mut Vec<u32>) {
-        let bytes = if character == b" " { META_SPACE.as_bytes() } else { character };
+        let mut buffer = [0; 3];
+        let space = META_SPACE.encode_utf8(&mut buffer).as_bytes();
+        let bytes = if character == b" " { space } else { character };
         ids.extend(bytes.iter().map(|&byte| self.byte_ids[usize::from(byte)]));
     }
 
