@@ -50,16 +50,9 @@ pub(super) fn tokenize_unit(
     };
     call::run(py, progress.as_ref(), |control| {
         let begin = || {
-            let (mut encoder, mut ids) = (tokenizer.encoder(), Vec::new());
+            let mut encoder = tokenizer.encoder();
             // Special tokens that occur in data are text.
-            move |text: &str, sink: &mut Sink<'_>| {
-                ids.clear();
-                encoder.encode(text, false, &mut ids)?;
-                let handed_on = sink(&ids);
-                // One long text must not hold its memory for the rest of the run.
-                ids.shrink_to(1 << 20);
-                handed_on
-            }
+            move |text: &str, sink: &mut Sink<'_>| encoder.encode_to(text, false, sink)
         };
         let summary = tokenize::tokenize_unit(&files, &options, begin, control)?;
         serde_json::to_string(&summary).map_err(|error| Error::Argument(error.to_string()))

@@ -7,6 +7,7 @@ use super::cache::{Cache, Ends, Model};
 use super::merger::Merger;
 use super::merges::Merges;
 use super::normalize::nfc;
+use super::output::Output;
 use super::scan::{Cl100k, Gpt2, Llama3, O200k, Pattern, Qwen2, Scanner, find_words};
 use super::vocabulary::Vocabulary;
 use super::word::{ByteSymbols, Bytes};
@@ -57,22 +58,22 @@ impl ByteLevel {
         text: &str,
         parse_special: bool,
         cache: &mut Cache,
-        ids: &mut Vec<u32>,
+        output: &mut Output<'_>,
     ) {
         self.added.parts(text, parse_special, |part| match part {
-            Part::Token(id) => ids.push(id),
+            Part::Token(id) => output.ids.push(id),
             Part::Text(text) => {
                 let text = if self.normalizes_nfc { nfc(text) } else { Cow::Borrowed(text) };
                 self.added_normalized.parts(&text, parse_special, |part| match part {
-                    Part::Token(id) => ids.push(id),
-                    Part::Text(text) => self.encode_plain(text, cache, ids),
+                    Part::Token(id) => output.ids.push(id),
+                    Part::Text(text) => self.encode_plain(text, cache, output),
                 });
             }
         });
     }
 
     /// Encodes what lies between added tokens.
-    fn encode_plain(&self, text: &str, cache: &mut Cache, ids: &mut Vec<u32>) {
+    fn encode_plain(&self, text: &str, cache: &mut Cache, output: &mut Output<'_>) {
         let text = if self.adds_prefix_space && !text.starts_with(' ') {
             Cow::Owned(format!(" {text}"))
         } else {
@@ -80,20 +81,21 @@ impl ByteLevel {
         };
         let text = text.as_bytes();
         match self.pattern {
-            Pattern::Gpt2 => self.encode_words::<Gpt2>(text, cache, ids),
-            Pattern::Llama3 => self.encode_words::<Llama3>(text, cache, ids),
-            Pattern::Qwen2 => self.encode_words::<Qwen2>(text, cache, ids),
-            Pattern::Cl100k => self.encode_words::<Cl100k>(text, cache, ids),
-            Pattern::O200k => self.encode_words::<O200k>(text, cache, ids),
+            Pattern::Gpt2 => self.encode_words::<Gpt2>(text, cache, output),
+            Pattern::Llama3 => self.encode_words::<Llama3>(text, cache, output),
+            Pattern::Qwen2 => self.encode_words::<Qwen2>(text, cache, output),
+            Pattern::Cl100k => self.encode_words::<Cl100k>(text, cache, output),
+            Pattern::O200k => self.encode_words::<O200k>(text, cache, output),
         }
     }
 
-    fn encode_words<S: Scanner>(&self, text: &[u8], cache: &mut Cache, ids: &mut Vec<u32>) {
+    fn encode_words<S: Scanner>(&self, text: &[u8], cache: &mut Cache, output: &mut Output<'_>) {
         let (mut start, mut ends) = (0, Ends::new());
         while start < text.len() {
             let first = start;
             start = find_words::<S>(text, start, &mut ends);
-            cache.encode_words(self, text, first, &mut ends, ids);
+            cache.encode_words(self, text, first, &mut ends, output.ids);
+            output.hand_on();
         }
     }
 

@@ -18,6 +18,7 @@ use super::added::{AddedTokens, Part};
 use super::cache::{Cache, Ends, Model};
 use super::merger::Merger;
 use super::merges::Merges;
+use super::output::Output;
 use super::unicode::decode;
 use super::vocabulary::Vocabulary;
 use characters::Characters;
@@ -72,13 +73,13 @@ impl SentencePiece {
         text: &str,
         buffer: &mut String,
         cache: &mut Cache,
-        ids: &mut Vec<u32>,
+        output: &mut Output<'_>,
     ) {
         if self.rewrites_text {
             self.normalize(text, buffer);
             self.user_defined.parts(buffer, true, |part| match part {
-                Part::Token(id) => ids.push(id),
-                Part::Text(text) => self.encode_parts(text.as_bytes(), cache, ids),
+                Part::Token(id) => output.ids.push(id),
+                Part::Text(text) => self.encode_parts(text.as_bytes(), cache, output),
             });
             return;
         }
@@ -86,16 +87,18 @@ impl SentencePiece {
         self.user_defined.parts(text, true, |part| {
             let lacked_prefix = std::mem::take(&mut lacks_prefix);
             let text = match part {
-                Part::Text(text) if lacked_prefix => self.encode_prefix(text, buffer, cache, ids),
+                Part::Text(text) if lacked_prefix => {
+                    self.encode_prefix(text, buffer, cache, output)
+                }
                 Part::Text(text) => text,
                 Part::Token(id) => {
                     if lacked_prefix {
-                        self.encode_prefix("", buffer, cache, ids);
+                        self.encode_prefix("", buffer, cache, output);
                     }
-                    return ids.push(id);
+                    return output.ids.push(id);
                 }
             };
-            self.encode_parts(text.as_bytes(), cache, ids);
+            self.encode_parts(text.as_bytes(), cache, output);
         });
     }
 
@@ -106,13 +109,13 @@ impl SentencePiece {
         text: &'t str,
         buffer: &mut String,
         cache: &mut Cache,
-        ids: &mut Vec<u32>,
+        output: &mut Output<'_>,
     ) -> &'t str {
         let end = cuts::end_behind_space(&self.joins, text.as_bytes());
         buffer.clear();
         buffer.push(' ');
         buffer.push_str(&text[..end]);
-        cache.encode(self, buffer.as_bytes(), ids);
+        cache.encode(self, buffer.as_bytes(), output.ids);
         &text[end..]
     }
 
@@ -154,23 +157,24 @@ impl SentencePiece {
         }
     }
 
-    fn encode_parts(&self, text: &[u8], cache: &mut Cache, ids: &mut Vec<u32>) {
+    fn encode_parts(&self, text: &[u8], cache: &mut Cache, output: &mut Output<'_>) {
         let (mut first, mut ends) = (0, Ends::new());
         cuts::for_each_part(&self.joins, text, |start, end| {
             match spaces::run_before_word(&text[start..end]) {
                 Some(run) if self.parts_spaces => {
-                    cache.encode_words(self, text, first, &mut ends, ids);
-                    self.encode_spaces(&text[start..end], run, cache, ids);
+                    cache.encode_words(self, text, first, &mut ends, output.ids);
+                    self.encode_spaces(&text[start..end], run, cache, output.ids);
                     first = end;
                 }
                 _ => ends.push(end),
             }
             if ends.is_full() {
-                cache.encode_words(self, text, first, &mut ends, ids);
+                cache.encode_words(self, text, first, &mut ends, output.ids);
+                output.hand_on();
                 first = end;
             }
         });
-        cache.encode_words(self, text, first, &mut ends, ids);
+        cache.encode_words(self, text, first, &mut ends, output.ids);
     }
 
     /// Encodes a part that begins with `run` spaces, two or more, and a word behind them.
