@@ -8,6 +8,7 @@ use super::merger::Merger;
 use super::merges::Merges;
 use super::normalize::nfc;
 use super::output::Output;
+use super::pieces::Boundaries;
 use super::scan::{Cl100k, Gpt2, Llama3, O200k, Pattern, Qwen2, Scanner, find_words};
 use super::vocabulary::Vocabulary;
 use super::word::{ByteSymbols, Bytes};
@@ -27,6 +28,9 @@ pub(super) struct ByteLevel {
     pub(super) vocabulary: Vocabulary,
     pub(super) merges: Merges,
     pub(super) byte_symbols: ByteSymbols,
+    /// Where words can be cut before they are merged: pays only if ids of pieces are remembered.
+    #[expect(dead_code, reason = "for a cache of pieces")]
+    pub(super) boundaries: Boundaries,
     /// A word that is a token is that token, whatever the merges would make of it.
     pub(super) prefers_whole_words: bool,
     pub(super) pattern: Pattern,

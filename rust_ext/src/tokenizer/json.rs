@@ -11,6 +11,7 @@ use super::byte_level::{Alphabet, ByteLevel, Spelling};
 use super::json_model::Bpe;
 use super::merges::{MAX_RANKS, Merge, Merges, Rules};
 use super::normalize::nfc;
+use super::pieces::Boundaries;
 use super::scan::Pattern;
 use super::tiktoken::byte_ids;
 use super::vocabulary::Vocabulary;
@@ -73,6 +74,7 @@ pub(super) fn load(content: &[u8]) -> Result<Loaded, Reason> {
     let merges = merges_of(&bpe, &vocabulary)?;
     let byte_ids = byte_ids(&vocabulary).ok_or("a vocabulary without a token for every byte")?;
     let byte_symbols = ByteSymbols::new(byte_ids, &merges);
+    let boundaries = Boundaries::new(&vocabulary);
     let added = check_added(file.added_tokens, &vocabulary, &unreachable, bpe.vocab.0.len())?;
     let (normalized, raw): (Vec<_>, Vec<_>) =
         added.iter().cloned().partition(|token| token.normalized);
@@ -86,6 +88,7 @@ pub(super) fn load(content: &[u8]) -> Result<Loaded, Reason> {
         vocabulary,
         merges,
         byte_symbols,
+        boundaries,
         prefers_whole_words: bpe.ignore_merges.unwrap_or(false),
         pattern,
         adds_prefix_space,

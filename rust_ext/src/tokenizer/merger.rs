@@ -5,13 +5,14 @@
 
 use super::long_merge::LongWords;
 use super::merges::Merges;
-use super::short_merge::MOST_SYMBOLS;
+use super::short_merge::{self, AT_ONCE, MOST_SYMBOLS, ShortWord};
 use super::word::{Symbols, Word};
 
 /// The symbols of one word and the memory to merge them in, kept between words.
 #[derive(Debug, Default)]
 pub(super) struct Merger {
     symbols: Vec<u32>,
+    short: [ShortWord; AT_ONCE],
     long: LongWords,
 }
 
@@ -43,9 +44,50 @@ impl Merger {
             0 => {}
             1 => out.push(word.symbol(0)),
             length @ 2..=MOST_SYMBOLS => {
-                self.long.short.merge(word, 0..length, merges, |symbol, _| out.push(symbol));
+                short_merge::merge(&mut self.short[0], word, 0..length, merges, |symbol, _| {
+                    out.push(symbol);
+                });
             }
             _ => self.long.merge(word, merges, out),
+        }
+    }
+
+    /// Merges words and appends what remains of each to `out`, and where it ends there to `ends`.
+    ///
+    /// Takes half the time of merging them one by one, least if they are alike in length.
+    pub(super) fn merge_words<W: Word>(
+        &mut self,
+        words: &[W],
+        merges: &Merges,
+        out: &mut Vec<u32>,
+        ends: &mut Vec<usize>,
+    ) {
+        let (fours, rest) = words.as_chunks::<AT_ONCE>();
+        for four in fours {
+            if four.iter().any(|word| word.length() > MOST_SYMBOLS) {
+                self.merge_each(four, merges, out, ends);
+                continue;
+            }
+            let ranges = four.each_ref().map(|word| (word, 0..word.length()));
+            let begins = short_merge::merge_at_once(&mut self.short, ranges, merges);
+            for (place, begins) in self.short.iter().zip(begins) {
+                place.each(begins, |symbol, _| out.push(symbol));
+                ends.push(out.len());
+            }
+        }
+        self.merge_each(rest, merges, out, ends);
+    }
+
+    fn merge_each<W: Word>(
+        &mut self,
+        words: &[W],
+        merges: &Merges,
+        out: &mut Vec<u32>,
+        ends: &mut Vec<usize>,
+    ) {
+        for word in words {
+            self.merge_word(word, merges, out);
+            ends.push(out.len());
         }
     }
 }
@@ -69,24 +111,87 @@ mod tests {
         }
     }
 
+    fn table(rules: &[(u32, u32, u32)]) -> Merges {
+        let mut table = Rules::default();
+        for &(left, right, rank) in rules {
+            // A symbol above both parts, so that merging ends.
+            table.insert(left, right, Merge { rank, symbol: left.max(right) + 1 });
+        }
+        table.finish()
+    }
+
+    fn merged(merger: &mut Merger, merges: &Merges, word: &[u32]) -> Vec<u32> {
+        merger.start().extend_from_slice(word);
+        let mut out = vec![99];
+        merger.merge(merges, &mut out);
+        assert_eq!(out.remove(0), 99);
+        out
+    }
+
     proptest::proptest! {
         #[test]
-        fn every_way_to_merge_gives_what_the_definition_gives(
+        fn words_of_any_length_become_what_the_definition_says(
+            // Few ranks, so that ties abound.
             rules in proptest::collection::vec((0u32..12, 0u32..12, 0u32..6), 0..60),
-            word in proptest::collection::vec(0u32..4, 0..600),
+            word in proptest::collection::vec(0u32..4, 0..1_000),
+            repeats in 1usize..4,
         ) {
-            // Few ranks, so that ties abound; a symbol above both parts, so that merging ends.
-            let mut table = Rules::default();
-            for (left, right, rank) in rules {
-                table.insert(left, right, Merge { rank, symbol: left.max(right) + 1 });
-            }
-            let merges = table.finish();
+            let merges = table(&rules);
+            let word = word.repeat(repeats);
             let expected = by_definition(&merges, word.clone());
+            proptest::prop_assert_eq!(merged(&mut Merger::default(), &merges, &word), expected);
+        }
+
+        #[test]
+        fn runs_and_few_rules_become_what_the_definition_says(
+            rules in proptest::collection::vec((0u32..5, 0u32..5, 0u32..4), 1..9),
+            runs in proptest::collection::vec((0u32..2, 1usize..300), 1..8),
+        ) {
+            let merges = table(&rules);
+            let runs = runs.iter().flat_map(|&(symbol, count)| std::iter::repeat_n(symbol, count));
+            let word: Vec<u32> = runs.collect();
+            let expected = by_definition(&merges, word.clone());
+            proptest::prop_assert_eq!(merged(&mut Merger::default(), &merges, &word), expected);
+        }
+
+        #[test]
+        fn effects_that_travel_far_to_the_left_are_seen(
+            length in 60u32..700,
+            cut in proptest::collection::vec(0u32..700, 0..3),
+        ) {
+            // Neighbours merge from the right to the left: the last decides about the first.
+            let links = (0..length).filter(|at| !cut.contains(at));
+            let mut rules = Rules::default();
+            for at in links {
+                rules.insert(at, at + 1, Merge { rank: length - at, symbol: 1_000 + at });
+            }
+            let merges = rules.finish();
             let mut merger = Merger::default();
-            merger.start().extend_from_slice(&word);
-            let mut out = vec![99];
-            merger.merge(&merges, &mut out);
-            proptest::prop_assert_eq!(&out[1..], &expected[..]);
+            for length in [length, length + 1] {
+                let word: Vec<u32> = (0..length).collect();
+                let expected = by_definition(&merges, word.clone());
+                proptest::prop_assert_eq!(merged(&mut merger, &merges, &word), expected);
+            }
+        }
+
+        #[test]
+        fn words_at_once_become_what_each_becomes_alone(
+            rules in proptest::collection::vec((0u32..12, 0u32..12, 0u32..6), 0..60),
+            words in proptest::collection::vec(
+                proptest::collection::vec(0u32..4, 0..70), 0..14,
+            ),
+        ) {
+            let merges = table(&rules);
+            let mut merger = Merger::default();
+            let (mut out, mut ends, mut start) = (vec![99], vec![], 1);
+            let symbols: Vec<_> =
+                words.iter().map(|word| Symbols { symbols: word, merges: &merges }).collect();
+            merger.merge_words(&symbols, &merges, &mut out, &mut ends);
+            proptest::prop_assert_eq!(ends.len(), words.len());
+            for (word, end) in words.into_iter().zip(ends) {
+                proptest::prop_assert_eq!(&out[start..end], &by_definition(&merges, word)[..]);
+                start = end;
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use super::added::{AddedToken, AddedTokens};
 use super::byte_level::{ByteLevel, Spelling};
 use super::merges::{Merge, Merges, NONE, Rules};
+use super::pieces::Boundaries;
 use super::scan::Pattern;
 use super::vocabulary::Vocabulary;
 use super::word::ByteSymbols;
@@ -82,6 +83,7 @@ pub(super) fn load(
     let merges = merges_of(&vocabulary, published.ranks_parts);
     let model = ByteLevel {
         byte_symbols: ByteSymbols::new(byte_ids, &merges),
+        boundaries: Boundaries::new(&vocabulary),
         merges,
         vocabulary,
         prefers_whole_words: true,

@@ -93,3 +93,24 @@ impl Word for Bytes<'_> {
         self.bytes[left..left + count] == self.bytes[right..right + count]
     }
 }
+
+impl<W: Word> Word for &W {
+    #[inline]
+    fn length(&self) -> usize {
+        W::length(self)
+    }
+
+    #[inline]
+    fn symbol_and_rule(&self, position: usize) -> (u32, Merge) {
+        W::symbol_and_rule(self, position)
+    }
+
+    #[inline]
+    fn symbol(&self, position: usize) -> u32 {
+        W::symbol(self, position)
+    }
+
+    fn is_repeated(&self, left: usize, right: usize, count: usize) -> bool {
+        W::is_repeated(self, left, right, count)
+    }
+}
