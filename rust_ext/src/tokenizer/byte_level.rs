@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::added::{AddedTokens, Part};
-use super::cache::{Cache, Ends, Model};
+use super::cache::{Cache, Ends, Model, Scratch};
 use super::merger::Merger;
 use super::merges::Merges;
 use super::normalize::nfc;
@@ -29,7 +29,6 @@ pub(super) struct ByteLevel {
     pub(super) merges: Merges,
     pub(super) byte_symbols: ByteSymbols,
     /// Where words can be cut before they are merged: pays only if ids of pieces are remembered.
-    #[expect(dead_code, reason = "for a cache of pieces")]
     pub(super) boundaries: Boundaries,
     /// A word that is a token is that token, whatever the merges would make of it.
     pub(super) prefers_whole_words: bool,
@@ -44,19 +43,27 @@ pub(super) struct ByteLevel {
 }
 
 impl Model for ByteLevel {
-    fn encode_word(&self, word: &[u8], merger: &mut Merger, ids: &mut Vec<u32>) {
+    fn encode_word(&self, word: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>) {
         if self.prefers_whole_words
             && let Some(id) = self.vocabulary.id(word)
         {
             ids.push(id);
-            return;
+        } else if word.is_ascii() {
+            self.merge(word, &mut scratch.merger, ids);
+        } else {
+            for piece in self.boundaries.pieces(word) {
+                scratch.encode_piece(piece, ids, |merger, ids| self.merge(piece, merger, ids));
+            }
         }
-        let word = Bytes { bytes: word, symbols: &self.byte_symbols };
-        merger.merge_word(&word, &self.merges, ids);
     }
 }
 
 impl ByteLevel {
+    fn merge(&self, bytes: &[u8], merger: &mut Merger, ids: &mut Vec<u32>) {
+        let word = Bytes { bytes, symbols: &self.byte_symbols };
+        merger.merge_word(&word, &self.merges, ids);
+    }
+
     pub(super) fn encode(
         &self,
         text: &str,

@@ -22,7 +22,44 @@ use super::merger::Merger;
 /// How a word becomes ids when no cache holds it.
 pub(super) trait Model {
     /// Appends the ids of `word`, a part of a text that is whole for merging.
-    fn encode_word(&self, word: &[u8], merger: &mut Merger, ids: &mut Vec<u32>);
+    fn encode_word(&self, word: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>);
+}
+
+/// What making the ids of a word needs: a merger, and the pieces of words seen before.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    pub(super) merger: Merger,
+    pieces: Slots<2, 4>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self { merger: Merger::default(), pieces: Slots::new(PIECE_SLOTS, key::hash_short) }
+    }
+}
+
+impl Scratch {
+    /// Appends the ids of a piece of a word, by `merge` if it is not known.
+    ///
+    /// Pieces are apart from words, since a word may be a token that its bytes do not merge to.
+    #[inline]
+    pub(super) fn encode_piece(
+        &mut self,
+        piece: &[u8],
+        ids: &mut Vec<u32>,
+        merge: impl FnOnce(&mut Merger, &mut Vec<u32>),
+    ) {
+        if piece.len() > SHORT_BYTES {
+            return merge(&mut self.merger, ids);
+        }
+        let key = key::short(piece, 0, piece.len());
+        if let Found::Nothing = self.pieces.find(key, ids) {
+            let before = ids.len();
+            merge(&mut self.merger, ids);
+            // One with too many ids is made again each time.
+            self.pieces.keep(key, &ids[before..]);
+        }
+    }
 }
 
 /// Slots of 32 bytes for words of up to 15 bytes that the table grows to: 64 MiB. Web text of
@@ -30,6 +67,8 @@ pub(super) trait Model {
 const SHORT_SLOTS: usize = 1 << 21;
 /// Slots of 64 bytes for words of up to 31 bytes that the table grows to: 32 MiB, for 0.2 million.
 const MIDDLE_SLOTS: usize = 1 << 19;
+/// Slots for the pieces of words: 4 MiB.
+const PIECE_SLOTS: usize = 1 << 17;
 /// Ids of words that have too many for a slot; beyond this number all are forgotten.
 const ARENA: usize = 2 << 20;
 
@@ -41,7 +80,7 @@ pub(super) struct Cache {
     long: LongWords,
     ids: Vec<u32>,
     batch: Box<Batch>,
-    merger: Merger,
+    scratch: Scratch,
 }
 
 impl Cache {
@@ -52,7 +91,7 @@ impl Cache {
             long: LongWords::new(),
             ids: Vec::new(),
             batch: Box::new(Batch::new()),
-            merger: Merger::default(),
+            scratch: Scratch::default(),
         }
     }
 
@@ -63,7 +102,7 @@ impl Cache {
             ..=SHORT_BYTES => self.encode_short(model, word, out),
             ..=MIDDLE_BYTES => self.encode_middle(model, word, out),
             ..=LONGEST => self.encode_long(model, word, out),
-            _ => model.encode_word(word, &mut self.merger, out),
+            _ => model.encode_word(word, &mut self.scratch, out),
         }
     }
 
@@ -74,7 +113,7 @@ impl Cache {
             return;
         }
         let before = out.len();
-        model.encode_word(word, &mut self.merger, out);
+        model.encode_word(word, &mut self.scratch, out);
         if !self.short.keep(key, &out[before..]) {
             let place = self.keep_ids(&out[before..]);
             self.short.keep_elsewhere(key, place);
@@ -88,7 +127,7 @@ impl Cache {
             return;
         }
         let before = out.len();
-        model.encode_word(word, &mut self.merger, out);
+        model.encode_word(word, &mut self.scratch, out);
         if !self.middle.keep(key, &out[before..]) {
             let place = self.keep_ids(&out[before..]);
             self.middle.keep_elsewhere(key, place);
@@ -101,7 +140,7 @@ impl Cache {
             return;
         }
         let before = out.len();
-        model.encode_word(word, &mut self.merger, out);
+        model.encode_word(word, &mut self.scratch, out);
         self.long.keep(word, &out[before..]);
     }
 
@@ -137,7 +176,7 @@ mod tests {
     struct Bytes;
 
     impl Model for Bytes {
-        fn encode_word(&self, word: &[u8], _: &mut Merger, ids: &mut Vec<u32>) {
+        fn encode_word(&self, word: &[u8], _: &mut Scratch, ids: &mut Vec<u32>) {
             let offset = if word[0] == 1 { 1 << 30 } else { 0 };
             ids.extend(word.iter().map(|&byte| offset + u32::from(byte)));
         }
@@ -145,7 +184,7 @@ mod tests {
 
     fn expected(word: &[u8]) -> Vec<u32> {
         let mut ids = Vec::new();
-        Bytes.encode_word(word, &mut Merger::default(), &mut ids);
+        Bytes.encode_word(word, &mut Scratch::default(), &mut ids);
         ids
     }
 

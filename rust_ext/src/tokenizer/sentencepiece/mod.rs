@@ -15,8 +15,7 @@ pub(super) use load::load;
 use proto::Kind;
 
 use super::added::{AddedTokens, Part};
-use super::cache::{Cache, Ends, Model};
-use super::merger::Merger;
+use super::cache::{Cache, Ends, Model, Scratch};
 use super::merges::Merges;
 use super::output::Output;
 use super::unicode::decode;
@@ -49,7 +48,8 @@ pub(super) struct SentencePiece {
 }
 
 impl Model for SentencePiece {
-    fn encode_word(&self, word: &[u8], merger: &mut Merger, ids: &mut Vec<u32>) {
+    fn encode_word(&self, word: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>) {
+        let merger = &mut scratch.merger;
         let mut at = 0;
         merger.start();
         while at < word.len() {
