@@ -17,7 +17,7 @@ use proto::Kind;
 use super::added::{AddedTokens, Part};
 use super::cache::{Cache, Model};
 use super::merger::Merger;
-use super::merges::Merges;
+use super::merges::{Merges, NONE};
 use super::unicode::decode;
 use super::vocabulary::Vocabulary;
 use characters::Characters;
@@ -37,6 +37,9 @@ pub(super) struct SentencePiece {
     joins: Joins,
     /// Whether the spaces before a word are encoded apart from it ([`spaces`]).
     parts_spaces: bool,
+    /// The id of each ASCII character, of its byte if it is no piece; `NONE` for a space that is
+    /// none, which has three bytes.
+    ascii_ids: [u32; 128],
     byte_ids: [u32; 256],
     /// User-defined pieces, which are found before anything merges.
     user_defined: AddedTokens,
@@ -49,18 +52,11 @@ pub(super) struct SentencePiece {
 
 impl Model for SentencePiece {
     fn encode_word(&self, word: &[u8], merger: &mut Merger, ids: &mut Vec<u32>) {
+        let symbols = merger.start();
         let mut at = 0;
-        merger.start();
         while at < word.len() {
-            let (code_point, length) = decode(word, at);
-            if let Some(id) = self.characters.id(code_point) {
-                merger.push(id);
-            } else {
-                merger.merge(&self.merges, ids);
-                self.push_bytes(&word[at..at + length], ids);
-                merger.start();
-            }
-            at += length;
+            // Pieces of bytes are in no merge, so they may stand among the others.
+            at += self.push_character(word, at, symbols);
         }
         merger.merge(&self.merges, ids);
     }
@@ -170,39 +166,38 @@ impl SentencePiece {
         cache: &mut Cache,
         ids: &mut Vec<u32>,
     ) {
-        if end - start <= 4 {
-            let (code_point, length) = decode(text, start);
-            if length == end - start {
-                match self.characters.id(code_point) {
-                    Some(id) => ids.push(id),
-                    None => self.push_bytes(&text[start..end], ids),
-                }
-                return;
+        match text[start..end] {
+            [byte] if self.ascii_ids[usize::from(byte & 127)] != NONE => {
+                ids.push(self.ascii_ids[usize::from(byte & 127)]);
             }
-        }
-        match spaces::run_before_word(&text[start..end]) {
-            Some(run) if self.parts_spaces => {
-                self.encode_spaces(text, start, start + run, end, cache, ids);
+            [b' ', b' ', ..] if self.parts_spaces => {
+                self.encode_spaces(text, start, end, cache, ids);
+            }
+            [0xC0..=0xFF, _] | [0xE0..=0xFF, _, _] | [0xF0..=0xFF, _, _, _] => {
+                self.push_character(text, start, ids);
             }
             _ => cache.encode(self, text, start, end, ids),
         }
     }
 
-    /// Encodes a part that begins with two spaces or more, which end at `word`.
+    /// Encodes a part that begins with two spaces or more.
     fn encode_spaces(
         &self,
         text: &[u8],
         start: usize,
-        word: usize,
         end: usize,
         cache: &mut Cache,
         ids: &mut Vec<u32>,
     ) {
+        let Some(run) = spaces::run_before_word(&text[start..end]) else {
+            return cache.encode(self, text, start, end, ids);
+        };
+        let word = start + run;
         let before = ids.len();
-        self.encode_part(text, start, word - 1, cache, ids);
+        cache.encode(self, text, start, word - 1, ids);
         let behind = ids.len();
         cache.encode(self, text, word - 1, end, ids);
-        if ids.get(behind).copied() == self.characters.id(u32::from(' ')) {
+        if ids.get(behind) == Some(&self.ascii_ids[usize::from(b' ')]) {
             // The last space has not joined the word, so it belongs to the run.
             let rest = ids.split_off(behind + 1);
             ids.truncate(before);
@@ -211,11 +206,28 @@ impl SentencePiece {
         }
     }
 
-    /// Appends the ids of a character without a piece; a space is U+2581 by then.
-    fn push_bytes(&self, character: &[u8], ids: &mut Vec<u32>) {
-        let mut buffer = [0; 3];
-        let space = META_SPACE.encode_utf8(&mut buffer).as_bytes();
-        let bytes = if character == b" " { space } else { character };
+    /// Appends the id of the character at `at`, those of its bytes if it is no piece; returns how
+    /// many bytes it has.
+    #[inline]
+    fn push_character(&self, text: &[u8], at: usize, ids: &mut Vec<u32>) -> usize {
+        let id = self.ascii_ids.get(usize::from(text[at])).copied().unwrap_or(NONE);
+        if id != NONE {
+            ids.push(id);
+            return 1;
+        }
+        let (code_point, length) = decode(text, at);
+        if let Some(id) = self.characters.id(code_point) {
+            ids.push(id);
+        } else if text[at] == b' ' {
+            let mut buffer = [0; 3];
+            self.push_bytes(META_SPACE.encode_utf8(&mut buffer).as_bytes(), ids);
+        } else {
+            self.push_bytes(&text[at..at + length], ids);
+        }
+        length
+    }
+
+    fn push_bytes(&self, bytes: &[u8], ids: &mut Vec<u32>) {
         ids.extend(bytes.iter().map(|&byte| self.byte_ids[usize::from(byte)]));
     }
 
