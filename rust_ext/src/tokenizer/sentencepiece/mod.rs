@@ -28,6 +28,10 @@ const META_SPACE: char = '\u{2581}';
 
 /// A BPE model with what its normalizer does.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "settings of the file, and what follows from them"
+)]
 pub(super) struct SentencePiece {
     /// Pieces as the file spells them.
     vocabulary: Vocabulary,
