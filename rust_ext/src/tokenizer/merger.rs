@@ -24,12 +24,6 @@ impl Merger {
         &mut self.symbols
     }
 
-    /// Adds a symbol to the word.
-    #[inline]
-    pub(super) fn push(&mut self, symbol: u32) {
-        self.symbols.push(symbol);
-    }
-
     /// Merges the symbols put into [`Merger::start`] and appends what remains to `out`.
     pub(super) fn merge(&mut self, merges: &Merges, out: &mut Vec<u32>) {
         let symbols = std::mem::take(&mut self.symbols);
