@@ -261,6 +261,9 @@ def tokenize(
         str | None, typer.Option(help="Only records of this group: agent, code or text.")
     ] = None,
     text_field: Annotated[str, typer.Option(help="Field with the text.")] = "text",
+    check: Annotated[
+        int, typer.Option(min=0, help="Compare so many sampled records with the reference library.")
+    ] = 0,
     max_rejected: MaxRejected = 0.05,
     workers: Workers = None,
     memory: Memory = None,
@@ -283,6 +286,7 @@ def tokenize(
             holdout=holdout,
             group=group,
             text_field=text_field,
+            check=check,
         )
     options = run_options(workers, memory, task, num_tasks, max_rejected)
     manifest = run(inputs, output, config, options)

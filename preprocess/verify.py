@@ -74,6 +74,8 @@ def _books(manifest: Manifest) -> Iterator[str]:
     records = sum(shard.records for shard in manifest.shards)
     if records != counts.out:
         yield f"manifest: expected {counts.out} records in the shards, they list {records}"
+    if manifest.check and manifest.check.equal != manifest.check.checked:
+        yield f"manifest: expected ids as the reference library gives them, {manifest.check}"
 
 
 def _shard(directory: Path, shard: Shard, progress: ProgressCallback) -> Iterator[str]:
