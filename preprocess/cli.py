@@ -403,6 +403,53 @@ def verify(
 
 
 @app.command()
+def doctor(
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="A tokenizer file, or a directory of one.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="The model's directory, or its config.json.")
+    ] = None,
+    eod: Annotated[str | None, typer.Option(help="The token that ends a document.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="A plan in TOML.")] = None,
+    directory: Annotated[Path | None, typer.Option(help="Where the run will write.")] = None,
+    workers: Workers = None,
+    memory: Memory = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Audit tokenizer, model, file system, machine and plan before anything runs."""
+    from preprocess import doctor as audit
+    from preprocess.plan import read_plan
+
+    State.verbose |= verbose
+    if model is not None and tokenizer is None:
+        raise Misuse("expected --tokenizer with --model: they are held against one another")
+    if eod is not None and tokenizer is None:
+        raise Misuse("expected --tokenizer with --eod: the token is looked for in it")
+    patient = audit.Patient(
+        tokenizer=tokenizer,
+        model=model,
+        eod=eod,
+        plan=read_plan(plan, STAGES) if plan else None,
+        directory=directory,
+        workers=workers,
+        memory_bytes=parse_size(memory) if memory else None,
+    )
+    findings = audit.doctor(patient, parse_size)
+    if as_json:
+        print(audit.as_json(findings))
+    else:
+        Console().print(audit.as_table(findings))
+    failed = [finding for finding in findings if finding.level == "fail"]
+    if failed:
+        raise UserError(
+            f"expected nothing that would fail, found {len(failed)} of {len(findings)} checks, "
+            f"the first is {failed[0].subject}: {failed[0].advice}"
+        )
+
+
+@app.command()
 def run(
     plan: Annotated[Path, typer.Argument(help="A plan in TOML.")],
     verbose: Verbose = False,
