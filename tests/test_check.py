@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -112,6 +112,34 @@ def test_a_reference_that_differs_fails_every_way_to_end_the_run(
     done = preprocess("verify", "out")
     assert done.returncode == 1
     assert "20 of 30 sampled records have the ids of" in done.stdout
+
+
+def test_a_run_that_ended_before_its_check_makes_up_for_it(
+    tmp_path: Path, inputs: list[str], tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [str(tmp_path / name) for name in inputs]
+    config = TokenizeConfig(tokenizer=tokenizer, check=30)
+    whole = tokenize(paths, tmp_path / "whole", config, ALONE)
+    left = [1]
+
+    def killed(*arguments: Any, **options: Any) -> Agreement:
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+        return check_unit(*arguments, **options)
+
+    monkeypatch.setattr("preprocess.tokenize.check_unit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        tokenize(paths, tmp_path / "out", config, ALONE)
+    monkeypatch.undo()
+    again = tokenize(paths, tmp_path / "out", config, ALONE)
+    assert whole is not None
+    assert again is not None
+    assert whole.check == again.check
+    assert again.check is not None
+    assert (again.check.checked, again.check.equal) == (30, 30)
+    with pytest.raises(UserError, match="this directory was begun with check 30, not 31"):
+        tokenize(paths, tmp_path / "out", replace(config, check=31), ALONE)
 
 
 @pytest.fixture

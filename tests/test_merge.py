@@ -31,8 +31,10 @@ with warnings.catch_warnings():
     from megatron.core.datasets.indexed_dataset import IndexedDataset, IndexedDatasetBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from numpy.typing import ArrayLike
 
 EOD = 9
 VOCABULARY = 300
@@ -43,11 +45,12 @@ def quiet(_records: int, _bytes: int) -> None:
 
 
 def make_part(
-    prefix: Path, documents: list[list[int]], dtype: type = np.uint16, **sidecar: Any
+    prefix: Path, documents: Sequence[ArrayLike], dtype: type = np.uint16, **sidecar: Any
 ) -> None:
     """Write a dataset by hand, with everything that stands beside it."""
     prefix.parent.mkdir(parents=True, exist_ok=True)
-    flat = np.array([id for document in documents for id in document], dtype=dtype)
+    documents = [np.asarray(document, dtype=dtype) for document in documents]
+    flat = np.concatenate(documents)
     (prefix.with_suffix(".bin")).write_bytes(flat.tobytes())
     lengths = np.array([len(document) for document in documents], dtype=np.uint32)
     size = VOCABULARY if dtype is np.uint16 else 100_000
@@ -245,7 +248,7 @@ def test_a_full_disk_leaves_nothing_and_the_next_run_ends_in_the_same_bytes(
 
 def make_large_directory(directory: Path) -> None:
     """Write 300 MB of shards that are quickly made."""
-    document = np.arange(10, 300, dtype=np.uint16).tolist() * 3_000 + [EOD]
+    document = np.append(np.tile(np.arange(10, 300), 3_000), EOD)
     make_part(directory / "part-00000", [document] * 10)
     for number in range(1, 17):
         for file in list(directory.glob("part-00000.*")):
@@ -289,7 +292,8 @@ def test_a_merge_killed_in_the_middle_leaves_nothing_under_the_final_name(
 
 def test_memory_grows_with_neither_documents_nor_their_lengths(tmp_path: Path) -> None:
     count = 3_000_000
-    make_part(tmp_path / "in/part-00000", [[1, EOD]] * 10 + [[5] * 30_000_000 + [EOD]])
+    long = np.append(np.full(30_000_000, 5, dtype=np.uint16), EOD)
+    make_part(tmp_path / "in/part-00000", [[1, EOD], long])
     prefix = tmp_path / "in/part-00001"
     make_part(prefix, [[1, EOD]])
     prefix.with_suffix(".bin").write_bytes(np.tile(np.array([1, EOD], np.uint16), count).tobytes())
