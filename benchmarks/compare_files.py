@@ -110,7 +110,8 @@ def main(
             continue
         began = time.monotonic()
         tally = compare_files(model, files, processes)
-        print(f"{model.name}: {len(files):,} files, {tally}, {time.monotonic() - began:.0f} s")
+        seconds = time.monotonic() - began
+        print(f"{model.name}: {len(files):,} files, {tally}, {seconds:.0f} s", flush=True)
         total.add(tally)
     if total.different or not total.ids:
         sys.exit(1)
