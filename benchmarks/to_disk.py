@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +125,8 @@ def _peer(rig: Rig, model: Model, corpus: str, who: str) -> DiskRow | None:
         )
         for _ in range(RUNS if who in WHOLE else 1)
     ]
-    if any("failed" in answer for answer in answers):
+    if reason := answers[0].get("failed"):
+        print(f"{who}, {model.name}: not measured to disk: {reason}", file=sys.stderr)
         return None
     return DiskRow(
         model=model.name,
