@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Where choices come from: a seed, or the bytes that a fuzzer mutates.
-pub trait Choices {
+pub(crate) trait Choices {
     /// Returns a number below `bound`, which is at least 1.
     fn below(&mut self, bound: usize) -> usize;
 
@@ -12,7 +12,7 @@ pub trait Choices {
 }
 
 /// Choices without end that a seed decides, by Steele, Lea and Flood's `SplitMix64` (2014).
-pub struct Seeded(pub u64);
+pub(crate) struct Seeded(pub(crate) u64);
 
 impl Choices for Seeded {
     fn below(&mut self, bound: usize) -> usize {
@@ -135,7 +135,7 @@ const SPECIAL: [&str; 10] = [
 ];
 
 /// Returns a text of up to [`MOST_PARTS`] parts.
-pub fn text(choices: &mut impl Choices) -> String {
+pub(crate) fn text(choices: &mut impl Choices) -> String {
     let mut text = String::new();
     for _ in 0..=choices.below(MOST_PARTS) {
         if choices.is_spent() {

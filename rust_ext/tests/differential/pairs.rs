@@ -16,7 +16,7 @@ const NUM_MERGES: usize = 400;
 const TRAINING_TEXTS: u64 = 600;
 
 /// The same tokenizer in our encoder and in the crate that defines its ids.
-pub struct Pair {
+pub(crate) struct Pair {
     name: String,
     ours: &'static Tokenizer,
     parsing: tokenizers::Tokenizer,
@@ -35,17 +35,21 @@ impl Pair {
     }
 
     /// Returns an encoder whose cache outlives a text.
-    pub fn encoder(&self) -> _rust_ext::tokenizer::Encoder<'static> {
+    pub(crate) fn encoder(&self) -> _rust_ext::tokenizer::Encoder<'static> {
         self.ours.encoder()
     }
 
-    /// Compares the ids of `text` in both modes; returns how many ids those were.
+    /// Compares the ids of `text` in both modes; returns how many there were.
     ///
     /// `used` has encoded other texts before, as an encoder over a corpus has.
     ///
     /// # Panics
-    /// If ids differ, or do not decode to the bytes of `text`.
-    pub fn compare(&self, text: &str, used: &mut _rust_ext::tokenizer::Encoder<'_>) -> usize {
+    /// If any id differs.
+    pub(crate) fn compare(
+        &self,
+        text: &str,
+        used: &mut _rust_ext::tokenizer::Encoder<'_>,
+    ) -> usize {
         let mut count = 0;
         for (parse_special, theirs) in [(false, &self.literal), (true, &self.parsing)] {
             let encoding = theirs.encode_fast(text, false).expect("encoded by theirs");
@@ -65,7 +69,7 @@ impl Pair {
 
 /// Returns a tokenizer of each pattern, and those of the `tokenizer.json` files that the variable
 /// `FUZZ_TOKENIZERS` lists, separated by colons.
-pub fn all() -> Vec<Pair> {
+pub(crate) fn all() -> Vec<Pair> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let gpt2 = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true});
     let small = [
@@ -122,13 +126,15 @@ fn trained(mut choices: impl Choices) -> Value {
     let mut merges = Vec::new();
     while merges.len() < NUM_MERGES {
         let Some((left, right)) = most_frequent(&words) else { break };
-        let merged = format!("{}{}", tokens[left], tokens[right]);
+        let joined = format!("{}{}", tokens[left], tokens[right]);
         merges.push(json!([tokens[left], tokens[right]]));
-        let id = tokens.iter().position(|token| *token == merged).unwrap_or_else(|| {
-            tokens.push(merged);
+        let id = tokens.iter().position(|token| *token == joined).unwrap_or_else(|| {
+            tokens.push(joined);
             tokens.len() - 1
         });
-        words.iter_mut().for_each(|word| merge(word, (left, right), id));
+        for word in &mut words {
+            merge(word, (left, right), id);
+        }
     }
     let vocab: Map<String, Value> =
         tokens.iter().enumerate().map(|(id, token)| (token.clone(), json!(id))).collect();
