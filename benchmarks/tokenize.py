@@ -26,7 +26,11 @@ from benchmarks.source import copy_records, own_records, texts_of
 from benchmarks.targets import judge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from benchmarks.corpora import Corpus
+    from benchmarks.in_memory import Row
+    from benchmarks.to_disk import DiskRow
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -78,8 +82,8 @@ def _run(rig: Rig, worst_bytes: int, results: Path) -> dict[str, Any]:
     described, versions = machine.describe(), rig.versions()
     say("references")
     expected = in_memory.make_references(rig)
-    rows = list(in_memory.run(rig, expected))
-    disk = list(to_disk.run(rig, rows))
+    rows = _told(in_memory.run(rig, expected))
+    disk = _told(to_disk.run(rig, rows))
     say("starting, reading, scaling, hostile texts")
     figures = [
         *extremes.loading(rig),
@@ -90,7 +94,11 @@ def _run(rig: Rig, worst_bytes: int, results: Path) -> dict[str, Any]:
     targets = judge(rows, disk, figures)
     tables.show(rows, disk, targets)
     results.mkdir(parents=True, exist_ok=True)
-    caption = f"{described['processor']}, commit {described['commit']}, {described['date']}"
+    web = rig.corpora["web"]
+    caption = (
+        f"{web.text_bytes / 1e6:.0f} MB, {web.documents:,} documents; {described['processor']}, "
+        f"one worker, commit {described['commit']}, {described['date']}"
+    )
     chart.draw(rows, disk, results / "tokenize.png", caption)
     return {
         "machine": described,
@@ -102,6 +110,14 @@ def _run(rig: Rig, worst_bytes: int, results: Path) -> dict[str, Any]:
         "figures": [figure.to_json() for figure in figures],
         "targets": [target.to_json() for target in targets],
     }
+
+
+def _told[T: (Row, DiskRow)](rows: Iterator[T]) -> list[T]:
+    taken = []
+    for row in rows:
+        taken.append(row)
+        say(f"{row.model}, {row.corpus}: {row.who}")
+    return taken
 
 
 def say(what: str) -> None:
