@@ -8,6 +8,8 @@
 //!
 //! Source: Pibiri and Trani, "`PTHash`: revisiting FCH minimal perfect hashing" (2021), simplified.
 
+use super::vocabulary::truncated;
+
 /// What no symbol and no rank is.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -88,18 +90,18 @@ impl Merges {
 
     #[inline]
     fn group_of(&self, hash: u64) -> usize {
-        index(hash >> 40) & (self.groups.len() - 1)
+        truncated(hash >> 40) & (self.groups.len() - 1)
     }
 
     /// Makes a table of rules for different pairs; none if a group finds no room.
     fn try_build(rules: &[[u32; 4]], seed: u64) -> Option<Self> {
-        let num_slots = rules.len() + (rules.len() / 4 << seed.min(8)) + 2;
+        let num_slots = rules.len() + ((rules.len() / 4) << seed.min(8)) + 2;
         let num_groups = (rules.len() / 3).next_power_of_two().min(1 << 24);
         let slots = vec![[NONE; 4]; num_slots];
         let mut table = Self { slots, groups: vec![0; num_groups], seed };
         let hashes: Vec<u64> =
             rules.iter().map(|&[left, right, ..]| hash(left, right, seed)).collect();
-        let group_of = |rule: &u32| index(hashes[*rule as usize] >> 40) & (num_groups - 1);
+        let group_of = |rule: &u32| truncated(hashes[*rule as usize] >> 40) & (num_groups - 1);
         let mut order: Vec<u32> = (0..u32::try_from(rules.len()).ok()?).collect();
         order.sort_unstable_by_key(group_of);
         let mut groups: Vec<&[u32]> =
@@ -156,13 +158,7 @@ fn hash(left: u32, right: u32, seed: u64) -> u64 {
 fn slot_of(hash: u64, pilot: u32, num_slots: usize) -> usize {
     let step = (hash >> 32) as u32 | 1;
     let place = (hash as u32).wrapping_add(step.wrapping_mul(pilot));
-    index((u64::from(place) * num_slots as u64) >> 32)
-}
-
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "below the length of a table")]
-fn index(value: u64) -> usize {
-    value as usize
+    truncated((u64::from(place) * num_slots as u64) >> 32)
 }
 
 #[cfg(test)]
