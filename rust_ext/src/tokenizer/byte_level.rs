@@ -8,6 +8,7 @@ use super::merger::Merger;
 use super::merges::Merges;
 use super::normalize::nfc;
 use super::scan::{Cl100k, Gpt2, Llama3, O200k, Pattern, Qwen2, Scanner};
+use super::stored::{SectionReader, Sections, Stored};
 use super::vocabulary::Vocabulary;
 
 /// How a vocabulary file spells the bytes of a token.
@@ -115,6 +116,52 @@ impl ByteLevel {
     }
 }
 
+impl ByteLevel {
+    /// Returns the ids of the added tokens that are looked for.
+    pub(super) fn added_ids(&self) -> impl Iterator<Item = u32> {
+        self.added.ids().chain(self.added_normalized.ids())
+    }
+
+    fn flags(&self) -> [bool; 4] {
+        let spells_bytes = self.spelling == Spelling::Bytes;
+        [self.prefers_whole_words, self.adds_prefix_space, self.normalizes_nfc, spells_bytes]
+    }
+}
+
+impl Stored for ByteLevel {
+    fn store(&self, sections: &mut Sections) {
+        self.vocabulary.store(sections);
+        self.merges.store(sections);
+        sections.put(self.byte_ids.into_iter());
+        sections.put(self.flags().map(u8::from).into_iter());
+        sections.put_bytes(self.pattern.name().as_bytes());
+        self.added.store(sections);
+        self.added_normalized.store(sections);
+    }
+
+    fn restore(sections: &mut SectionReader<'_>) -> Option<Self> {
+        let (vocabulary, merges) = (Vocabulary::restore(sections)?, Merges::restore(sections)?);
+        let byte_ids: [u32; 256] = sections.take_array()?;
+        let num_ids = vocabulary.num_ids();
+        let is_sound = merges.symbols_are_below(num_ids) && byte_ids.iter().all(|&id| id < num_ids);
+        is_sound.then_some(())?;
+        let [prefers_whole_words, adds_prefix_space, normalizes_nfc, spells_bytes] =
+            sections.take_flags()?;
+        Some(Self {
+            vocabulary,
+            merges,
+            byte_ids,
+            prefers_whole_words,
+            pattern: Pattern::named(sections.take_text()?)?,
+            adds_prefix_space,
+            normalizes_nfc,
+            added: Stored::restore(sections)?,
+            added_normalized: Stored::restore(sections)?,
+            spelling: if spells_bytes { Spelling::Bytes } else { Spelling::Alphabet },
+        })
+    }
+}
+
 /// The byte-level alphabet: printable Latin-1 stands for itself, the other 68 bytes, in order, for
 /// the characters from U+0100 on. Source: the encoder of GPT-2 (2019).
 pub(super) struct Alphabet {
@@ -142,7 +189,17 @@ impl Alphabet {
 
     /// Returns the bytes that `token` spells, unless a character is not of the alphabet.
     pub(super) fn bytes(&self, token: &str) -> Option<Vec<u8>> {
-        token.chars().map(|c| self.byte_of.get(c as usize).copied().flatten()).collect()
+        let mut bytes = Vec::with_capacity(token.len());
+        self.append(token, &mut bytes)?;
+        Some(bytes)
+    }
+
+    /// Appends the bytes that `token` spells; at a character not of the alphabet, it stops.
+    pub(super) fn append(&self, token: &str, bytes: &mut Vec<u8>) -> Option<()> {
+        for c in token.chars() {
+            bytes.push(self.byte_of.get(c as usize).copied().flatten()?);
+        }
+        Some(())
     }
 }
 

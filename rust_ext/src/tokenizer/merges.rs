@@ -1,5 +1,7 @@
 //! Which two neighbouring symbols become which one, and which pair goes first.
 
+use super::stored::{SectionReader, Sections, Stored};
+
 /// What no symbol and no rank is.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -74,6 +76,32 @@ impl Merges {
             larger.insert(slot.left, slot.right, slot.merge);
         }
         *self = larger;
+    }
+
+    /// Returns whether every symbol of every rule is below `bound`.
+    pub(super) fn symbols_are_below(&self, bound: u32) -> bool {
+        let is_below = |slot: &Slot| slot.left.max(slot.right).max(slot.merge.symbol) < bound;
+        self.slots.iter().all(|slot| slot.left == NONE || is_below(slot))
+    }
+}
+
+impl Stored for Merges {
+    fn store(&self, sections: &mut Sections) {
+        let values = |slot: &Slot| [slot.left, slot.right, slot.merge.rank, slot.merge.symbol];
+        sections.put(self.slots.iter().map(values));
+    }
+
+    fn restore(sections: &mut SectionReader<'_>) -> Option<Self> {
+        let slot = |[left, right, rank, symbol]: [u32; 4]| Slot {
+            left,
+            right,
+            merge: Merge { rank, symbol },
+        };
+        let slots: Vec<Slot> = sections.take()?.into_iter().map(slot).collect();
+        let length = slots.iter().filter(|slot| slot.left != NONE).count();
+        let is_sound = slots.len().is_power_of_two() && slots.len() >= 16 && length < slots.len();
+        let shift = 64 - slots.len().checked_ilog2()?;
+        is_sound.then_some(Self { slots, length, shift })
     }
 }
 

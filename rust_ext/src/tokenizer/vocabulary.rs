@@ -2,6 +2,8 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::stored::{SectionReader, Sections, Stored};
+
 const NONE: u32 = u32::MAX;
 
 /// A vocabulary of at most `u32::MAX - 1` tokens; ids may have gaps.
@@ -88,6 +90,29 @@ impl Vocabulary {
                 self.slots[slot] = id;
             }
         }
+    }
+}
+
+impl Stored for Vocabulary {
+    fn store(&self, sections: &mut Sections) {
+        sections.put_bytes(&self.bytes);
+        sections.put(self.spans.iter().map(|&(start, end)| [start, end]));
+        sections.put(self.slots.iter().copied());
+    }
+
+    fn restore(sections: &mut SectionReader<'_>) -> Option<Self> {
+        let (bytes, spans) = (sections.take::<u8>()?, sections.take::<[u32; 2]>()?);
+        let slots = sections.take::<u32>()?;
+        let num_tokens = slots.iter().filter(|&&id| id != NONE).count();
+        let is_inside = |&[start, end]: &[u32; 2]| {
+            [start, end] == [NONE; 2] || (start <= end && end as usize <= bytes.len())
+        };
+        let is_sound = spans.iter().all(is_inside)
+            && slots.len().is_power_of_two()
+            && num_tokens * 2 <= slots.len()
+            && slots.iter().all(|&id| id == NONE || (id as usize) < spans.len());
+        let spans = spans.into_iter().map(|[start, end]| (start, end)).collect();
+        is_sound.then_some(Self { bytes, spans, slots, num_tokens })
     }
 }
 

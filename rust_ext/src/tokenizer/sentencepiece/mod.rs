@@ -5,6 +5,7 @@
 
 mod load;
 mod proto;
+mod store;
 
 pub(super) use load::load;
 use proto::Kind;
