@@ -177,7 +177,7 @@ impl Alphabet {
         Self { byte_of }
     }
 
-    fn character(byte: u8) -> char {
+    pub(super) fn character(byte: u8) -> char {
         let code_point = match byte {
             0..=32 => 0x100 + u32::from(byte),
             127..=160 => 0x100 + 33 + u32::from(byte - 127),

@@ -8,7 +8,7 @@ use super::fallback::Fallback;
 use super::json::HIGHEST_ID;
 use super::stored::{SectionReader, Sections, Stored};
 use super::table_file::TableFile;
-use super::{Model, Tokenizer, hexadecimal, json, locate, sentencepiece, tiktoken};
+use super::{Model, Tokenizer, hexadecimal, json, locate, nesting, sentencepiece, tiktoken};
 use crate::{Error, Result};
 
 impl Tokenizer {
@@ -71,6 +71,13 @@ impl Parts {
     }
 
     fn of_json(file: &Path, content: &[u8]) -> Result<Self> {
+        if nesting::is_too_deep(content) {
+            let message = format!(
+                "expected lists and objects nested at most {} deep, found deeper ones",
+                nesting::MAX_DEPTH
+            );
+            return Err(Error::tokenizer(file, message));
+        }
         let json::Loaded { model, added, unreachable } = match json::load(content) {
             Ok(loaded) => loaded,
             Err(reason) => return Self::of_library(file, content, reason),
@@ -170,5 +177,119 @@ impl Stored for Parts {
         };
         let are_below = added_are_below && parts.special_tokens.iter().all(|&(_, id)| id < size);
         are_below.then_some(parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes are tokens, `ab` and `abc` merge, and there is one added token of either kind.
+    fn small_json() -> Vec<u8> {
+        let mut vocab: serde_json::Map<String, serde_json::Value> = (0..=255u8)
+            .map(|byte| (super::super::byte_level::Alphabet::character(byte).into(), byte.into()))
+            .collect();
+        vocab.extend([("ab".to_owned(), 256.into()), ("abc".to_owned(), 257.into())]);
+        let added = |id: u32, content: &str, special: bool| {
+            serde_json::json!({"id": id, "content": content, "single_word": false, "lstrip": true,
+                "rstrip": false, "normalized": !special, "special": special})
+        };
+        let file = serde_json::json!({
+            "added_tokens": [added(258, "<|end|>", true), added(259, "<tool>", false)],
+            "normalizer": {"type": "NFC"},
+            "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
+            "model": {"type": "BPE", "vocab": vocab, "merges": [["a", "b"], ["ab", "c"]]},
+        });
+        file.to_string().into_bytes()
+    }
+
+    fn parts(content: &[u8]) -> Parts {
+        let parts = Parts::of(Path::new("small"), content, "").expect("a tokenizer");
+        assert!(!matches!(parts.model, Model::Fallback(_)));
+        parts
+    }
+
+    fn stored(parts: &Parts) -> Vec<u8> {
+        let mut sections = Sections::default();
+        parts.store(&mut sections);
+        sections.into_bytes()
+    }
+
+    fn restored(bytes: &[u8]) -> Option<Tokenizer> {
+        let mut sections = SectionReader::new(bytes);
+        let parts = Parts::restore(&mut sections)?;
+        sections.is_at_end().then(|| parts.into_tokenizer(PathBuf::new(), String::new()))
+    }
+
+    /// Uses everything that looks something up in the tables.
+    fn use_all(tokenizer: &Tokenizer) -> (Vec<u32>, Vec<Option<String>>) {
+        let mut ids = Vec::new();
+        for parse_special in [false, true] {
+            let text = "abc \u{301}<tool>cab<|end|>\u{2581} catscats \u{4e2d}<sep>";
+            tokenizer.encoder().encode(text, parse_special, &mut ids).expect("encoded");
+        }
+        let tokens = (0..tokenizer.vocab_size().min(1_000)).map(|id| tokenizer.id_to_token(id));
+        let tokens: Vec<_> = tokens.collect();
+        for token in tokens.iter().flatten() {
+            let _ = tokenizer.token_to_id(token);
+        }
+        // Gaps are refused, everything else has bytes.
+        let _ = tokenizer.decode(&ids);
+        (ids, tokens)
+    }
+
+    fn samples() -> [Vec<u8>; 2] {
+        [small_json(), sentencepiece::small_model()]
+    }
+
+    #[test]
+    fn restored_tables_give_what_built_ones_give() {
+        for content in samples() {
+            let parts = parts(&content);
+            let tokenizer = restored(&stored(&parts)).expect("restored");
+            let built = parts.into_tokenizer(PathBuf::new(), String::new());
+            assert_eq!(use_all(&tokenizer), use_all(&built));
+            assert_eq!(tokenizer.kind, built.kind);
+            assert_eq!(tokenizer.special_tokens, built.special_tokens);
+            assert_eq!(tokenizer.other_ids, built.other_ids);
+            assert_eq!(tokenizer.vocab_size, built.vocab_size);
+        }
+    }
+
+    #[test]
+    fn tables_cut_anywhere_are_refused() {
+        for content in samples() {
+            let bytes = stored(&parts(&content));
+            let cuts = (0..bytes.len()).filter(|cut| cut % 97 == 0 || bytes.len() - cut < 500);
+            for cut in cuts {
+                assert!(restored(&bytes[..cut]).is_none());
+            }
+            assert!(restored(&[&bytes[..], &[0]].concat()).is_none());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// What a hash of the payload does not guard against: bytes made up by somebody.
+        #[test]
+        fn tables_made_up_by_somebody_never_fail_in_use(
+            which in 0..2_usize,
+            changes in prop::collection::vec(
+                (any::<prop::sample::Index>(), prop_oneof![any::<u8>(), Just(0), Just(255)]), 1..6,
+            ),
+        ) {
+            thread_local!(static STORED: [Vec<u8>; 2] = samples().map(|content| stored(&parts(&content))));
+            let mut bytes = STORED.with(|stored| stored[which].clone());
+            for (at, value) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            if let Some(tokenizer) = restored(&bytes) {
+                use_all(&tokenizer);
+            }
+        }
     }
 }

@@ -17,6 +17,7 @@ mod load;
 mod locate;
 mod merger;
 mod merges;
+mod nesting;
 mod normalize;
 mod scan;
 mod sentencepiece;

@@ -145,3 +145,100 @@ impl TableFile {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    type Names = Vec<(String, u32)>;
+
+    fn names() -> Names {
+        vec![("one".to_owned(), 1), ("two".to_owned(), 2)]
+    }
+
+    fn place(directory: &Path) -> TableFile {
+        TableFile::inside(directory, [7; 32], 0)
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_and_belongs_to_its_owner_alone() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let directory = parent.path().join("a/b");
+        let file = place(&directory);
+        assert_eq!(file.load::<Names>(), None);
+        file.save(&names());
+        assert_eq!(file.load(), Some(names()));
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        assert_eq!((mode(&directory), mode(&file.path)), (0o700, 0o600));
+        assert_eq!(fs::read_dir(&directory).expect("listed").count(), 1);
+        let other = TableFile::inside(&directory, [8; 32], 0);
+        fs::copy(&file.path, &other.path).expect("copied");
+        assert_eq!(other.load::<Names>(), None, "tables of another tokenizer file");
+        fs::set_permissions(&file.path, fs::Permissions::from_mode(0o640)).expect("changed");
+        assert_eq!(file.load::<Names>(), None, "others may read it");
+    }
+
+    #[test]
+    fn a_file_with_any_byte_changed_or_missing_is_passed_over_and_replaced() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = place(directory.path());
+        file.save(&names());
+        let whole = fs::read(&file.path).expect("saved");
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 1 << (at % 8);
+            for content in [&changed[..], &whole[..at], &[&whole[..], &[0]].concat()] {
+                fs::write(&file.path, content).expect("written");
+                assert_eq!(file.load::<Names>(), None, "byte {at}");
+            }
+        }
+        file.save(&names());
+        assert_eq!(fs::read(&file.path).expect("saved"), whole);
+    }
+
+    #[test]
+    fn where_nothing_can_be_written_nothing_happens() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let below_a_file = directory.path().join("file/below");
+        fs::write(directory.path().join("file"), "").expect("written");
+        place(&below_a_file).save(&names());
+        assert_eq!(place(&below_a_file).load::<Names>(), None);
+        let taken = place(directory.path());
+        fs::create_dir(&taken.path).expect("made");
+        taken.save(&names());
+        assert_eq!(taken.load::<Names>(), None);
+        assert_eq!(fs::read_dir(directory.path()).expect("listed").count(), 2);
+    }
+
+    #[test]
+    fn tables_out_of_all_proportion_are_neither_written_nor_read() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let small = TableFile { largest_bytes: 100, ..place(directory.path()) };
+        small.save(&names());
+        assert!(!small.path.exists());
+        place(directory.path()).save(&names());
+        assert_eq!(small.load::<Names>(), None);
+        assert_eq!(place(directory.path()).load(), Some(names()));
+    }
+
+    #[test]
+    fn old_files_of_the_same_tokenizer_go() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let sha256 = crate::tokenizer::hexadecimal(&[7; 32]);
+        let old = [format!("{sha256}-0.tables"), format!(".{sha256}-0.tables.1-2-3.tmp")];
+        let kept = [format!("{sha256}-1.tables"), "other.tables".to_owned()];
+        let two_days_ago = SystemTime::now() - 2 * LEFT_BEHIND;
+        for name in old.iter().chain(&kept) {
+            let file = fs::File::create(directory.path().join(name)).expect("made");
+            if !name.contains("-1") {
+                file.set_modified(two_days_ago).expect("aged");
+            }
+        }
+        place(directory.path()).save(&names());
+        assert!(place(directory.path()).path.exists());
+        assert!(old.iter().all(|name| !directory.path().join(name).exists()));
+        assert!(kept.iter().all(|name| directory.path().join(name).exists()));
+    }
+}

@@ -8,6 +8,8 @@ mod proto;
 mod store;
 
 pub(super) use load::load;
+#[cfg(test)]
+pub(super) use load::tests::small_model;
 use proto::Kind;
 
 use super::added::{AddedTokens, Part};
