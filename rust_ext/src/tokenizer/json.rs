@@ -189,13 +189,20 @@ fn merges_of(bpe: &Bpe<'_>, vocabulary: &Vocabulary) -> Result<Merges, Reason> {
     let alphabet = Alphabet::new();
     let mut merges = Merges::with_capacity(bpe.merges.0.len());
     let mut bytes = Vec::new();
+    // Rules stand in the order of what they give, so the next one mostly gives the next id, or, if
+    // a token is made in several ways, the same: comparing is cheaper than a search.
+    let is_unambiguous = vocabulary.num_tokens() == vocabulary.iter().count();
+    let mut last = 0;
     let mut rule = |left: &str, right: &str| {
         bytes.clear();
         alphabet.append(left, &mut bytes)?;
         let middle = bytes.len();
         alphabet.append(right, &mut bytes)?;
+        let is_whole = |id: &u32| is_unambiguous && vocabulary.token(*id) == Some(&bytes);
+        let guess = [last + 1, last].into_iter().find(is_whole);
+        last = guess.or_else(|| vocabulary.id(&bytes))?;
         let (left, right) = bytes.split_at(middle);
-        Some((vocabulary.id(left)?, vocabulary.id(right)?, vocabulary.id(&bytes)?))
+        Some((vocabulary.id(left)?, vocabulary.id(right)?, last))
     };
     for (rank, (left, right)) in (0..).zip(&bpe.merges.0) {
         let (left, right, symbol) = rule(left, right)

@@ -65,6 +65,11 @@ impl Vocabulary {
         offset(self.spans.len())
     }
 
+    /// Returns how many tokens there are, those with equal bytes counted once.
+    pub(super) fn num_tokens(&self) -> usize {
+        self.num_tokens
+    }
+
     /// Returns every token with its id, in the order of the ids.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
         (0..self.num_ids()).filter_map(|id| Some((id, self.token(id)?)))
