@@ -104,6 +104,14 @@ class Tokenizer:
     ) -> list[NDArray[np.uint32]]:
         """Return the ids of each text, on as many threads as `workers` says."""
 
+    def encode_flat(
+        self, texts: Sequence[str], *, parse_special: bool = False, workers: int = 1
+    ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """Return the ids of all texts back to back, and where those of each text begin.
+
+        The offsets are one more than the texts: text `i` has `ids[offsets[i]:offsets[i + 1]]`.
+        """
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids; bytes that are no UTF-8 become U+FFFD.
 

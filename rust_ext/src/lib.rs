@@ -12,6 +12,7 @@ pub mod input;
 pub mod minhash;
 pub mod output;
 pub mod pipeline;
+pub mod pool;
 pub mod tokenize;
 pub mod tokenizer;
 

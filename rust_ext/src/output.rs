@@ -113,17 +113,18 @@ impl AtomicFile {
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.hash.update(bytes);
-        self.bytes += bytes.len() as u64;
         if self.buffer.len() + bytes.len() > BUFFER_BYTES {
             self.flush()?;
         }
-        if bytes.len() >= BUFFER_BYTES {
-            if let Some(file) = self.file.as_mut() {
+        // Hashed and copied while they are in the processor's nearer caches.
+        for bytes in bytes.chunks(BUFFER_BYTES) {
+            self.hash.update(bytes);
+            self.bytes += bytes.len() as u64;
+            if bytes.len() < BUFFER_BYTES {
+                self.buffer.extend_from_slice(bytes);
+            } else if let Some(file) = self.file.as_mut() {
                 file.write_all(bytes)?;
             }
-        } else {
-            self.buffer.extend_from_slice(bytes);
         }
         Ok(bytes.len())
     }

@@ -1,8 +1,9 @@
 //! One reader, many workers, one writer: results in the order of the input, memory bounded.
 //!
-//! The reader waits while the batches in flight weigh more than the budget, so that neither a
-//! slow writer nor one slow batch lets the others pile up. A batch heavier than the whole budget
-//! travels alone.
+//! The reader waits while what is in flight weighs more than the budget, so that neither a slow
+//! writer nor one slow batch lets the others pile up. A batch that is heavy by itself, because it
+//! holds one long record, has a place of its own beside the budget: the others go on while it is
+//! worked on, and the next of its kind waits for it.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,8 @@ use crate::{Error, Result};
 
 /// Something that travels through the pipeline.
 pub trait Weigh {
-    /// Returns the bytes of memory that it stands for while it is in flight.
+    /// Returns the bytes of memory that it stands for while it is in flight: for a batch, what
+    /// will be made of it included; for a result, what it holds.
     fn weight(&self) -> usize;
 }
 
@@ -45,11 +47,11 @@ pub fn run<I, O, S>(
 ) -> Result<()>
 where
     I: Send + Weigh,
-    O: Send,
+    O: Send + Weigh,
 {
     let budget = Budget::new(limits.budget_bytes);
-    let (to_workers, batches) = bounded::<(u64, usize, I)>(limits.workers * 2);
-    let (to_writer, results) = unbounded::<(u64, usize, Result<O>)>();
+    let (to_workers, batches) = bounded::<(u64, Charge, I)>(limits.workers * 2);
+    let (to_writer, results) = unbounded::<(u64, Charge, Result<O>)>();
     thread::scope(|scope| {
         let (budget, begin, work) = (&budget, &begin, &work);
         let errors = to_writer.clone();
@@ -58,15 +60,14 @@ where
                 let next = control.check().and_then(|()| read());
                 match next {
                     Ok(Some(batch)) => {
-                        let weight = batch.weight();
-                        if !budget.take(weight) || to_workers.send((number, weight, batch)).is_err()
-                        {
+                        let Some(charge) = budget.take(batch.weight()) else { break };
+                        if to_workers.send((number, charge, batch)).is_err() {
                             break;
                         }
                     }
                     Ok(None) => break,
                     Err(error) => {
-                        let _ = errors.send((number, 0, Err(error)));
+                        let _ = errors.send((number, Charge::NOTHING, Err(error)));
                         break;
                     }
                 }
@@ -74,7 +75,7 @@ where
         });
         for _ in 0..limits.workers.max(1) {
             let (batches, results) = (batches.clone(), to_writer.clone());
-            scope.spawn(move || work_through(&batches, &results, &mut begin(), work));
+            scope.spawn(move || work_through(&batches, &results, budget, &mut begin(), work));
         }
         drop((batches, to_writer));
         // The others stop at their next send; a reader that waits for room must be woken, though
@@ -84,17 +85,19 @@ where
     })
 }
 
-fn work_through<I, O, S>(
-    batches: &Receiver<(u64, usize, I)>,
-    results: &Sender<(u64, usize, Result<O>)>,
+fn work_through<I, O: Weigh, S>(
+    batches: &Receiver<(u64, Charge, I)>,
+    results: &Sender<(u64, Charge, Result<O>)>,
+    budget: &Budget,
     state: &mut S,
     work: &impl Fn(&mut S, I) -> Result<O>,
 ) {
-    for (number, weight, batch) in batches {
+    for (number, charge, batch) in batches {
         let panicked = TellOfPanic { number, results };
         let result = work(state, batch);
         std::mem::forget(panicked);
-        if results.send((number, weight, result)).is_err() {
+        let charge = budget.change(charge, result.as_ref().map_or(0, Weigh::weight));
+        if results.send((number, charge, result)).is_err() {
             break;
         }
     }
@@ -103,27 +106,27 @@ fn work_through<I, O, S>(
 /// Ends the writer's wait for a result that will not come, so that the panic can surface.
 struct TellOfPanic<'a, O> {
     number: u64,
-    results: &'a Sender<(u64, usize, Result<O>)>,
+    results: &'a Sender<(u64, Charge, Result<O>)>,
 }
 
 impl<O> Drop for TellOfPanic<'_, O> {
     fn drop(&mut self) {
-        let _ = self.results.send((self.number, 0, Err(Error::Interrupted)));
+        let _ = self.results.send((self.number, Charge::NOTHING, Err(Error::Interrupted)));
     }
 }
 
 fn write_in_order<O>(
-    results: &Receiver<(u64, usize, Result<O>)>,
+    results: &Receiver<(u64, Charge, Result<O>)>,
     budget: &Budget,
     write: &mut impl FnMut(O) -> Result<()>,
 ) -> Result<()> {
     let mut early = BTreeMap::new();
     let mut next = 0;
-    for (number, weight, result) in results {
-        early.insert(number, (weight, result));
-        while let Some((weight, result)) = early.remove(&next) {
+    for (number, charge, result) in results {
+        early.insert(number, (charge, result));
+        while let Some((charge, result)) = early.remove(&next) {
             write(result?)?;
-            budget.give_back(weight);
+            budget.give_back(charge);
             next += 1;
         }
     }
@@ -135,6 +138,17 @@ struct Budget {
     limit: usize,
     state: Mutex<BudgetState>,
     changed: Condvar,
+}
+
+/// What something in flight was counted as.
+#[derive(Clone, Copy, Debug)]
+struct Charge {
+    bytes: usize,
+    is_heavy: bool,
+}
+
+impl Charge {
+    const NOTHING: Self = Self { bytes: 0, is_heavy: false };
 }
 
 /// Closes a budget, however the scope is left.
@@ -149,7 +163,19 @@ impl Drop for CloseAtEnd<'_> {
 #[derive(Default)]
 struct BudgetState {
     in_flight: usize,
+    is_heavy_taken: bool,
     is_closed: bool,
+}
+
+impl BudgetState {
+    /// Returns whether a batch may be let in. An empty pipeline lets in anything, and there is
+    /// always something in flight that is next to be written: nothing waits for ever.
+    fn has_room(&self, bytes: usize, is_heavy: bool, limit: usize) -> bool {
+        if is_heavy {
+            return !self.is_heavy_taken;
+        }
+        self.in_flight == 0 || self.in_flight + bytes <= limit
+    }
 }
 
 impl Budget {
@@ -162,18 +188,42 @@ impl Budget {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for room; `false` once closed.
-    fn take(&self, weight: usize) -> bool {
+    /// Waits for room; `None` once closed.
+    fn take(&self, bytes: usize) -> Option<Charge> {
+        // Half of the budget for one batch would leave too little for the others.
+        let is_heavy = bytes > self.limit / 2;
         let mut state = self.lock();
-        while !state.is_closed && state.in_flight > 0 && state.in_flight + weight > self.limit {
+        while !state.is_closed && !state.has_room(bytes, is_heavy, self.limit) {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.in_flight += weight;
-        !state.is_closed
+        if is_heavy {
+            state.is_heavy_taken = true;
+        } else {
+            state.in_flight += bytes;
+        }
+        (!state.is_closed).then_some(Charge { bytes, is_heavy })
     }
 
-    fn give_back(&self, weight: usize) {
-        self.lock().in_flight -= weight;
+    /// Counts what a batch became instead of it.
+    fn change(&self, charge: Charge, bytes: usize) -> Charge {
+        if charge.is_heavy {
+            return charge;
+        }
+        let mut state = self.lock();
+        state.in_flight = state.in_flight - charge.bytes + bytes;
+        drop(state);
+        self.changed.notify_all();
+        Charge { bytes, is_heavy: false }
+    }
+
+    fn give_back(&self, charge: Charge) {
+        let mut state = self.lock();
+        if charge.is_heavy {
+            state.is_heavy_taken = false;
+        } else {
+            state.in_flight -= charge.bytes;
+        }
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -256,6 +306,43 @@ mod tests {
         )
         .unwrap();
         assert!(most.load(Ordering::SeqCst) <= 6, "{most:?}");
+    }
+
+    /// A batch that names its weight.
+    struct Weighty(usize);
+
+    impl Weigh for Weighty {
+        fn weight(&self) -> usize {
+            self.0
+        }
+    }
+
+    #[test]
+    fn the_others_go_on_while_one_works_on_a_heavy_batch() {
+        let mut weights = [1_000_000, 10, 10, 10, 10, 1_000_000, 10].into_iter();
+        let (done, heavy) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        run(
+            Limits { workers: 2, budget_bytes: 100 },
+            &Control::default(),
+            || Ok(weights.next().map(Weighty)),
+            || (),
+            |(), batch| {
+                if batch.0 > 100 {
+                    assert_eq!(heavy.fetch_add(1, Ordering::SeqCst), 0, "two at once");
+                    // The four behind the first of them; behind the second there is one.
+                    let goal = if done.load(Ordering::SeqCst) == 0 { 4 } else { 6 };
+                    while done.load(Ordering::SeqCst) < goal {
+                        thread::sleep(Duration::from_micros(100));
+                    }
+                    heavy.fetch_sub(1, Ordering::SeqCst);
+                }
+                done.fetch_add(1, Ordering::SeqCst);
+                Ok(batch)
+            },
+            |_| Ok(()),
+        )
+        .unwrap();
+        assert_eq!(done.load(Ordering::SeqCst), 7);
     }
 
     #[test]

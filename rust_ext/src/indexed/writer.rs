@@ -1,7 +1,7 @@
 //! Writes an indexed dataset with memory that does not grow with the number of documents.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Dtype, HEADER_BYTES, MAGIC, VERSION};
@@ -68,7 +68,17 @@ impl Writer {
     /// `Io` from writing; `Argument` if a document has more than 2^31 - 1 elements, which the
     /// format cannot hold, or the lengths do not add up to `elements`.
     pub fn append(&mut self, elements: &[u8], lengths: &[u32]) -> Result<()> {
-        let mut total = 0_u64;
+        self.append_lengths(lengths)?;
+        self.append_elements(elements)?;
+        self.check_whole()
+    }
+
+    /// Appends the lengths of documents, whose elements [`Writer::append_elements`] brings.
+    ///
+    /// # Errors
+    /// `Io` from writing; `Argument` if a document has more than 2^31 - 1 elements, which the
+    /// format cannot hold.
+    pub fn append_lengths(&mut self, lengths: &[u32]) -> Result<()> {
         for &length in lengths {
             if i32::try_from(length).is_err() {
                 return Err(Error::Argument(format!(
@@ -79,21 +89,34 @@ impl Writer {
             }
             self.spool.extend_from_slice(&length.to_le_bytes());
             self.documents += 1;
-            total += u64::from(length);
+            self.tokens += u64::from(length);
         }
-        if total * self.dtype.size() != elements.len() as u64 {
-            return Err(Error::Argument(format!(
-                "{}: {} bytes are not the {total} {} elements of the lengths",
-                self.bin.path().display(),
-                elements.len(),
-                self.dtype.name()
-            )));
-        }
-        self.tokens += total;
         if self.spool.len() >= SPOOL_BYTES {
             self.flush_lengths()?;
         }
+        Ok(())
+    }
+
+    /// Appends elements of the documents whose lengths were given, in any number of pieces.
+    ///
+    /// # Errors
+    /// `Io` from writing.
+    pub fn append_elements(&mut self, elements: &[u8]) -> Result<()> {
         self.bin.append(elements)
+    }
+
+    /// Checks that there are as many elements as the lengths say.
+    fn check_whole(&self) -> Result<()> {
+        let (expected, found) = (self.tokens * self.dtype.size(), self.bin.bytes());
+        if expected == found {
+            return Ok(());
+        }
+        Err(Error::Argument(format!(
+            "{}: expected the {expected} bytes of {} {} elements of the lengths, got {found}",
+            self.bin.path().display(),
+            self.tokens,
+            self.dtype.name()
+        )))
     }
 
     fn flush_lengths(&mut self) -> Result<()> {
@@ -107,6 +130,7 @@ impl Writer {
     /// # Errors
     /// `Io` from writing, syncing or renaming.
     pub fn finish(mut self) -> Result<Written> {
+        self.check_whole()?;
         self.flush_lengths()?;
         let Self { bin, idx_path, dtype, lengths, documents, tokens, .. } = self;
         let bin = bin.finish()?;
@@ -129,27 +153,40 @@ pub(crate) fn write_index(
     idx.append(&documents.to_le_bytes())?;
     idx.append(&(documents + 1).to_le_bytes())?;
     debug_assert_eq!(idx.bytes(), HEADER_BYTES);
-    let mut each = |put: &mut dyn FnMut(&mut AtomicFile, u32) -> Result<()>| -> Result<()> {
-        lengths.seek(SeekFrom::Start(0)).map_err(|source| Error::io(path, source))?;
-        let mut spooled = BufReader::with_capacity(SPOOL_BYTES, &lengths);
-        let mut length = [0; 4];
-        for _ in 0..documents {
-            spooled.read_exact(&mut length).map_err(|source| Error::io(path, source))?;
-            put(&mut idx, u32::from_le_bytes(length))?;
+    each_block(path, &mut lengths, documents, |block| idx.append(block))?;
+    let (mut pointer, mut pointers) = (0_u64, Vec::with_capacity(2 * SPOOL_BYTES));
+    each_block(path, &mut lengths, documents, |block| {
+        pointers.clear();
+        for length in block.as_chunks::<4>().0 {
+            pointers.extend_from_slice(&pointer.to_le_bytes());
+            pointer += u64::from(u32::from_le_bytes(*length)) * dtype.size();
         }
-        Ok(())
-    };
-    each(&mut |idx, length| idx.append(&length.to_le_bytes()))?;
-    let mut pointer = 0_u64;
-    each(&mut |idx, length| {
-        idx.append(&pointer.to_le_bytes())?;
-        pointer += u64::from(length) * dtype.size();
-        Ok(())
+        idx.append(&pointers)
     })?;
     for boundary in 0..=documents {
         idx.append(&boundary.to_le_bytes())?;
     }
     idx.finish()
+}
+
+/// Reads the spooled lengths from the beginning, in blocks of whole ones.
+fn each_block(
+    path: &Path,
+    lengths: &mut File,
+    documents: u64,
+    mut see: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let named = |source| Error::io(path, source);
+    lengths.seek(SeekFrom::Start(0)).map_err(named)?;
+    let mut block = vec![0; SPOOL_BYTES];
+    let mut left = documents * 4;
+    while left > 0 {
+        let count = usize::try_from(left).map_or(SPOOL_BYTES, |left| left.min(SPOOL_BYTES));
+        lengths.read_exact(&mut block[..count]).map_err(named)?;
+        see(&block[..count])?;
+        left -= count as u64;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

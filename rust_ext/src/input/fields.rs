@@ -1,10 +1,9 @@
 //! The fields of a record line that a stage needs, the rest passed over.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::ops::Range;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
-
+use super::json::{Fault, Quoted, SLACK, Scanner};
 use super::lines::{Batch, Line};
 
 /// What was needed of a record; strings without escapes are borrowed from the line.
@@ -12,8 +11,8 @@ use super::lines::{Batch, Line};
 pub struct Fields<'a> {
     /// `id`, if the line has one.
     pub id: Option<Cow<'a, str>>,
-    /// The text, not empty.
-    pub text: Cow<'a, str>,
+    /// The text, not empty; with escapes, it lies in the scratch.
+    pub text: &'a str,
     /// `kind`, if the line has one.
     pub kind: Option<Cow<'a, str>>,
     /// `source`, if the line has one.
@@ -29,7 +28,7 @@ pub enum Unreadable {
     InvalidJson,
     /// The object lacks the text field.
     NoText,
-    /// Its lists and objects are nested deeper than [`MAX_DEPTH`].
+    /// Its lists and objects are nested more than 1,000 deep.
     TooDeep,
     /// A field that is needed is not a string, or `id` holds a line end.
     WrongType,
@@ -58,10 +57,32 @@ impl Unreadable {
     }
 }
 
-/// How deep values may be nested: the parser calls itself, and a thread has 2 MiB of stack.
-///
-/// What Python's parsers bear is about as much.
-pub const MAX_DEPTH: usize = 1_000;
+/// Room for a text without its escapes, to be used again and again.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Its length is what was ever needed, so that no byte is cleared twice.
+    bytes: Vec<u8>,
+}
+
+/// More than this is given back to the system before the next line.
+const SCRATCH_BYTES_KEPT: usize = 1 << 24;
+
+impl Scratch {
+    fn room_for(&mut self, length: usize) -> &mut [u8] {
+        let needed = length + SLACK;
+        if self.bytes.len() < needed {
+            self.bytes.reserve_exact(needed - self.bytes.len());
+            self.bytes.resize(needed, 0);
+        }
+        &mut self.bytes
+    }
+
+    fn shrink(&mut self) {
+        if self.bytes.len() > SCRATCH_BYTES_KEPT {
+            self.bytes = Vec::new();
+        }
+    }
+}
 
 /// Takes `text_field`, `id`, `kind` and `source` out of a line.
 ///
@@ -71,70 +92,122 @@ pub fn parse<'a>(
     batch: &'a Batch,
     line: &Line,
     text_field: &str,
-) -> std::result::Result<Fields<'a>, Unreadable> {
+    scratch: &'a mut Scratch,
+) -> Result<Fields<'a>, Unreadable> {
     if line.is_oversized {
         return Err(Unreadable::OverMemory);
     }
-    let Ok(text) = simdutf8::basic::from_utf8(batch.line(line)) else {
-        // A file can break off inside a character.
-        let is_cut = line.is_truncated;
-        return Err(if is_cut { Unreadable::Truncated } else { Unreadable::InvalidUtf8 });
+    scratch.shrink();
+    let bytes = batch.line(line);
+    let read = match Found::scan(bytes, text_field, scratch) {
+        Ok(found) => found.fields(bytes, scratch),
+        Err(_) if utf8(bytes).is_err() => Err(Unreadable::InvalidUtf8),
+        Err(Fault::TooDeep) => Err(Unreadable::TooDeep),
+        Err(Fault::Invalid) => Err(Unreadable::InvalidJson),
     };
-    if is_too_deep(text.as_bytes()) {
-        return Err(Unreadable::TooDeep);
-    }
-    let mut deserializer = sonic_rs::Deserializer::from_str(text);
-    let parsed = Wanted { text_field }.deserialize(&mut deserializer);
-    match parsed.and_then(|fields| deserializer.end().map(|()| fields)) {
-        Ok(found) => found.check(),
-        Err(_) if line.is_truncated => Err(Unreadable::Truncated),
-        Err(_) => Err(Unreadable::InvalidJson),
-    }
-}
-
-/// Returns whether brackets that no string holds are open [`MAX_DEPTH`] deep and more.
-fn is_too_deep(json: &[u8]) -> bool {
-    let opens = |byte: &&u8| matches!(**byte, b'[' | b'{');
-    // Hardly any line has so many brackets at all, and counting them is fast.
-    if json.len() <= MAX_DEPTH || json.iter().filter(opens).count() <= MAX_DEPTH {
-        return false;
-    }
-    let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
-    for &byte in json {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_string => is_escaped = true,
-            b'"' => is_string = !is_string,
-            _ if is_string => {}
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
+    read.map_err(|fault| match fault {
+        // A file can break off inside a character.
+        Unreadable::InvalidUtf8 | Unreadable::InvalidJson if line.is_truncated => {
+            Unreadable::Truncated
         }
-        if depth > MAX_DEPTH {
-            return true;
-        }
-    }
-    false
+        other => other,
+    })
 }
 
-/// A field that was looked for: a string, or something else.
-enum Value<'a> {
-    Text(Cow<'a, str>),
-    Other,
+fn utf8(bytes: &[u8]) -> Result<&str, Unreadable> {
+    simdutf8::basic::from_utf8(bytes).map_err(|_| Unreadable::InvalidUtf8)
 }
 
+/// The text field.
+enum Text {
+    /// As it stands in the line.
+    Plain(Range<usize>),
+    /// It lay there, escapes included; so many bytes of scratch are what it stands for.
+    Unescaped {
+        range: Range<usize>,
+        length: usize,
+    },
+    NoString,
+}
+
+/// Another field that was looked for: a string or, `None`, something else.
+type Value = Option<Quoted>;
+
+/// What the object of a line holds; of equal keys the last one counts, as in Python's json.
 #[derive(Default)]
-struct Found<'a> {
-    id: Option<Value<'a>>,
-    text: Option<Value<'a>>,
-    kind: Option<Value<'a>>,
-    source: Option<Value<'a>>,
+struct Found {
+    id: Option<Value>,
+    text: Option<Text>,
+    kind: Option<Value>,
+    source: Option<Value>,
 }
 
-impl<'a> Found<'a> {
-    fn check(self) -> std::result::Result<Fields<'a>, Unreadable> {
-        let text = string(self.text)?.ok_or(Unreadable::NoText)?;
-        let id = string(self.id)?;
+impl Found {
+    fn scan(bytes: &[u8], text_field: &str, scratch: &mut Scratch) -> Result<Self, Fault> {
+        let mut found = Self::default();
+        let mut scanner = Scanner::new(bytes);
+        if scanner.peek()? != b'{' {
+            // No object, whatever it is; but deep nesting is told apart.
+            scanner.skip_value()?;
+            return Err(Fault::Invalid);
+        }
+        scanner.open_object()?;
+        if !scanner.accept(b'}')? {
+            loop {
+                let key = scanner.string()?;
+                scanner.expect(b':')?;
+                found.value(&mut scanner, &unquote(bytes, &key)?, text_field, scratch)?;
+                if !scanner.accept(b',')? {
+                    break;
+                }
+            }
+            scanner.expect(b'}')?;
+        }
+        scanner.end()?;
+        Ok(found)
+    }
+
+    fn value(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        key: &[u8],
+        text_field: &str,
+        scratch: &mut Scratch,
+    ) -> Result<(), Fault> {
+        let wanted = match key {
+            _ if key == text_field.as_bytes() => {
+                self.text = Some(text(scanner, scratch)?);
+                return Ok(());
+            }
+            b"id" => &mut self.id,
+            b"kind" => &mut self.kind,
+            b"source" => &mut self.source,
+            _ => return scanner.skip_value(),
+        };
+        *wanted = Some(if scanner.peek()? == b'"' {
+            Some(scanner.string()?)
+        } else {
+            scanner.skip_value()?;
+            None
+        });
+        Ok(())
+    }
+
+    fn fields<'a>(self, bytes: &'a [u8], scratch: &'a Scratch) -> Result<Fields<'a>, Unreadable> {
+        let text = match &self.text {
+            Some(Text::Unescaped { range, length }) => {
+                // Escapes are ASCII and stand for whole characters, so that the text is UTF-8
+                // exactly if what it was made of is: no byte is looked at twice.
+                utf8(&bytes[..range.start])?;
+                utf8(&bytes[range.end..])?;
+                Some(utf8(&scratch.bytes[..*length])?)
+            }
+            Some(Text::Plain(range)) => Some(&utf8(bytes)?[range.clone()]),
+            Some(Text::NoString) | None => utf8(bytes).map(|_| None)?,
+        };
+        let missing = if self.text.is_some() { Unreadable::WrongType } else { Unreadable::NoText };
+        let text = text.ok_or(missing)?;
+        let id = string(bytes, self.id)?;
         // The sidecar of a dataset holds an id a line.
         if id.as_ref().is_some_and(|id| id.contains(['\n', '\r'])) {
             return Err(Unreadable::WrongType);
@@ -142,142 +215,67 @@ impl<'a> Found<'a> {
         if text.is_empty() {
             return Err(Unreadable::EmptyText);
         }
-        Ok(Fields { id, text, kind: string(self.kind)?, source: string(self.source)? })
+        Ok(Fields {
+            id,
+            text,
+            kind: string(bytes, self.kind)?,
+            source: string(bytes, self.source)?,
+        })
     }
 }
 
-fn string(value: Option<Value<'_>>) -> std::result::Result<Option<Cow<'_, str>>, Unreadable> {
-    match value {
-        None => Ok(None),
-        Some(Value::Text(text)) => Ok(Some(text)),
-        Some(Value::Other) => Err(Unreadable::WrongType),
+/// Passes the value of the text field; only what has escapes is copied.
+fn text(scanner: &mut Scanner<'_>, scratch: &mut Scratch) -> Result<Text, Fault> {
+    if scanner.peek()? != b'"' {
+        scanner.skip_value()?;
+        return Ok(Text::NoString);
+    }
+    let (plain, is_whole) = scanner.plain_string()?;
+    if is_whole {
+        return Ok(Text::Plain(plain));
+    }
+    let room = scratch.room_for(plain.len() + scanner.remaining());
+    room[..plain.len()].copy_from_slice(scanner.bytes(plain.clone()));
+    let length = plain.len() + scanner.unescape(&mut room[plain.len()..])?;
+    // The quote is the last byte passed.
+    Ok(Text::Unescaped { range: plain.start..scanner.position() - 1, length })
+}
+
+fn string(bytes: &[u8], value: Option<Value>) -> Result<Option<Cow<'_, str>>, Unreadable> {
+    let Some(value) = value else { return Ok(None) };
+    let quoted = value.ok_or(Unreadable::WrongType)?;
+    match unquote(bytes, &quoted).map_err(|_| Unreadable::InvalidJson)? {
+        Cow::Borrowed(bytes) => utf8(bytes).map(|text| Some(Cow::Borrowed(text))),
+        Cow::Owned(bytes) => String::from_utf8(bytes)
+            .map(|text| Some(Cow::Owned(text)))
+            .map_err(|_| Unreadable::InvalidUtf8),
     }
 }
 
-struct Wanted<'f> {
-    text_field: &'f str,
-}
-
-impl<'de> DeserializeSeed<'de> for Wanted<'_> {
-    type Value = Found<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found<'de>, D::Error> {
-        deserializer.deserialize_map(self)
+/// Returns what a short string stands for.
+fn unquote<'a>(bytes: &'a [u8], quoted: &Quoted) -> Result<Cow<'a, [u8]>, Fault> {
+    let Quoted { range, has_escapes } = quoted;
+    if !has_escapes {
+        return Ok(Cow::Borrowed(&bytes[range.clone()]));
     }
-}
-
-impl<'de> Visitor<'de> for Wanted<'_> {
-    type Value = Found<'de>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found<'de>, A::Error> {
-        let mut found = Found::default();
-        while let Some(key) = map.next_key_seed(Key)? {
-            // Of equal keys the last one counts, as in Python's json.
-            if key == self.text_field {
-                found.text = Some(map.next_value_seed(AnyValue)?);
-            } else {
-                match key.as_ref() {
-                    "id" => found.id = Some(map.next_value_seed(AnyValue)?),
-                    "kind" => found.kind = Some(map.next_value_seed(AnyValue)?),
-                    "source" => found.source = Some(map.next_value_seed(AnyValue)?),
-                    _ => {
-                        map.next_value::<IgnoredAny>()?;
-                    }
-                }
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// A key, borrowed where it has no escapes.
-struct Key;
-
-impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-        match deserializer.deserialize_str(AnyValue)? {
-            Value::Text(key) => Ok(key),
-            Value::Other => Err(D::Error::custom("a key is a string")),
-        }
-    }
-}
-
-/// Any value; only strings are kept.
-struct AnyValue;
-
-impl<'de> DeserializeSeed<'de> for AnyValue {
-    type Value = Value<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for AnyValue {
-    type Value = Value<'de>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a JSON value")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
-        Ok(Value::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
-        Ok(Value::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Value<'de>, E> {
-        Ok(Value::Text(Cow::Owned(text)))
-    }
-
-    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Value<'de>, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Value<'de>, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Value<'de>, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Value<'de>, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Other)
-    }
+    // With its closing quote, so that it ends where it ended in the line.
+    let mut scanner = Scanner::new(&bytes[range.start..=range.end]);
+    let mut unescaped = vec![0; range.len() + 1 + SLACK];
+    let length = scanner.unescape(&mut unescaped)?;
+    unescaped.truncate(length);
+    Ok(Cow::Owned(unescaped))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::json::MAX_DEPTH;
     use super::*;
 
     fn fields(line: &[u8]) -> Result<(Option<String>, String), Unreadable> {
         let batch = Batch { bytes: line.to_vec(), ..Batch::default() };
         let whole = Line { start: 0, end: line.len(), is_oversized: false, is_truncated: false };
-        parse(&batch, &whole, "text")
-            .map(|fields| (fields.id.map(Cow::into_owned), fields.text.into_owned()))
+        parse(&batch, &whole, "text", &mut Scratch::default())
+            .map(|fields| (fields.id.map(Cow::into_owned), fields.text.to_owned()))
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read};
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::source::{Source, SourceSummary};
-use crate::pipeline::Weigh;
+use crate::pool::Reuse;
 use crate::{Error, Result};
 
 /// How much of an oversized line is kept to show what it was.
@@ -33,8 +33,11 @@ pub struct Line {
 /// Whole lines of one file, in order.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// The bytes that the lines lie in.
+    /// The bytes that the lines lie in, and what an earlier use left behind them: a buffer that
+    /// is used again is not cleared.
     pub bytes: Vec<u8>,
+    /// How many of the bytes are of this use.
+    pub(super) filled: usize,
     /// The lines that are not blank.
     pub lines: Vec<Line>,
     /// Ordinal of the first line among the file's lines that are not blank.
@@ -47,11 +50,23 @@ impl Batch {
     pub fn line(&self, line: &Line) -> &[u8] {
         &self.bytes[line.start..line.end]
     }
+
+    /// Returns how many bytes were read into it.
+    #[must_use]
+    pub fn filled(&self) -> usize {
+        self.filled
+    }
+
+    fn make_room(&mut self, bytes: usize) {
+        if self.bytes.len() < bytes {
+            self.bytes.resize(bytes, 0);
+        }
+    }
 }
 
-impl Weigh for Batch {
-    fn weight(&self) -> usize {
-        self.bytes.len() + self.lines.len() * size_of::<Line>()
+impl Reuse for Batch {
+    fn held_bytes(&self) -> usize {
+        self.bytes.capacity() + self.lines.capacity() * size_of::<Line>()
     }
 }
 
@@ -92,16 +107,13 @@ impl Batches {
     /// `Io` when the system fails to read the file.
     pub fn next_batch(&mut self, recycled: Batch) -> Result<Option<Batch>> {
         let mut batch = recycled;
-        batch.bytes.clear();
         batch.lines.clear();
         batch.first_record = self.next_record;
-        while !self.is_ended && batch.lines.is_empty() {
-            batch.bytes.clear();
-            batch.bytes.append(&mut self.carry);
+        while batch.lines.is_empty() {
+            if self.is_ended && self.carry.is_empty() {
+                return Ok(None);
+            }
             self.fill(&mut batch)?;
-        }
-        if batch.lines.is_empty() {
-            return Ok(None);
         }
         self.next_record += batch.lines.len() as u64;
         Ok(Some(batch))
@@ -115,40 +127,47 @@ impl Batches {
         Ok((self.source.finish()?, self.damage))
     }
 
+    /// Reads lines until the batch is full, or one line, alone, that is longer than a batch.
     fn fill(&mut self, batch: &mut Batch) -> Result<()> {
-        let mut target = self.batch_bytes.max(batch.bytes.len() + 1);
+        batch.make_room(self.carry.len());
+        batch.bytes[..self.carry.len()].copy_from_slice(&self.carry);
+        batch.filled = self.carry.len();
+        self.carry.clear();
+        let mut target = self.batch_bytes.max(batch.filled + 1);
+        // Before it there is no line end.
+        let mut searched = 0;
         loop {
-            self.read_to(&mut batch.bytes, target)?;
+            self.read_to(batch, target)?;
+            let fresh = &batch.bytes[searched..batch.filled];
+            let is_long = searched > 0;
+            let newline = if is_long { memchr(b'\n', fresh) } else { memrchr(b'\n', fresh) };
+            if let Some(newline) = newline.filter(|_| is_long || !self.is_ended) {
+                let end = searched + newline + 1;
+                self.carry.extend_from_slice(&batch.bytes[end..batch.filled]);
+                batch.filled = end;
+                split(batch, self.max_line_bytes, false);
+                return Ok(());
+            }
             if self.is_ended {
-                let is_truncated = self.damage.is_some();
-                let end = batch.bytes.len();
-                split(batch, end, self.max_line_bytes, is_truncated);
+                split(batch, self.max_line_bytes, self.damage.is_some());
                 return Ok(());
             }
-            if let Some(last) = memrchr(b'\n', &batch.bytes) {
-                self.carry.extend_from_slice(&batch.bytes[last + 1..]);
-                batch.bytes.truncate(last + 1);
-                split(batch, last + 1, self.max_line_bytes, false);
-                return Ok(());
-            }
-            if batch.bytes.len() > self.max_line_bytes {
+            if batch.filled > self.max_line_bytes {
                 return self.pass_oversized(batch);
             }
-            target = batch.bytes.len().saturating_mul(2).min(self.max_line_bytes.saturating_add(1));
+            searched = batch.filled;
+            let most = self.max_line_bytes.saturating_add(1);
+            target = batch.filled.saturating_add(self.batch_bytes).min(most);
         }
     }
 
-    /// Appends until `bytes` holds `target` bytes or the file ends.
-    fn read_to(&mut self, bytes: &mut Vec<u8>, target: usize) -> Result<()> {
-        let mut filled = bytes.len();
-        bytes.resize(target.max(filled), 0);
-        while filled < bytes.len() {
-            match self.source.read(&mut bytes[filled..]) {
-                Ok(0) => {
-                    self.is_ended = true;
-                    break;
-                }
-                Ok(count) => filled += count,
+    /// Fills the batch to `target` bytes, or to the end of the file.
+    fn read_to(&mut self, batch: &mut Batch, target: usize) -> Result<()> {
+        batch.make_room(target);
+        while batch.filled < target && !self.is_ended {
+            match self.source.read(&mut batch.bytes[batch.filled..target]) {
+                Ok(0) => self.is_ended = true,
+                Ok(count) => batch.filled += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.raw_os_error().is_some() => {
                     return Err(Error::io(self.source.path(), error));
@@ -160,45 +179,29 @@ impl Batches {
                         self.source.stored_bytes()
                     ));
                     self.is_ended = true;
-                    break;
                 }
             }
         }
-        bytes.truncate(filled);
         Ok(())
     }
 
     /// Keeps the head of the line that fills `batch` and reads past the rest of it.
     fn pass_oversized(&mut self, batch: &mut Batch) -> Result<()> {
         batch.bytes.truncate(HEAD_BYTES);
-        batch.bytes.shrink_to(self.batch_bytes);
+        batch.bytes.shrink_to_fit();
+        batch.filled = HEAD_BYTES;
         batch.lines.push(Line {
             start: 0,
             end: HEAD_BYTES,
             is_oversized: true,
             is_truncated: false,
         });
-        let mut passed = Vec::new();
+        let mut passed = Batch::default();
         while !self.is_ended {
-            passed.clear();
+            passed.filled = 0;
             self.read_to(&mut passed, self.batch_bytes)?;
-            if let Some(newline) = memchr(b'\n', &passed) {
-                self.carry.extend_from_slice(&passed[newline + 1..]);
-                // What was carried may be the file's last bytes: they still have to be split.
-                if self.is_ended && !self.carry.is_empty() {
-                    let start = batch.bytes.len();
-                    batch.bytes.append(&mut self.carry);
-                    let mut tail =
-                        Batch { bytes: batch.bytes.split_off(start), ..Batch::default() };
-                    let end = tail.bytes.len();
-                    split(&mut tail, end, self.max_line_bytes, self.damage.is_some());
-                    for line in &mut tail.lines {
-                        line.start += start;
-                        line.end += start;
-                    }
-                    batch.bytes.append(&mut tail.bytes);
-                    batch.lines.append(&mut tail.lines);
-                }
+            if let Some(newline) = memchr(b'\n', &passed.bytes[..passed.filled]) {
+                self.carry.extend_from_slice(&passed.bytes[newline + 1..passed.filled]);
                 break;
             }
         }
@@ -206,8 +209,9 @@ impl Batches {
     }
 }
 
-/// Finds the lines in the first `end` bytes; the last one may lack its line end.
-fn split(batch: &mut Batch, end: usize, max_line_bytes: usize, is_truncated: bool) {
+/// Finds the lines in what was read; the last one may lack its line end.
+fn split(batch: &mut Batch, max_line_bytes: usize, is_truncated: bool) {
+    let end = batch.filled;
     let bytes = &batch.bytes[..end];
     let lines = &mut batch.lines;
     let mut push = |mut start: usize, mut stop: usize, is_last: bool| {

@@ -10,16 +10,16 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use super::LINE_WEIGHT;
 use super::Shape;
 use super::bands::Buckets;
 use super::cluster::{Candidates, Decider, Fall, single_link};
-use super::reading::{Job, UnitReader};
 use super::shingle::Shingler;
 use super::signature::estimate;
 use super::unit_file::{SignedUnit, Slots, open_all};
 use super::verdicts::{self, Kind, Verdict};
 use crate::control::Control;
-use crate::input::{InputFile, fields};
+use crate::input::{InputFile, Job, Scratch, UnitReader, fields};
 use crate::pipeline::{self, Limits, Weigh};
 use crate::{Error, Result};
 
@@ -216,19 +216,27 @@ fn confirm(
 /// Unit, number of its first record; index, shingles and bytes of text of each candidate.
 type Sets = (usize, u64, Vec<(usize, Vec<u64>, u64)>);
 
+impl Weigh for Sets {
+    fn weight(&self) -> usize {
+        self.2.iter().map(|(_, set, _)| set.capacity() * size_of::<u64>()).sum()
+    }
+}
+
 fn sets(candidates: &Candidates, of: &Candidate, shingler: &mut Shingler) -> Result<Sets> {
     let batch = &of.job.batch;
     let mut sets = Vec::with_capacity(of.indices.len());
+    let mut scratch = Scratch::default();
     for at in of.indices.clone() {
         let line = candidates.records()[at] - of.unit_start - of.job.first_line;
-        let fields = fields::parse(batch, &batch.lines[index(line)], "text").map_err(|fault| {
+        let fields = fields::parse(batch, &batch.lines[index(line)], "text", &mut scratch);
+        let fields = fields.map_err(|fault| {
             Error::Argument(format!(
                 "expected record {line} of a batch as it was signed, found {}; an input changed, \
                  run again into a new directory",
                 fault.reason()
             ))
         })?;
-        sets.push((at, shingler.set(&fields.text), fields.text.len() as u64));
+        sets.push((at, shingler.set(fields.text), fields.text.len() as u64));
     }
     Ok((of.unit, of.unit_start, sets))
 }
@@ -255,13 +263,13 @@ impl<C: FnMut(usize, &UnitReader<'_>) -> Result<()>> CandidateReader<'_, C> {
                 if self.candidates.between(self.unit_start, end).is_empty() {
                     self.unit_start = end;
                 } else {
-                    self.current = Some(UnitReader::new(files, self.max_line_bytes));
+                    self.current = Some(UnitReader::new(files, self.max_line_bytes, LINE_WEIGHT));
                 }
                 self.next_unit += 1;
                 continue;
             };
             let unit = self.next_unit - 1;
-            let Some(job) = reader.next()? else {
+            let Some(job) = reader.next_job()? else {
                 (self.check)(unit, reader)?;
                 self.unit_start += self.sizes[unit];
                 self.current = None;

@@ -9,13 +9,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::reading::{Job, UnitReader};
-use super::unit_file::{Entry, FileRead, SignedUnit, Status, UnitSummary, open_all};
+use super::LINE_WEIGHT;
+use super::unit_file::{Entry, SignedUnit, Status, UnitSummary, open_all};
 use super::verdicts::{self, Kind, Verdict};
 use crate::control::Control;
-use crate::input::InputFile;
+use crate::input::{FileRead, InputFile, Job, UnitReader};
 use crate::output::{AtomicFile, FileSummary, Share};
-use crate::pipeline::{self, Limits};
+use crate::pipeline::{self, Limits, Weigh};
 use crate::{Error, Result};
 
 /// zstd's own default.
@@ -84,13 +84,13 @@ pub fn drop_unit(files: &[InputFile], options: &Options, control: &Control) -> R
     let summary = signed[options.unit].summary()?;
     let verdicts = verdicts_of(options, first, entries.len() as u64)?;
     let fates = fates(&entries, &verdicts, first);
-    let mut reader = UnitReader::new(files, options.memory_bytes);
+    let mut reader = UnitReader::new(files, options.memory_bytes, LINE_WEIGHT);
     let mut writer = ShardWriter { options, summary: &summary, open: None, finished: Vec::new() };
     let limits = Limits { workers: options.workers, budget_bytes: options.memory_bytes };
     pipeline::run(
         limits,
         control,
-        || reader.next(),
+        || reader.next_job(),
         || (),
         |(), job: Job| survivors(&job, &entries, &fates, options),
         |kept| {
@@ -168,10 +168,16 @@ struct KeptLines {
     frame: Vec<u8>,
 }
 
+impl Weigh for KeptLines {
+    fn weight(&self) -> usize {
+        self.frame.capacity()
+    }
+}
+
 fn survivors(job: &Job, entries: &[Entry], fates: &[Fate], options: &Options) -> Result<KeptLines> {
     let start = usize::try_from(job.first_line).unwrap_or(usize::MAX);
     let mut kept = KeptLines { lines: job.batch.lines.len() as u64, ..KeptLines::default() };
-    let mut lines = Vec::with_capacity(job.batch.bytes.len());
+    let mut lines = Vec::with_capacity(job.batch.filled());
     for (number, line) in (start..).zip(&job.batch.lines) {
         // A file that grew has more lines than entries; the check at its end names it.
         let (Some(entry), Some(Fate::Kept)) = (entries.get(number), fates.get(number)) else {

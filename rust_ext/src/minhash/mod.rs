@@ -20,7 +20,6 @@ pub mod cluster;
 pub mod connect;
 pub mod datasketch;
 pub mod drop;
-mod reading;
 pub mod sections;
 pub mod shingle;
 pub mod sign;
@@ -29,6 +28,9 @@ pub mod unit_file;
 pub mod verdicts;
 
 use crate::{Error, Result};
+
+/// What each line weighs in flight, however short: a signature of 112 slots, its entry and its id.
+const LINE_WEIGHT: usize = 640;
 
 /// What makes two texts alike: how they are cut, and which bands their signatures have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

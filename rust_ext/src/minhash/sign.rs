@@ -4,22 +4,23 @@
 //! will take on disk ([`super::unit_file`]), beside the lines in flight.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use super::LINE_WEIGHT;
 use super::Shape;
-use super::reading::{Job, UnitReader};
 use super::sections::{Kind, Writer};
 use super::shingle::Shingler;
 use super::signature::{EMPTY_SLOT, Permutations};
-use super::unit_file::{ENTRY_BYTES, Entry, FileRead, Status, UnitSummary};
+use super::unit_file::{ENTRY_BYTES, Entry, Status, UnitSummary};
 use crate::control::Control;
 use crate::input::rejected::reject;
-use crate::input::{InputFile, Unreadable, fields};
+use crate::input::shares::Shares;
+use crate::input::{FileRead, InputFile, Job, Scratch, UnitReader, Unreadable, fields};
 use crate::output::ZstdFile;
-use crate::pipeline::{self, Limits};
+use crate::pipeline::{self, Limits, Weigh};
 use crate::{Error, Result};
 
 /// What the step is to do with a unit.
@@ -48,21 +49,23 @@ pub struct Options {
 pub fn sign_unit(files: &[InputFile], options: &Options, control: &Control) -> Result<()> {
     let shape = options.shape.checked()?;
     let permutations = Permutations::new(shape.num_permutations(), shape.seed);
-    let mut reader = UnitReader::new(files, options.memory_bytes);
+    let mut reader = UnitReader::new(files, options.memory_bytes, LINE_WEIGHT);
     let mut unit = Unit::new(shape, &options.rejected);
     let limits = Limits { workers: options.workers, budget_bytes: options.memory_bytes };
     pipeline::run(
         limits,
         control,
-        || reader.next(),
-        || Shingler::new(shape.ngram_size),
-        |shingler, job: Job| Ok(sign_batch(files, &job, shingler, &permutations)),
+        || reader.next_job(),
+        || (Shingler::new(shape.ngram_size), Scratch::default()),
+        |(shingler, scratch), job: Job| {
+            Ok(sign_batch(files, &job, shingler, scratch, &permutations))
+        },
         |signed| {
             control.advance(signed.entries.len() as u64, signed.text_bytes);
             unit.append(&signed)
         },
     )?;
-    unit.finish(options, reader.read)
+    unit.finish(options, reader.into_read())
 }
 
 /// A batch, signed.
@@ -78,10 +81,18 @@ struct Signed {
     text_bytes: u64,
 }
 
+impl Weigh for Signed {
+    fn weight(&self) -> usize {
+        let entries = self.entries.capacity() * size_of::<Entry>() + self.slots.capacity() * 4;
+        entries + self.ids.capacity() + self.rejected.capacity()
+    }
+}
+
 fn sign_batch(
     files: &[InputFile],
     job: &Job,
     shingler: &mut Shingler,
+    scratch: &mut Scratch,
     permutations: &Permutations,
 ) -> Signed {
     let relative = &files[job.file].relative;
@@ -89,11 +100,11 @@ fn sign_batch(
     for (ordinal, line) in (job.batch.first_record..).zip(&job.batch.lines) {
         let row = signed.slots.len();
         signed.slots.resize(row + permutations.num_permutations(), EMPTY_SLOT);
-        let entry = match fields::parse(&job.batch, line, "text") {
+        let entry = match fields::parse(&job.batch, line, "text", scratch) {
             Ok(fields) => {
                 let slots = &mut signed.slots[row..];
                 let count =
-                    shingler.each_block(&fields.text, |block| permutations.lower(block, slots));
+                    shingler.each_block(fields.text, |block| permutations.lower(block, slots));
                 let id = fields.id.unwrap_or_else(|| Cow::Owned(format!("{relative}#{ordinal}")));
                 signed.ids.extend_from_slice(id.as_bytes());
                 signed.text_bytes += fields.text.len() as u64;
@@ -120,28 +131,6 @@ fn sign_batch(
         signed.entries.push(entry);
     }
     signed
-}
-
-/// Pairs of source and kind, numbered as they come.
-#[derive(Default)]
-struct Shares {
-    numbers: HashMap<String, Vec<(String, u32)>>,
-    all: Vec<(String, String)>,
-}
-
-impl Shares {
-    fn number(&mut self, source: &str, kind: &str) -> u32 {
-        let of_source = self.numbers.get(source);
-        if let Some((_, number)) = of_source.and_then(|kinds| kinds.iter().find(|(k, _)| k == kind))
-        {
-            return *number;
-        }
-        // More shares than records of a unit there cannot be: 30 bits are enough.
-        let number = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
-        self.numbers.entry(source.to_owned()).or_default().push((kind.to_owned(), number));
-        self.all.push((source.to_owned(), kind.to_owned()));
-        number
-    }
 }
 
 /// What has been signed of a unit.
@@ -174,7 +163,7 @@ impl Unit {
         for entry in &signed.entries {
             let mut entry = *entry;
             if entry.status == Status::Record {
-                let (source, kind) = &signed.shares.all[entry.share as usize];
+                let (source, kind) = &signed.shares.all()[entry.share as usize];
                 entry.share = self.shares.number(source, kind);
             }
             entry.encode(&mut self.entries);
@@ -209,7 +198,7 @@ impl Unit {
             file.finish()?;
         }
         let records = (self.entries.len() / ENTRY_BYTES) as u64;
-        let summary = UnitSummary { files, shares: self.shares.all, rejected: self.reasons };
+        let summary = UnitSummary { files, shares: self.shares.into_all(), rejected: self.reasons };
         let summary = serde_json::to_vec(&summary)
             .map_err(|error| Error::corrupt(&options.output, error.to_string()))?;
         let mut writer = Writer::create(&options.output, Kind::Signatures, options.fingerprint)?;

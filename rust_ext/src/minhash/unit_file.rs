@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::Shape;
 use super::sections::{Kind, Reader, number};
 use crate::Result;
+use crate::input::FileRead;
 
 /// Bytes of an [`Entry`].
 pub const ENTRY_BYTES: usize = 40;
@@ -102,21 +103,6 @@ impl Entry {
             },
         }
     }
-}
-
-/// A file, read to its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileRead {
-    /// Where it lay.
-    pub path: String,
-    /// Lines that are not blank.
-    pub records: u64,
-    /// Stored size.
-    pub bytes: u64,
-    /// xxh3 (64 bits) of the stored bytes.
-    pub xxh3: String,
-    /// Where it broke off, if it did.
-    pub problem: Option<String>,
 }
 
 /// What is known of a unit beside its entries.

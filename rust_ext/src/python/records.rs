@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 
 use super::call;
-use crate::input::{Batch, Batches, Source, fields};
+use crate::input::{Batch, Batches, Scratch, Source, fields};
 use crate::{Error, Result};
 
 const BATCH_BYTES: usize = 1 << 20;
@@ -22,10 +22,11 @@ pub(super) fn scan_records(
     call::run(py, progress.as_ref(), |control| {
         let mut batches = Batches::new(Source::open(&path)?, BATCH_BYTES, usize::MAX);
         let (mut records, mut text_bytes, mut problem) = (0_u64, 0_u64, None);
-        while let Some(batch) = batches.next_batch(Batch::default())? {
+        let (mut recycled, mut scratch) = (Batch::default(), Scratch::default());
+        while let Some(batch) = batches.next_batch(recycled)? {
             control.check()?;
             for (number, line) in (batch.first_record..).zip(&batch.lines) {
-                match fields::parse(&batch, line, text_field) {
+                match fields::parse(&batch, line, text_field, &mut scratch) {
                     Ok(fields) => text_bytes += fields.text.len() as u64,
                     Err(fault) => {
                         problem.get_or_insert(format!("record {number} is {}", fault.reason()));
@@ -33,7 +34,8 @@ pub(super) fn scan_records(
                 }
             }
             records += batch.lines.len() as u64;
-            control.advance(batch.lines.len() as u64, batch.bytes.len() as u64);
+            control.advance(batch.lines.len() as u64, batch.filled() as u64);
+            recycled = batch;
         }
         let (summary, damage) = batches.finish()?;
         Ok(serde_json::json!({
@@ -59,14 +61,15 @@ fn find_line(
     check: impl Fn() -> Result<()>,
 ) -> Result<Vec<u8>> {
     let mut batches = Batches::new(Source::open(path)?, BATCH_BYTES, usize::MAX);
-    let mut records = 0;
-    while let Some(batch) = batches.next_batch(Batch::default())? {
+    let (mut records, mut recycled) = (0, Batch::default());
+    while let Some(batch) = batches.next_batch(recycled)? {
         check()?;
         let within = record.checked_sub(batch.first_record).and_then(|at| usize::try_from(at).ok());
         if let Some(line) = within.and_then(|at| batch.lines.get(at)) {
             return Ok(batch.line(line).to_vec());
         }
         records += batch.lines.len();
+        recycled = batch;
     }
     Err(Error::Argument(format!(
         "{}: expected a record below {records}, got {record}",

@@ -10,7 +10,7 @@ use super::tokenizer::PyTokenizer;
 use crate::Error;
 use crate::indexed::Dtype;
 use crate::input::InputFile;
-use crate::tokenize::{self, Options};
+use crate::tokenize::{self, Options, Sink};
 
 /// Tokenizes the files of a unit into shards in `journal`; returns its summary.
 #[pyfunction]
@@ -52,7 +52,7 @@ pub(super) fn tokenize_unit(
         let begin = || {
             let mut encoder = tokenizer.encoder();
             // Special tokens that occur in data are text.
-            move |text: &str, ids: &mut Vec<u32>| encoder.encode(text, false, ids)
+            move |text: &str, sink: &mut Sink<'_>| encoder.encode_to(text, false, sink)
         };
         let summary = tokenize::tokenize_unit(&files, &options, begin, control)?;
         serde_json::to_string(&summary).map_err(|error| Error::Argument(error.to_string()))

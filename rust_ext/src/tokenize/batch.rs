@@ -1,16 +1,20 @@
 //! A batch of lines becomes documents: what one worker does.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::shard::Position;
-use super::{Options, Reasons, add, too_long};
+use super::elements::Elements;
+use super::{Options, Reasons, Sink, add, too_long};
+use crate::Result;
 use crate::input::lines::Line;
 use crate::input::rejected::reject;
-use crate::input::{Batch, InputFile, Unreadable, fields};
+use crate::input::shares::Shares;
+use crate::input::{Batch, InputFile, Position, Scratch, Unreadable, fields};
+use crate::pipeline::Weigh;
+use crate::pool::{Pool, Reuse};
 use crate::tokenizer::MAX_TEXT_BYTES;
-use crate::{Error, Result};
 
 /// The series that a document belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +29,7 @@ pub(super) enum Series {
 #[derive(Debug)]
 pub(super) enum Event {
     /// A document of so many tokens and bytes of id, text; the number of its share.
-    Document { series: Series, tokens: u32, id_bytes: u32, text_bytes: u64, share: u32 },
+    Document { series: Series, tokens: u32, id_bytes: u32, text_bytes: u32, share: u32 },
     /// A record dropped by a rule.
     Dropped(&'static str),
     /// An unreadable line; its entry has so many bytes.
@@ -42,16 +46,41 @@ pub(super) struct Encoded {
     pub(super) native: u64,
     pub(super) events: Vec<Event>,
     /// Elements of the documents of each series, back to back.
-    pub(super) elements: [Vec<u8>; 2],
+    pub(super) elements: [Elements; 2],
     /// Ids of the documents of each series, a line each.
     pub(super) ids: [Vec<u8>; 2],
     /// Entries for the rejected file, a line each.
     pub(super) rejected: Vec<u8>,
     /// Source and kind of the documents; events point here.
-    pub(super) shares: Vec<(String, String)>,
+    pub(super) shares: Shares,
+}
+
+impl Weigh for Encoded {
+    fn weight(&self) -> usize {
+        self.held_bytes()
+    }
+}
+
+impl Reuse for Encoded {
+    fn held_bytes(&self) -> usize {
+        let elements: usize = self.elements.iter().map(Elements::held_bytes).sum();
+        let ids: usize = self.ids.iter().map(Vec::capacity).sum();
+        let events = self.events.capacity() * size_of::<Event>();
+        elements + ids + events + self.rejected.capacity()
+    }
 }
 
 impl Encoded {
+    /// Forgets what it held and keeps the memory.
+    fn begin(&mut self, file: usize, first_record: u64, native: u64) {
+        (self.file, self.first_record, self.native) = (file, first_record, native);
+        self.events.clear();
+        self.elements.iter_mut().for_each(Elements::clear);
+        self.ids.iter_mut().for_each(Vec::clear);
+        self.rejected.clear();
+        self.shares.clear();
+    }
+
     fn reject(&mut self, path: &str, record: u64, reason: &'static str, raw: &[u8]) {
         let before = self.rejected.len();
         reject(path, record, reason, raw, &mut self.rejected);
@@ -60,7 +89,7 @@ impl Encoded {
 
     pub(super) fn text_bytes(&self) -> u64 {
         let of = |event: &Event| match event {
-            Event::Document { text_bytes, .. } => *text_bytes,
+            Event::Document { text_bytes, .. } => u64::from(*text_bytes),
             _ => 0,
         };
         self.events.iter().map(of).sum()
@@ -72,19 +101,25 @@ pub(super) struct Worker<'a, E> {
     options: &'a Options,
     files: &'a [InputFile],
     encode: E,
+    used: &'a Pool<Encoded>,
     holdout_below: u64,
-    ids: Vec<u32>,
+    scratch: Scratch,
 }
 
 impl<'a, E> Worker<'a, E>
 where
-    E: FnMut(&str, &mut Vec<u32>) -> Result<()>,
+    E: FnMut(&str, &mut Sink<'_>) -> Result<()>,
 {
-    pub(super) fn new(options: &'a Options, files: &'a [InputFile], encode: E) -> Self {
+    pub(super) fn new(
+        options: &'a Options,
+        files: &'a [InputFile],
+        used: &'a Pool<Encoded>,
+        encode: E,
+    ) -> Self {
         // 2^64 as a float; a share of 1 saturates, so that nothing stays outside.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let holdout_below = (options.holdout * 18_446_744_073_709_551_616.0) as u64;
-        Self { options, files, encode, holdout_below, ids: Vec::new() }
+        Self { options, files, encode, used, holdout_below, scratch: Scratch::default() }
     }
 
     /// Encodes the lines behind `resume`.
@@ -100,12 +135,8 @@ where
             0
         };
         let lines = batch.lines.get(done..).unwrap_or_default();
-        let mut encoded = Encoded {
-            file,
-            first_record: batch.first_record + done as u64,
-            native: lines.len() as u64,
-            ..Encoded::default()
-        };
+        let mut encoded = self.used.take();
+        encoded.begin(file, batch.first_record + done as u64, lines.len() as u64);
         for (number, line) in (encoded.first_record..).zip(lines) {
             self.line(batch, line, number, &mut encoded)?;
         }
@@ -113,8 +144,8 @@ where
     }
 
     fn line(&mut self, batch: &Batch, line: &Line, number: u64, to: &mut Encoded) -> Result<()> {
-        let relative = &self.files[to.file].relative;
-        let fields = match fields::parse(batch, line, &self.options.text_field) {
+        let (options, relative) = (self.options, &self.files[to.file].relative);
+        let fields = match fields::parse(batch, line, &options.text_field, &mut self.scratch) {
             Ok(fields) => fields,
             Err(Unreadable::EmptyText) => {
                 to.events.push(Event::Dropped(Unreadable::EmptyText.reason()));
@@ -126,65 +157,93 @@ where
             }
         };
         let kind = fields.kind.as_deref().unwrap_or("text");
-        if !self.options.kinds.is_empty() && !self.options.kinds.iter().any(|wanted| wanted == kind)
-        {
+        if !options.kinds.is_empty() && !options.kinds.iter().any(|wanted| wanted == kind) {
             to.events.push(Event::Dropped("other_group"));
             return Ok(());
         }
-        if fields.text.len() > MAX_TEXT_BYTES {
+        let Some(text_bytes) =
+            u32::try_from(fields.text.len()).ok().filter(|&bytes| bytes as usize <= MAX_TEXT_BYTES)
+        else {
             to.reject(relative, number, "text_too_long", batch.line(line));
             return Ok(());
-        }
-        self.ids.clear();
-        (self.encode)(&fields.text, &mut self.ids)?;
-        if self.ids.is_empty() {
-            // A tokenizer may pass over white space, for example.
-            to.events.push(Event::Dropped("no_tokens"));
-            return Ok(());
-        }
-        if let Some(eod) = self.options.eod {
-            // Special tokens are text here, but any token may have been named.
-            if self.ids.contains(&eod) {
+        };
+        let id = fields.id.unwrap_or_else(|| Cow::Owned(format!("{relative}#{number}")));
+        let held_out = options.holdout >= 1.0 || xxh3_64(id.as_bytes()) < self.holdout_below;
+        let series = if held_out { Series::Valid } else { Series::Part };
+        let path = &self.files[to.file].path;
+        let elements = &mut to.elements[series as usize];
+        let tokens = match document(&mut self.encode, options, fields.text, path, elements)? {
+            Document::Written(tokens) => tokens,
+            Document::Empty => {
+                // A tokenizer may pass over white space, for example.
+                to.events.push(Event::Dropped("no_tokens"));
+                return Ok(());
+            }
+            Document::EodInside => {
                 to.reject(relative, number, "end_of_document_inside", batch.line(line));
                 return Ok(());
             }
-            self.ids.push(eod);
-        }
-        let path = || self.files[to.file].path.display().to_string();
-        if i32::try_from(self.ids.len()).is_err() {
-            return Err(too_long(&path(), self.ids.len()));
-        }
-        let id = fields.id.unwrap_or_else(|| Cow::Owned(format!("{relative}#{number}")));
-        let held_out = self.options.holdout >= 1.0 || xxh3_64(id.as_bytes()) < self.holdout_below;
-        let series = if held_out { Series::Valid } else { Series::Part };
-        self.options.dtype.encode(&self.ids, &mut to.elements[series as usize]).map_err(
-            |token| {
-                Error::Argument(format!("{}: token {token} does not fit the element type", path()))
-            },
-        )?;
+        };
         to.ids[series as usize].extend_from_slice(id.as_bytes());
         to.ids[series as usize].push(b'\n');
-        let share = share_of(&mut to.shares, fields.source.as_deref().unwrap_or("unknown"), kind);
-        #[allow(clippy::cast_possible_truncation)] // checked above; ids are far below 4 GiB
-        to.events.push(Event::Document {
-            series,
-            tokens: self.ids.len() as u32,
-            id_bytes: id.len() as u32 + 1,
-            text_bytes: fields.text.len() as u64,
-            share,
-        });
+        let share = to.shares.number(fields.source.as_deref().unwrap_or("unknown"), kind);
+        #[allow(clippy::cast_possible_truncation)] // an id is shorter than its line
+        let id_bytes = id.len() as u32 + 1;
+        to.events.push(Event::Document { series, tokens, id_bytes, text_bytes, share });
         Ok(())
     }
 }
 
-fn share_of(shares: &mut Vec<(String, String)>, source: &str, kind: &str) -> u32 {
-    // A batch comes from one or two sources: the last ones are the likely ones.
-    let found = shares.iter().rposition(|share| share.0 == source && share.1 == kind);
-    let index = found.unwrap_or_else(|| {
-        shares.push((source.to_owned(), kind.to_owned()));
-        shares.len() - 1
-    });
-    u32::try_from(index).unwrap_or(u32::MAX)
+/// What a text became.
+enum Document {
+    /// So many elements.
+    Written(u32),
+    Empty,
+    /// Special tokens are text here, but any token may have been named as the end of documents.
+    EodInside,
+}
+
+/// Appends the elements of a text, as its ids come.
+fn document<E>(
+    encode: &mut E,
+    options: &Options,
+    text: &str,
+    path: &Path,
+    elements: &mut Elements,
+) -> Result<Document>
+where
+    E: FnMut(&str, &mut Sink<'_>) -> Result<()>,
+{
+    let start = elements.len();
+    // Every worker has its own file, and it has no name of this kind.
+    let beside = options.journal.join("elements");
+    let (mut tokens, mut has_eod) = (0_usize, false);
+    encode(text, &mut |ids| {
+        tokens += ids.len();
+        has_eod |= options.eod.is_some_and(|eod| contains(ids, eod));
+        // The rest of a document that is rejected needs no room.
+        if has_eod { Ok(()) } else { elements.append(ids, options.dtype, &beside) }
+    })?;
+    if has_eod {
+        elements.truncate(start);
+        return Ok(Document::EodInside);
+    }
+    if tokens == 0 {
+        return Ok(Document::Empty);
+    }
+    if let Some(eod) = options.eod {
+        elements.append(&[eod], options.dtype, &beside)?;
+        tokens += 1;
+    }
+    match i32::try_from(tokens) {
+        Ok(tokens) => Ok(Document::Written(tokens.cast_unsigned())),
+        Err(_) => Err(too_long(&path.display().to_string(), tokens)),
+    }
+}
+
+/// Returns whether an id is among others, without an early end: so it is vector code.
+fn contains(ids: &[u32], wanted: u32) -> bool {
+    ids.iter().fold(false, |found, &id| found | (id == wanted))
 }
 
 /// Adds an event to the counts of a shard.

@@ -6,17 +6,19 @@
 //! killed run goes on behind it.
 
 mod batch;
+mod elements;
 mod shard;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use shard::{FileEntry, Position, ShardEntry};
+pub use shard::{FileEntry, ShardEntry};
 
 use crate::control::Control;
 use crate::indexed::Dtype;
-use crate::input::{Batch, Batches, InputFile, Source};
-use crate::pipeline::{self, Limits, Weigh};
+use crate::input::{InputFile, Job, UnitReader};
+use crate::pipeline::{self, Limits};
+use crate::pool::Pool;
 use crate::{Error, Result};
 
 /// What is made of the records.
@@ -55,30 +57,22 @@ pub struct UnitSummary {
     pub problems: Vec<String>,
 }
 
-/// Text read at a time; a few milliseconds of work for one worker.
-const BATCH_BYTES: usize = 1 << 20;
-
-/// Bytes in flight for each byte of a batch: itself, its tokens, its ids.
-const WEIGHT: usize = 3;
+/// Takes the ids of a text, in as many pieces as its encoder makes of them.
+pub type Sink<'a> = dyn FnMut(&[u32]) -> Result<()> + 'a;
 
 /// Bytes in flight for each line, however short: where it lies, what became of it, its id or its
 /// entry among the rejected.
 const LINE_WEIGHT: usize = 256;
 
-struct Job {
-    batch: Batch,
-    file: usize,
-}
-
-impl Weigh for Job {
-    fn weight(&self) -> usize {
-        self.batch.bytes.len() * WEIGHT + self.batch.lines.len() * LINE_WEIGHT
-    }
-}
+/// Bytes in flight for each worker, and for two more that stand for reader and writer: enough for
+/// the others to go on while one encodes a record of some hundred MB.
+const BUDGET_BYTES: usize = 1 << 26;
 
 /// Encodes the records of a unit's files into shards in the journal.
 ///
-/// `begin` makes one worker's encoder, which appends the ids of a text.
+/// `begin` makes one worker's encoder, which hands the ids of a text to a sink. It may do so in
+/// pieces: ids become elements at once, and those of a long text go to disk, so that no record
+/// takes a multiple of its size in memory.
 ///
 /// # Errors
 /// `Io` from reading or writing; what an encoder returns; `Interrupted`. A truncated file is no
@@ -90,85 +84,31 @@ pub fn tokenize_unit<E>(
     control: &Control,
 ) -> Result<UnitSummary>
 where
-    E: FnMut(&str, &mut Vec<u32>) -> Result<()>,
+    E: FnMut(&str, &mut Sink<'_>) -> Result<()>,
 {
     let (mut writer, resume) = shard::UnitWriter::open(options)?;
-    let mut reader = UnitReader::new(files, options, resume);
-    let limits = Limits { workers: options.workers, budget_bytes: options.memory_bytes };
+    let mut reader = UnitReader::new(files, options.memory_bytes, LINE_WEIGHT).starting_at(resume);
+    let used = Pool::new(2 * options.workers + 2);
+    let most = BUDGET_BYTES.saturating_mul(options.workers + 2);
+    let limits = Limits { workers: options.workers, budget_bytes: options.memory_bytes.min(most) };
     pipeline::run(
         limits,
         control,
-        || reader.next(),
-        || batch::Worker::new(options, files, begin()),
+        || reader.next_job(),
+        || batch::Worker::new(options, files, &used, begin()),
         |worker, job: Job| worker.encode(job.file, &job.batch, resume),
         |encoded| {
             control.advance(encoded.native, encoded.text_bytes());
-            writer.append(&encoded)
+            writer.append(&encoded)?;
+            used.give(encoded);
+            Ok(())
         },
     )?;
     let shards = writer.finish()?;
-    let (inputs, problems) = (std::mem::take(&mut reader.inputs), reader.problems);
+    let read = reader.into_read();
+    let problems = read.iter().filter_map(|file| file.problem.clone()).collect();
+    let inputs = read.into_iter().map(|file| (file.records, file.bytes, file.xxh3)).collect();
     Ok(UnitSummary { shards, inputs, problems })
-}
-
-/// The files of a unit as one stream of batches.
-struct UnitReader<'a> {
-    files: &'a [InputFile],
-    max_line_bytes: usize,
-    resume: Position,
-    next_file: usize,
-    current: Option<Batches>,
-    records: u64,
-    inputs: Vec<(u64, u64, String)>,
-    problems: Vec<String>,
-}
-
-impl<'a> UnitReader<'a> {
-    fn new(files: &'a [InputFile], options: &Options, resume: Position) -> Self {
-        Self {
-            files,
-            max_line_bytes: options.memory_bytes,
-            resume,
-            next_file: 0,
-            current: None,
-            records: 0,
-            inputs: Vec::new(),
-            problems: Vec::new(),
-        }
-    }
-
-    fn next(&mut self) -> Result<Option<Job>> {
-        loop {
-            let Some(batches) = &mut self.current else {
-                let Some(file) = self.files.get(self.next_file) else { return Ok(None) };
-                let source = Source::open(&file.path)?;
-                self.current = Some(Batches::new(source, BATCH_BYTES, self.max_line_bytes));
-                self.next_file += 1;
-                self.records = 0;
-                continue;
-            };
-            let file = self.next_file - 1;
-            if let Some(batch) = batches.next_batch(Batch::default())? {
-                self.records += batch.lines.len() as u64;
-                // What stands before the position is in finished shards: read past, not encoded.
-                if (Position { file, record: self.records }) <= self.resume {
-                    continue;
-                }
-                return Ok(Some(Job { batch, file }));
-            }
-            self.end_file(file)?;
-        }
-    }
-
-    fn end_file(&mut self, file: usize) -> Result<()> {
-        let Some(batches) = self.current.take() else { return Ok(()) };
-        let (summary, damage) = batches.finish()?;
-        if let Some(damage) = damage {
-            self.problems.push(format!("{}: {damage}", self.files[file].path.display()));
-        }
-        self.inputs.push((self.records, summary.bytes, summary.xxh3));
-        Ok(())
-    }
 }
 
 /// Counts by reason.
@@ -187,21 +127,4 @@ fn too_long(path: &str, tokens: usize) -> Error {
     Error::Argument(format!(
         "{path}: a document of {tokens} tokens, an index holds 2147483647 at most; split it"
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn short_lines_weigh_what_is_made_of_them() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.jsonl");
-        std::fs::write(&path, "1\n".repeat(1_000)).unwrap();
-        let source = Source::open(&path).unwrap();
-        let batch = Batches::new(source, BATCH_BYTES, BATCH_BYTES).next_batch(Batch::default());
-        let job = Job { batch: batch.unwrap().unwrap(), file: 0 };
-        // Each takes some 120 bytes among the rejected alone.
-        assert!(job.weight() > 1_000 * 200, "{}", job.weight());
-    }
 }

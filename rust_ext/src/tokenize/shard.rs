@@ -8,19 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::batch::{Encoded, Event, count};
 use super::{Options, Reasons};
 use crate::indexed::Writer;
+use crate::input::Position;
+use crate::input::shares::Shares;
 use crate::output::{AtomicFile, FileSummary, Share, ZstdFile};
 use crate::{Error, Result};
 
 const SERIES: [&str; 2] = ["part", "valid"];
-
-/// How far a unit was read: all files before `file`, and `record` lines of that one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Position {
-    /// Number of the file in the unit.
-    pub file: usize,
-    /// Lines of it that are done.
-    pub record: u64,
-}
 
 /// The files of one series of a shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +56,48 @@ struct Open {
     writer: Writer,
     ids: ZstdFile,
     text_bytes: u64,
-    shares: BTreeMap<(String, String), (u64, u64)>,
+    shares: Shares,
+    /// Records and bytes of text of each share.
+    sums: Vec<(u64, u64)>,
+}
+
+impl Open {
+    /// Adds a document of a source and kind.
+    fn count(&mut self, (source, kind): &(String, String), text_bytes: u64) {
+        self.text_bytes += text_bytes;
+        let share = self.shares.number(source, kind) as usize;
+        if share == self.sums.len() {
+            self.sums.push((0, 0));
+        }
+        let (records, bytes) = &mut self.sums[share];
+        *records += 1;
+        *bytes += text_bytes;
+    }
+
+    /// Gives the files their names and returns what they hold.
+    fn finish(self, series: &str) -> Result<FileEntry> {
+        let ids = self.ids.finish()?;
+        let written = self.writer.finish()?;
+        let files = [(".bin", written.bin), (".idx", written.idx), (".ids.zst", ids)];
+        let counted = self.shares.into_all().into_iter().zip(self.sums);
+        let mut composition: Vec<Share> = counted
+            .map(|((source, kind), (records, text_bytes))| Share {
+                source,
+                kind,
+                records,
+                text_bytes,
+            })
+            .collect();
+        composition.sort_unstable_by(|a, b| (&a.source, &a.kind).cmp(&(&b.source, &b.kind)));
+        Ok(FileEntry {
+            series: series.to_owned(),
+            documents: written.documents,
+            tokens: written.tokens,
+            text_bytes: self.text_bytes,
+            composition,
+            files: files.map(|(extension, file)| (extension.to_owned(), file)).into(),
+        })
+    }
 }
 
 /// Appends encoded batches to the shards of a unit.
@@ -74,6 +108,8 @@ pub(super) struct UnitWriter<'a> {
     open: [Option<Open>; 2],
     rejected: Option<ZstdFile>,
     text_bytes: u64,
+    /// Lengths of the documents being written, by series; empty between calls.
+    lengths: [Vec<u32>; 2],
 }
 
 impl<'a> UnitWriter<'a> {
@@ -85,8 +121,10 @@ impl<'a> UnitWriter<'a> {
         }
         let end = finished.last().map_or(Position::default(), |entry| entry.end);
         let current = ShardEntry { shard: finished.len() as u64, end, ..ShardEntry::default() };
-        let open = [None, None];
-        Ok((Self { options, finished, current, open, rejected: None, text_bytes: 0 }, end))
+        let (open, lengths) = ([None, None], Default::default());
+        let writer =
+            Self { options, finished, current, open, rejected: None, text_bytes: 0, lengths };
+        Ok((writer, end))
     }
 
     /// Appends a batch, finishing shards where their text reaches the size asked for.
@@ -98,7 +136,7 @@ impl<'a> UnitWriter<'a> {
         let mut text_bytes = 0;
         for (index, event) in encoded.events.iter().enumerate() {
             if let Event::Document { text_bytes: bytes, .. } = event {
-                text_bytes += bytes;
+                text_bytes += u64::from(*bytes);
             }
             if self.text_bytes + text_bytes >= limit {
                 self.write(encoded, start..index + 1, &mut piece)?;
@@ -130,37 +168,37 @@ impl<'a> UnitWriter<'a> {
         }
         let from = *piece;
         // 1, 2 or 4
-        let size = usize::try_from(self.options.dtype.size()).unwrap_or(usize::MAX);
-        let mut lengths: [Vec<u32>; 2] = [Vec::new(), Vec::new()];
+        let size = self.options.dtype.size();
+        let mut lengths = std::mem::take(&mut self.lengths);
         for event in &encoded.events[events.clone()] {
             count(event, &mut self.current.dropped, &mut self.current.rejected);
             match event {
                 Event::Document { series, tokens, id_bytes, text_bytes, share } => {
                     let which = *series as usize;
                     lengths[which].push(*tokens);
-                    piece.elements[which] += *tokens as usize * size;
+                    piece.elements[which] += u64::from(*tokens) * size;
                     piece.ids[which] += *id_bytes as usize;
+                    let text_bytes = u64::from(*text_bytes);
                     self.text_bytes += text_bytes;
-                    let open = self.series(which)?;
-                    open.text_bytes += text_bytes;
-                    let share = open.shares.entry(encoded.shares[*share as usize].clone());
-                    let (records, bytes) = share.or_default();
-                    *records += 1;
-                    *bytes += text_bytes;
+                    let share = &encoded.shares.all()[*share as usize];
+                    self.series(which)?.count(share, text_bytes);
                 }
                 Event::Rejected(_, bytes) => piece.rejected += bytes,
                 Event::Dropped(_) => {}
             }
         }
-        for (which, lengths) in lengths.iter().enumerate() {
+        for (which, lengths) in lengths.iter_mut().enumerate() {
             if !lengths.is_empty() {
                 let open = self.series(which)?;
-                let elements =
-                    &encoded.elements[which][from.elements[which]..piece.elements[which]];
-                open.writer.append(elements, lengths)?;
+                open.writer.append_lengths(lengths)?;
+                let (start, end) = (from.elements[which], piece.elements[which]);
+                encoded.elements[which]
+                    .copy(start, end, |bytes| open.writer.append_elements(bytes))?;
                 open.ids.append(&encoded.ids[which][from.ids[which]..piece.ids[which]])?;
+                lengths.clear();
             }
         }
+        self.lengths = lengths;
         if piece.rejected > from.rejected {
             let lines = &encoded.rejected[from.rejected..piece.rejected];
             if self.rejected.is_none() {
@@ -187,7 +225,8 @@ impl<'a> UnitWriter<'a> {
                 )?,
                 ids: ZstdFile::create(&self.path(name, ".ids.zst"))?,
                 text_bytes: 0,
-                shares: BTreeMap::new(),
+                shares: Shares::default(),
+                sums: Vec::new(),
             });
         }
         match &mut self.open[which] {
@@ -204,26 +243,9 @@ impl<'a> UnitWriter<'a> {
     fn finish_shard(&mut self) -> Result<()> {
         let mut entry = std::mem::take(&mut self.current);
         for (which, open) in self.open.iter_mut().enumerate() {
-            let Some(Open { writer, ids, text_bytes, shares }) = open.take() else { continue };
-            let ids = ids.finish()?;
-            let written = writer.finish()?;
-            let files = [(".bin", written.bin), (".idx", written.idx), (".ids.zst", ids)];
-            entry.series.push(FileEntry {
-                series: SERIES[which].to_owned(),
-                documents: written.documents,
-                tokens: written.tokens,
-                text_bytes,
-                composition: shares
-                    .into_iter()
-                    .map(|((source, kind), (records, text_bytes))| Share {
-                        source,
-                        kind,
-                        records,
-                        text_bytes,
-                    })
-                    .collect(),
-                files: files.map(|(extension, file)| (extension.to_owned(), file)).into(),
-            });
+            if let Some(open) = open.take() {
+                entry.series.push(open.finish(SERIES[which])?);
+            }
         }
         if let Some(file) = self.rejected.take() {
             file.finish()?;
@@ -244,7 +266,7 @@ impl<'a> UnitWriter<'a> {
 struct Piece {
     file: usize,
     from: u64,
-    elements: [usize; 2],
+    elements: [u64; 2],
     ids: [usize; 2],
     rejected: usize,
 }
@@ -277,7 +299,7 @@ fn write_entry(options: &Options, entry: &ShardEntry) -> Result<()> {
 mod tests {
     use std::path::Path;
 
-    use super::super::{Options, UnitSummary, tokenize_unit};
+    use super::super::{Options, Sink, UnitSummary, tokenize_unit};
     use crate::control::Control;
     use crate::indexed::{Dtype, Reader};
     use crate::input::InputFile;
@@ -307,9 +329,8 @@ mod tests {
             files,
             options,
             || {
-                |text: &str, ids: &mut Vec<u32>| {
-                    ids.extend(text.bytes().map(u32::from));
-                    Ok(())
+                |text: &str, sink: &mut Sink<'_>| {
+                    sink(&text.bytes().map(u32::from).collect::<Vec<_>>())
                 }
             },
             control,
@@ -427,9 +448,8 @@ mod tests {
         let mut options = Options { eod: Some(u32::from(b'x')), ..options(directory.path(), 1) };
         options.holdout = 0.0;
         let begin = || {
-            |text: &str, ids: &mut Vec<u32>| {
-                ids.extend(text.bytes().filter(|&byte| byte != b'-').map(u32::from));
-                Ok(())
+            |text: &str, sink: &mut Sink<'_>| {
+                text.bytes().filter(|&byte| byte != b'-').try_for_each(|id| sink(&[id.into()]))
             }
         };
         let summary = tokenize_unit(&files, &options, begin, &Control::default()).unwrap();

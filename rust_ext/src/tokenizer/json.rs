@@ -8,11 +8,13 @@ use serde_json::Value;
 use super::added::{AddedToken, AddedTokens};
 use super::byte_level::{Alphabet, ByteLevel, Spelling};
 use super::json_model::Bpe;
-use super::merges::{Merge, Merges};
+use super::merges::{MAX_RANKS, Merge, Merges, Rules};
 use super::normalize::nfc;
+use super::pieces::Boundaries;
 use super::scan::Pattern;
 use super::tiktoken::byte_ids;
 use super::vocabulary::Vocabulary;
+use super::word::ByteSymbols;
 
 /// The outermost object, as far as it decides about ids.
 #[derive(Deserialize)]
@@ -70,6 +72,8 @@ pub(super) fn load(content: &[u8]) -> Result<Loaded, Reason> {
     let (vocabulary, unreachable) = vocabulary_of(&bpe);
     let merges = merges_of(&bpe, &vocabulary)?;
     let byte_ids = byte_ids(&vocabulary).ok_or("a vocabulary without a token for every byte")?;
+    let byte_symbols = ByteSymbols::new(byte_ids, &merges);
+    let boundaries = Boundaries::new(&vocabulary);
     let added = check_added(file.added_tokens, &vocabulary, &unreachable, bpe.vocab.0.len())?;
     let (normalized, raw): (Vec<_>, Vec<_>) =
         added.iter().cloned().partition(|token| token.normalized);
@@ -82,7 +86,8 @@ pub(super) fn load(content: &[u8]) -> Result<Loaded, Reason> {
         added_normalized: AddedTokens::new(normalized.collect())?,
         vocabulary,
         merges,
-        byte_ids,
+        byte_symbols,
+        boundaries,
         prefers_whole_words: bpe.ignore_merges.unwrap_or(false),
         pattern,
         adds_prefix_space,
@@ -187,7 +192,10 @@ fn vocabulary_of(bpe: &Bpe<'_>) -> (Vocabulary, HashMap<String, u32>) {
 
 fn merges_of(bpe: &Bpe<'_>, vocabulary: &Vocabulary) -> Result<Merges, Reason> {
     let alphabet = Alphabet::new();
-    let mut merges = Merges::with_capacity(bpe.merges.0.len());
+    if bpe.merges.0.len() > MAX_RANKS as usize {
+        return Err(format!("{} merges", bpe.merges.0.len()));
+    }
+    let mut rules = Rules::with_capacity(bpe.merges.0.len());
     let mut bytes = Vec::new();
     // Rules stand in the order of what they give, so the next one mostly gives the next id, or, if
     // a token is made in several ways, the same: comparing is cheaper than a search.
@@ -207,9 +215,9 @@ fn merges_of(bpe: &Bpe<'_>, vocabulary: &Vocabulary) -> Result<Merges, Reason> {
     for (rank, (left, right)) in (0..).zip(&bpe.merges.0) {
         let (left, right, symbol) = rule(left, right)
             .ok_or_else(|| format!("merge {rank} ({left:?}, {right:?}) without its tokens"))?;
-        merges.insert(left, right, Merge { rank, symbol });
+        rules.insert(left, right, Merge { rank, symbol });
     }
-    Ok(merges)
+    Ok(rules.finish())
 }
 
 /// Returns the added tokens, if `tokenizers` would give them the ids that stand in the file.

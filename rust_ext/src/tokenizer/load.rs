@@ -40,6 +40,9 @@ impl Tokenizer {
     }
 }
 
+/// What some editors write before UTF-8. No reference reads a tokenizer behind it.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// All that follows from a file's content.
 struct Parts {
     model: Model,
@@ -51,6 +54,11 @@ struct Parts {
 
 impl Parts {
     fn of(file: &Path, content: &[u8], sha256: &str) -> Result<Self> {
+        if content.starts_with(BYTE_ORDER_MARK) {
+            let message = "expected a tokenizer, found a byte order mark before it; save the file \
+                           as UTF-8 without one";
+            return Err(Error::tokenizer(file, message));
+        }
         match content.iter().find(|byte| !byte.is_ascii_whitespace()) {
             None => Err(Error::tokenizer(file, "expected a tokenizer, found an empty file")),
             _ if tiktoken::is_rank_file(content) => Self::of_ranks(file, content, sha256),
@@ -227,8 +235,10 @@ mod tests {
     fn use_all(tokenizer: &Tokenizer) -> (Vec<u32>, Vec<Option<String>>) {
         let mut ids = Vec::new();
         for parse_special in [false, true] {
-            let text = "abc \u{301}<tool>cab<|end|>\u{2581} catscats \u{4e2d}<sep>";
-            tokenizer.encoder().encode(text, parse_special, &mut ids).expect("encoded");
+            let text = "abc \u{301}<tool>cab<|end|>\u{2581}   catscats \u{4e2d}\u{4e00}<sep>";
+            for text in [text, &"abc".repeat(90), &"cats".repeat(90)] {
+                tokenizer.encoder().encode(text, parse_special, &mut ids).expect("encoded");
+            }
         }
         let tokens = (0..tokenizer.vocab_size().min(1_000)).map(|id| tokenizer.id_to_token(id));
         let tokens: Vec<_> = tokens.collect();

@@ -1,9 +1,20 @@
 //! Which two neighbouring symbols become which one, and which pair goes first.
+//!
+//! Most questions are about pairs that have no rule, and whether one has is as good as random, so
+//! the table is made to be asked without a branch: a perfect hash table, in which a pair can stand
+//! in one slot only. A pair's hash leads to a group of about three pairs, the group's *pilot* (one
+//! byte, tried out when the table is made) and the hash to the slot. All groups' pilots stay in
+//! the second-level cache, so that a question costs one access to memory at most.
+//!
+//! Source: Pibiri and Trani, "`PTHash`: revisiting FCH minimal perfect hashing" (2021), simplified.
 
 use super::stored::{SectionReader, Sections, Stored};
 
 /// What no symbol and no rank is.
 pub(super) const NONE: u32 = u32::MAX;
+
+/// Ranks are below it, so that a rank and a position below 64 fit into 32 bits.
+pub(super) const MAX_RANKS: u32 = (1 << 26) - 1;
 
 /// A rule: when it applies (a lower rank first) and what it gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,94 +26,173 @@ pub(super) struct Merge {
 /// The rule that stands for there being none: its rank is worse than any other.
 pub(super) const NO_MERGE: Merge = Merge { rank: NONE, symbol: NONE };
 
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    left: u32,
-    right: u32,
-    merge: Merge,
+/// Rules as they are read, before they become a table.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    /// Left, right, rank, symbol.
+    rules: Vec<[u32; 4]>,
 }
 
-const EMPTY: Slot = Slot { left: NONE, right: NONE, merge: NO_MERGE };
-
-/// A table of merge rules by pair: open addressing, at most two thirds full, 16 bytes a slot.
-#[derive(Debug)]
-pub(super) struct Merges {
-    slots: Vec<Slot>,
-    length: usize,
-    shift: u32,
-}
-
-impl Merges {
+impl Rules {
     pub(super) fn with_capacity(num_merges: usize) -> Self {
-        // Never so few that a free slot could be missing: a search ends at one.
-        let num_slots = (num_merges * 3 / 2).next_power_of_two().max(16);
-        Self { slots: vec![EMPTY; num_slots], length: 0, shift: 64 - num_slots.ilog2() }
+        Self { rules: Vec::with_capacity(num_merges) }
     }
 
     /// Adds a rule; of two for the same pair the later one holds.
+    ///
+    /// # Panics
+    /// If the rank is not below [`MAX_RANKS`].
     pub(super) fn insert(&mut self, left: u32, right: u32, merge: Merge) {
-        if self.length * 3 >= self.slots.len() * 2 {
-            self.grow();
-        }
-        let slot = self.slot_of(left, right);
-        self.length += usize::from(self.slots[slot].left == NONE);
-        self.slots[slot] = Slot { left, right, merge };
+        assert!(merge.rank < MAX_RANKS, "a merge has the rank {}", merge.rank);
+        self.rules.push([left, right, merge.rank, merge.symbol]);
     }
 
+    /// Makes the table.
+    pub(super) fn finish(mut self) -> Merges {
+        // The sort is stable, so the last of equal pairs is the one that came last.
+        self.rules.sort_by_key(|&[left, right, ..]| (left, right));
+        let mut kept: Vec<[u32; 4]> = Vec::with_capacity(self.rules.len());
+        for rule in self.rules {
+            match kept.last_mut() {
+                Some(last) if last[..2] == rule[..2] => *last = rule,
+                _ => kept.push(rule),
+            }
+        }
+        (0..).find_map(|seed| Merges::try_build(&kept, seed)).expect("a larger table has room")
+    }
+}
+
+/// A table of merge rules by pair.
+#[derive(Debug)]
+pub(super) struct Merges {
+    /// Left, right, rank, symbol; all [`NONE`] where free. Four fifths are taken. The first is
+    /// free: where pairs are sent that no rule can be for.
+    slots: Vec<[u32; 4]>,
+    /// By some bits of a pair's hash. The low 8 bits are the pilot; of the others, each rule of
+    /// the group has set the one that its hash names.
+    groups: Vec<u32>,
+    seed: u64,
+}
+
+impl Merges {
     /// Returns the rule for two neighbours, [`NO_MERGE`] if there is none.
     #[inline]
     pub(super) fn get(&self, left: u32, right: u32) -> Merge {
-        self.slots[self.slot_of(left, right)].merge
+        let hash = hash(left, right, self.seed);
+        let group = self.groups[self.group_of(hash)];
+        let is_possible = group >> mark_of(hash) & 1 == 1;
+        let slot = slot_of(hash, group & PILOT, self.slots.len());
+        let slot = &self.slots[if is_possible { slot } else { 0 }];
+        let differs = (slot[0] ^ left) | (slot[1] ^ right);
+        let none = u32::from(differs != 0).wrapping_neg();
+        Merge { rank: slot[2] | none, symbol: slot[3] | none }
     }
 
     #[inline]
-    fn slot_of(&self, left: u32, right: u32) -> usize {
-        let mask = self.slots.len() - 1;
-        let pair = u64::from(left) << 32 | u64::from(right);
-        let hash = pair.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift;
-        let mut slot = super::vocabulary::truncated(hash) & mask;
-        loop {
-            let found = &self.slots[slot];
-            if (found.left == left && found.right == right) || found.left == NONE {
-                return slot;
-            }
-            slot = (slot + 1) & mask;
-        }
+    fn group_of(&self, hash: u64) -> usize {
+        index(hash >> 40) & (self.groups.len() - 1)
     }
 
-    fn grow(&mut self) {
-        let mut larger = Self::with_capacity(self.slots.len());
-        for slot in self.slots.iter().filter(|slot| slot.left != NONE) {
-            larger.insert(slot.left, slot.right, slot.merge);
+    /// Makes a table of rules for different pairs; none if a group finds no room.
+    fn try_build(rules: &[[u32; 4]], seed: u64) -> Option<Self> {
+        let num_slots = rules.len() + (rules.len() / 4 << seed.min(8)) + 2;
+        let num_groups = (rules.len() / 3).next_power_of_two().min(1 << 24);
+        let slots = vec![[NONE; 4]; num_slots];
+        let mut table = Self { slots, groups: vec![0; num_groups], seed };
+        let hashes: Vec<u64> =
+            rules.iter().map(|&[left, right, ..]| hash(left, right, seed)).collect();
+        let group_of = |rule: &u32| index(hashes[*rule as usize] >> 40) & (num_groups - 1);
+        let mut order: Vec<u32> = (0..u32::try_from(rules.len()).ok()?).collect();
+        order.sort_unstable_by_key(group_of);
+        let mut groups: Vec<&[u32]> =
+            order.chunk_by(|left, right| group_of(left) == group_of(right)).collect();
+        // The large ones first, while there is room.
+        groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
+        for group in groups {
+            let mut pilots = 0..=PILOT;
+            let pilot = pilots.find(|&pilot| table.try_place(rules, &hashes, group, pilot))?;
+            let marks = group.iter().map(|&rule| 1 << mark_of(hashes[rule as usize]));
+            table.groups[group_of(&group[0])] = marks.fold(pilot, |all, mark| all | mark);
         }
-        *self = larger;
+        Some(table)
     }
 
     /// Returns whether every symbol of every rule is below `bound`.
     pub(super) fn symbols_are_below(&self, bound: u32) -> bool {
-        let is_below = |slot: &Slot| slot.left.max(slot.right).max(slot.merge.symbol) < bound;
-        self.slots.iter().all(|slot| slot.left == NONE || is_below(slot))
+        let is_below = |&[left, right, rank, symbol]: &[u32; 4]| {
+            rank == NONE || left.max(right).max(symbol) < bound
+        };
+        self.slots.iter().all(is_below)
+    }
+
+    /// Puts the rules of a group where the pilot sends them; returns whether all were free.
+    fn try_place(&mut self, rules: &[[u32; 4]], hashes: &[u64], group: &[u32], pilot: u32) -> bool {
+        let num_slots = self.slots.len();
+        let place = |rule: u32| slot_of(hashes[rule as usize], pilot, num_slots);
+        for (done, &rule) in group.iter().enumerate() {
+            let slot = place(rule);
+            if slot == 0 || self.slots[slot][2] != NONE {
+                for &rule in &group[..done] {
+                    self.slots[place(rule)] = [NONE; 4];
+                }
+                return false;
+            }
+            self.slots[slot] = rules[rule as usize];
+        }
+        true
     }
 }
 
 impl Stored for Merges {
     fn store(&self, sections: &mut Sections) {
-        let values = |slot: &Slot| [slot.left, slot.right, slot.merge.rank, slot.merge.symbol];
-        sections.put(self.slots.iter().map(values));
+        sections.put(self.slots.iter().copied());
+        sections.put(self.groups.iter().copied());
+        sections.put([self.seed].into_iter());
     }
 
     fn restore(sections: &mut SectionReader<'_>) -> Option<Self> {
-        let slot = |[left, right, rank, symbol]: [u32; 4]| Slot {
-            left,
-            right,
-            merge: Merge { rank, symbol },
-        };
-        let slots: Vec<Slot> = sections.take()?.into_iter().map(slot).collect();
-        let length = slots.iter().filter(|slot| slot.left != NONE).count();
-        let is_sound = slots.len().is_power_of_two() && slots.len() >= 16 && length < slots.len();
-        let shift = 64 - slots.len().checked_ilog2()?;
-        is_sound.then_some(Self { slots, length, shift })
+        let (slots, groups) = (sections.take::<[u32; 4]>()?, sections.take::<u32>()?);
+        let [seed] = sections.take_array()?;
+        // What is sent to a free slot, the first among them, must look like no rule in every part.
+        let is_ranked = |slot: &[u32; 4]| slot[2] < MAX_RANKS || *slot == [NONE; 4];
+        let is_sound = slots.first() == Some(&[NONE; 4])
+            && u32::try_from(slots.len()).is_ok()
+            && groups.len().is_power_of_two()
+            && slots.iter().all(is_ranked);
+        is_sound.then_some(Self { slots, groups, seed })
     }
+}
+
+/// The bits of a group that are its pilot.
+const PILOT: u32 = 0xFF;
+
+/// Returns which bit of its group a rule sets: one of the upper 24.
+#[inline]
+fn mark_of(hash: u64) -> u32 {
+    8 + (((hash >> 32 & 0xFF) as u32 * 24) >> 8)
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the halves of a product")]
+fn hash(left: u32, right: u32, seed: u64) -> u64 {
+    let pair = (u64::from(left) << 32 | u64::from(right)) ^ seed;
+    let product = u128::from(pair ^ 0x9E37_79B9_7F4A_7C15) * 0xD1B5_4A32_D192_ED03_u128;
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// Returns where the pilot sends a hash: the lower half, moved on by a multiple of the upper one.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the halves of a hash")]
+fn slot_of(hash: u64, pilot: u32, num_slots: usize) -> usize {
+    let step = (hash >> 32) as u32 | 1;
+    let place = (hash as u32).wrapping_add(step.wrapping_mul(pilot));
+    index((u64::from(place) * num_slots as u64) >> 32)
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "below the length of a table")]
+fn index(value: u64) -> usize {
+    value as usize
 }
 
 #[cfg(test)]
@@ -111,13 +201,31 @@ mod tests {
 
     #[test]
     fn every_rule_is_found_and_the_later_one_holds() {
-        let mut merges = Merges::with_capacity(1);
-        for i in 0..5_000 {
-            merges.insert(i, i + 1, Merge { rank: i, symbol: i + 2 });
+        let mut rules = Rules::with_capacity(1);
+        for i in 0..50_000 {
+            rules.insert(i, i + 1, Merge { rank: i, symbol: i + 2 });
         }
-        merges.insert(7, 8, Merge { rank: 1, symbol: 1 });
-        assert_eq!(merges.get(4_999, 5_000), Merge { rank: 4_999, symbol: 5_001 });
+        rules.insert(7, 8, Merge { rank: 1, symbol: 1 });
+        let merges = rules.finish();
         assert_eq!(merges.get(7, 8), Merge { rank: 1, symbol: 1 });
-        assert_eq!(merges.get(8, 7), NO_MERGE);
+        for i in (0..50_000).filter(|&i| i != 7) {
+            assert_eq!(merges.get(i, i + 1), Merge { rank: i, symbol: i + 2 });
+            assert_eq!(merges.get(i + 1, i), NO_MERGE);
+        }
+        assert_eq!(merges.get(NONE, 1), NO_MERGE);
+        assert_eq!(merges.get(NONE, NONE), NO_MERGE);
+    }
+
+    #[test]
+    fn tables_of_no_and_of_few_rules_answer() {
+        for count in 0..20 {
+            let mut rules = Rules::default();
+            for i in 0..count {
+                rules.insert(i, 0, Merge { rank: 3, symbol: i });
+            }
+            let merges = rules.finish();
+            let found = (0..40).filter(|&i| merges.get(i, 0) == Merge { rank: 3, symbol: i });
+            assert_eq!(found.count(), count as usize);
+        }
     }
 }

@@ -11,21 +11,28 @@ mod added;
 mod byte_level;
 mod cache;
 mod fallback;
+mod heap_merge;
 mod json;
 mod json_model;
+mod lanes;
 mod load;
 mod locate;
+mod long_merge;
 mod merger;
 mod merges;
 mod nesting;
 mod normalize;
+mod output;
+mod pieces;
 mod scan;
 mod sentencepiece;
+mod short_merge;
 mod stored;
 mod table_file;
 mod tiktoken;
 mod unicode;
 mod vocabulary;
+mod word;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -34,6 +41,7 @@ use std::path::{Path, PathBuf};
 use self::byte_level::ByteLevel;
 use self::cache::Cache;
 use self::fallback::Fallback;
+use self::output::Output;
 use self::sentencepiece::SentencePiece;
 use crate::{Error, Result};
 
@@ -155,7 +163,7 @@ impl Tokenizer {
     /// Returns an encoder, which one thread uses for many texts.
     #[must_use]
     pub fn encoder(&self) -> Encoder<'_> {
-        Encoder { tokenizer: self, cache: None, buffer: String::new() }
+        Encoder { tokenizer: self, cache: None, buffer: String::new(), ids: Vec::new() }
     }
 }
 
@@ -173,6 +181,7 @@ pub struct Encoder<'t> {
     /// Made for the first text: the reference does not need it.
     cache: Option<Box<Cache>>,
     buffer: String,
+    ids: Vec<u32>,
 }
 
 impl Encoder<'_> {
@@ -182,8 +191,38 @@ impl Encoder<'_> {
     /// text like any other. Added tokens that are not special are found either way.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a text of 4 GiB or more, and for what the fallback refuses.
+    /// [`Error::Argument`] for a text of 1 GiB or more, and for what the fallback refuses.
     pub fn encode(&mut self, text: &str, parse_special: bool, ids: &mut Vec<u32>) -> Result<()> {
+        self.encode_output(text, parse_special, &mut Output::new(ids))
+    }
+
+    /// Gives the ids of `text` to `sink`, in blocks: those of a long text never lie in memory all.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode`], and what `sink` returns, which is then not called again.
+    pub fn encode_to(
+        &mut self,
+        text: &str,
+        parse_special: bool,
+        sink: &mut dyn FnMut(&[u32]) -> Result<()>,
+    ) -> Result<()> {
+        let mut ids = std::mem::take(&mut self.ids);
+        ids.clear();
+        let mut output = Output::with_sink(&mut ids, sink);
+        let encoded = self.encode_output(text, parse_special, &mut output);
+        let outcome = encoded.and_then(|()| output.finish());
+        // What one long text took is not kept for the rest.
+        ids.shrink_to(1 << 20);
+        self.ids = ids;
+        outcome
+    }
+
+    fn encode_output(
+        &mut self,
+        text: &str,
+        parse_special: bool,
+        output: &mut Output<'_>,
+    ) -> Result<()> {
         if text.len() > MAX_TEXT_BYTES {
             let bytes = text.len();
             return Err(Error::Argument(format!("a text must be below 1 GiB, got {bytes} bytes")));
@@ -191,13 +230,13 @@ impl Encoder<'_> {
         match &self.tokenizer.model {
             Model::ByteLevel(model) => {
                 let cache = self.cache.get_or_insert_with(|| Box::new(Cache::new()));
-                model.encode(text, parse_special, cache, ids);
+                model.encode(text, parse_special, cache, output);
             }
             Model::SentencePiece(model) => {
                 let cache = self.cache.get_or_insert_with(|| Box::new(Cache::new()));
-                model.encode(text, &mut self.buffer, cache, ids);
+                model.encode(text, &mut self.buffer, cache, output);
             }
-            Model::Fallback(model) => model.encode(text, parse_special, ids)?,
+            Model::Fallback(model) => model.encode(text, parse_special, output.ids)?,
         }
         Ok(())
     }

@@ -1,0 +1,222 @@
+//! The files of a unit as one stream of numbered lines, read the same way by every stage.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::lines::{Batch, Batches};
+use super::source::{InputFile, Source};
+use crate::pipeline::Weigh;
+use crate::pool::Pool;
+use crate::{Error, Result};
+
+/// Bytes of lines read at a time: a few milliseconds of work for one worker. What `dedup` writes
+/// is cut by it, so it must not depend on the machine.
+pub const BATCH_BYTES: usize = 1 << 20;
+
+/// A batch, what it weighs in flight included: the lines and what is made of them.
+const WEIGHT: usize = 3;
+
+/// Batches kept to be used again; more are rarely in flight.
+const NUM_BATCHES_KEPT: usize = 64;
+
+/// How far a unit was read: all files before `file`, and `record` lines of that one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Position {
+    /// Number of the file in the unit.
+    pub file: usize,
+    /// Lines of it that are done.
+    pub record: u64,
+}
+
+/// A file, read to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRead {
+    /// Where it lay.
+    pub path: String,
+    /// Lines that are not blank.
+    pub records: u64,
+    /// Stored size.
+    pub bytes: u64,
+    /// xxh3 (64 bits) of the stored bytes.
+    pub xxh3: String,
+    /// Where it broke off, if it did.
+    pub problem: Option<String>,
+}
+
+/// Lines of one file; its buffers go back to the reader when it is dropped.
+#[derive(Debug)]
+pub struct Job {
+    /// The lines.
+    pub batch: Batch,
+    /// Number of the file in the unit.
+    pub file: usize,
+    /// Number of the batch's first line in the unit.
+    pub first_line: u64,
+    line_weight: usize,
+    used: Arc<Pool<Batch>>,
+}
+
+impl Weigh for Job {
+    fn weight(&self) -> usize {
+        self.batch.filled() * WEIGHT + self.batch.lines.len() * self.line_weight
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.used.give(std::mem::take(&mut self.batch));
+    }
+}
+
+/// Reads the files of a unit, one after another.
+pub struct UnitReader<'a> {
+    files: &'a [InputFile],
+    max_line_bytes: usize,
+    line_weight: usize,
+    start: Position,
+    current: Option<Batches>,
+    next_file: usize,
+    lines: u64,
+    file_lines: u64,
+    read: Vec<FileRead>,
+    used: Arc<Pool<Batch>>,
+}
+
+impl<'a> UnitReader<'a> {
+    /// Begins with the first file; a line of more than `max_line_bytes` comes as its head.
+    ///
+    /// `line_weight` is what a line stands for in flight, however short it is: where it lies and
+    /// what is made of it.
+    #[must_use]
+    pub fn new(files: &'a [InputFile], max_line_bytes: usize, line_weight: usize) -> Self {
+        Self {
+            files,
+            max_line_bytes,
+            line_weight,
+            start: Position::default(),
+            current: None,
+            next_file: 0,
+            lines: 0,
+            file_lines: 0,
+            read: Vec::new(),
+            used: Arc::new(Pool::new(NUM_BATCHES_KEPT)),
+        }
+    }
+
+    /// Passes over the batches that end before `start`; the one that holds it comes whole.
+    #[must_use]
+    pub fn starting_at(self, start: Position) -> Self {
+        Self { start, ..self }
+    }
+
+    /// Returns the next batch, or `None` at the end of the last file.
+    ///
+    /// # Errors
+    /// `Io` when a file cannot be opened or read. One that breaks off is no error:
+    /// [`UnitReader::into_read`] tells.
+    pub fn next_job(&mut self) -> Result<Option<Job>> {
+        loop {
+            let Some(batches) = &mut self.current else {
+                let Some(file) = self.files.get(self.next_file) else { return Ok(None) };
+                let source = Source::open(&file.path)?;
+                self.current = Some(Batches::new(source, BATCH_BYTES, self.max_line_bytes));
+                self.next_file += 1;
+                self.file_lines = 0;
+                continue;
+            };
+            let Some(batch) = batches.next_batch(self.used.take())? else {
+                self.end_file()?;
+                continue;
+            };
+            let (file, first_line) = (self.next_file - 1, self.lines);
+            self.lines += batch.lines.len() as u64;
+            self.file_lines += batch.lines.len() as u64;
+            let is_done = Position { file, record: self.file_lines } <= self.start;
+            let used = Arc::clone(&self.used);
+            let job = Job { batch, file, first_line, line_weight: self.line_weight, used };
+            if !is_done {
+                return Ok(Some(job));
+            }
+        }
+    }
+
+    fn end_file(&mut self) -> Result<()> {
+        let Some(batches) = self.current.take() else { return Ok(()) };
+        let path = self.files[self.next_file - 1].path.display().to_string();
+        let (summary, damage) = batches.finish()?;
+        let problem = damage.map(|damage| format!("{path}: {damage}"));
+        let (bytes, xxh3) = (summary.bytes, summary.xxh3);
+        self.read.push(FileRead { path, records: self.file_lines, bytes, xxh3, problem });
+        Ok(())
+    }
+
+    /// Checks that the files are those that were read before.
+    ///
+    /// # Errors
+    /// `Corrupt` naming the file that changed.
+    pub fn check_unchanged(&self, before: &[FileRead]) -> Result<()> {
+        for (now, then) in self.read.iter().zip(before) {
+            if (now.bytes, &now.xxh3, now.records) != (then.bytes, &then.xxh3, then.records) {
+                return Err(Error::corrupt(
+                    &now.path,
+                    "expected the file that was signed, it has changed since; run again into a \
+                     new directory",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns what was found in each file; complete at the end.
+    #[must_use]
+    pub fn into_read(self) -> Vec<FileRead> {
+        self.read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(directory: &std::path::Path) -> Vec<InputFile> {
+        let write = |name: &str| {
+            let path = directory.join(name);
+            std::fs::write(&path, format!("\"{}\"\n", "x".repeat(99)).repeat(30_000)).unwrap();
+            InputFile { path, relative: name.to_owned() }
+        };
+        ["a.jsonl", "b.jsonl"].map(write).into()
+    }
+
+    #[test]
+    fn a_start_leaves_out_whole_batches_before_it_and_counts_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = files(directory.path());
+        for start in [(0, 0), (0, 1), (0, 29_999), (0, 30_000), (1, 0), (1, 15_000), (2, 0)] {
+            let start = Position { file: start.0, record: start.1 };
+            let mut reader = UnitReader::new(&files, 1 << 20, 0).starting_at(start);
+            let mut reached = None;
+            while let Some(job) = reader.next_job().unwrap() {
+                let first = Position { file: job.file, record: job.batch.first_record };
+                let end = Position { record: first.record + job.batch.lines.len() as u64, ..first };
+                assert!(end > start, "{first:?} is before {start:?}");
+                assert_eq!(job.first_line, 30_000 * job.file as u64 + first.record);
+                assert!(reached.is_some() || first <= start || start.record == 30_000);
+                reached = Some(end);
+            }
+            assert_eq!(reached.is_none(), start.file == 2);
+            let records: Vec<_> = reader.into_read().iter().map(|file| file.records).collect();
+            assert_eq!(records, [30_000, 30_000]);
+        }
+    }
+
+    #[test]
+    fn short_lines_weigh_what_is_made_of_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.jsonl");
+        std::fs::write(&path, "1\n".repeat(1_000)).unwrap();
+        let files = [InputFile { path, relative: "a.jsonl".to_owned() }];
+        let job = UnitReader::new(&files, BATCH_BYTES, 256).next_job().unwrap().unwrap();
+        assert_eq!(job.weight(), 1_000 * 256 + 2_000 * WEIGHT);
+    }
+}
