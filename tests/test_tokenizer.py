@@ -502,6 +502,7 @@ def test_other_sentencepiece_models_are_refused(
         (b'{"model": {"type": "BPE", "vocab": ', "read by the tokenizers library"),
         (b"IQ== 0\nIg== 1\n", "use a tokenizer.json instead"),
         (b"[]", "expected a SentencePiece model, a tiktoken rank file"),
+        (b'\xef\xbb\xbf{"model": {}}', "a byte order mark before it; save the file as UTF-8"),
         (b"\xff\xfe{\x00}\x00", "expected a SentencePiece model, a tiktoken rank file"),
         (b"\x1f\x8b\x08" + bytes(50), "expected a SentencePiece model, a tiktoken rank file"),
         (b"\x0a\xff\xff\xff\xff\x0f", "expected a SentencePiece model, a tiktoken rank file"),

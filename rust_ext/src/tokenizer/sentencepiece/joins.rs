@@ -81,7 +81,7 @@ impl Joins {
 
 impl Stored for Joins {
     fn store(&self, sections: &mut Sections) {
-        sections.put_bytes(self.ascii.as_flattened());
+        sections.put(self.ascii.iter().copied());
         sections.put(self.filter.iter().copied());
     }
 
