@@ -24,6 +24,7 @@ __all__ = [
     "band_records",
     "cluster_columns",
     "connect_records",
+    "count_lines",
     "datasketch_signatures",
     "drop_duplicates",
     "merge_datasets",
@@ -146,22 +147,39 @@ def audit_dataset(
     vocab_size: int | None = None,
     progress: _Progress = None,
 ) -> str:
-    """Prove a dataset sound.
+    """Prove a dataset sound, in memory that does not grow.
 
-    Returns JSON with `sequences`, `documents`, `tokens`, `misplaced_eod`, `dtype`, `bin_bytes`.
+    `.bin` is read once, and only with an `eod_id` or a `vocab_size`. Returns JSON with `sequences`,
+    `documents`, `tokens`, `empty_documents`, `misplaced_eod`, `first_misplaced` (a document or
+    None), `dtype`, `bin_bytes` and `bin_xxh3` (None if it was not read).
     """
 
 def read_document(prefix: _Path, document: int) -> list[int]:
     """Return the elements of one document."""
 
-def merge_datasets(prefixes: Sequence[_Path], output: _Path, *, progress: _Progress = None) -> str:
-    """Join datasets into one.
+def merge_datasets(
+    parts: Sequence[tuple[_Path, str, str]],
+    output: _Path,
+    *,
+    eod_id: int | None,
+    vocab_size: int,
+    progress: _Progress = None,
+) -> str:
+    """Join datasets, each given by prefix and the xxh3 of its `.bin` and `.ids.zst`, into one.
 
-    Returns JSON with `documents`, `tokens`, and `bin` and `idx`, each `bytes` and `xxh3`.
+    `output` is a private prefix: the files appear there as they are written; none is left by an
+    error. The copy is read back once, which proves it by the hashes, the end-of-document token
+    and the vocabulary.
+
+    Returns JSON with `documents`, `tokens`, `moved_by`, and of `bin`, `idx` and `ids` `bytes` and
+    `xxh3`.
     """
 
 def rebuild_index(prefix: _Path, lengths: NDArray[np.uint32], *, vocab_size: int) -> None:
     """Write `PREFIX.idx` for a `.bin` whose documents have these lengths, one sequence each."""
+
+def count_lines(path: _Path, *, progress: _Progress = None) -> tuple[int, str | None]:
+    """Return the lines that are not blank of a file that may be compressed, and its damage."""
 
 def scan_records(path: _Path, *, text_field: str = "text", progress: _Progress = None) -> str:
     """Read a record file to its end.

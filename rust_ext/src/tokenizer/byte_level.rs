@@ -164,7 +164,7 @@ impl Stored for ByteLevel {
             sections.take_flags()?;
         Some(Self {
             vocabulary,
-            byte_symbols: ByteSymbols::new(byte_ids, &merges),
+            byte_symbols: ByteSymbols::new(&byte_ids, &merges),
             merges,
             boundaries,
             prefers_whole_words,

@@ -72,7 +72,7 @@ pub(super) fn load(content: &[u8]) -> Result<Loaded, Reason> {
     let (vocabulary, unreachable) = vocabulary_of(&bpe);
     let merges = merges_of(&bpe, &vocabulary)?;
     let byte_ids = byte_ids(&vocabulary).ok_or("a vocabulary without a token for every byte")?;
-    let byte_symbols = ByteSymbols::new(byte_ids, &merges);
+    let byte_symbols = ByteSymbols::new(&byte_ids, &merges);
     let boundaries = Boundaries::new(&vocabulary);
     let added = check_added(file.added_tokens, &vocabulary, &unreachable, bpe.vocab.0.len())?;
     let (normalized, raw): (Vec<_>, Vec<_>) =

@@ -142,8 +142,8 @@ mod vectors {
     fn load<const NUM: usize>(keys: &[u32; MOST_SYMBOLS]) -> [__m256i; NUM] {
         let mut vectors = [_mm256_set1_epi32(0); NUM];
         for (vector, keys) in vectors.iter_mut().zip(keys.as_chunks::<8>().0) {
-            let [a, b, c, d, e, f, g, h] = keys.map(u32::cast_signed);
-            *vector = _mm256_setr_epi32(a, b, c, d, e, f, g, h);
+            let [k0, k1, k2, k3, k4, k5, k6, k7] = keys.map(u32::cast_signed);
+            *vector = _mm256_setr_epi32(k0, k1, k2, k3, k4, k5, k6, k7);
         }
         vectors
     }

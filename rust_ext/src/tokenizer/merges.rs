@@ -9,6 +9,7 @@
 //! Source: Pibiri and Trani, "`PTHash`: revisiting FCH minimal perfect hashing" (2021), simplified.
 
 use super::stored::{SectionReader, Sections, Stored};
+use super::vocabulary::truncated;
 
 /// What no symbol and no rank is.
 pub(super) const NONE: u32 = u32::MAX;
@@ -82,7 +83,7 @@ impl Merges {
 
     #[inline]
     fn group_of(&self, hash: u64) -> usize {
-        index(hash >> 40) & (self.groups.len() - 1)
+        truncated(hash >> 40) & (self.groups.len() - 1)
     }
 
     /// Makes a table of rules, of those for the same pair the last; none if a group finds no room.
@@ -226,13 +227,7 @@ fn hash(left: u32, right: u32, seed: u64) -> u64 {
 fn slot_of(hash: u64, pilot: u32, num_slots: usize) -> usize {
     let step = (hash >> 32) as u32 | 1;
     let place = (hash as u32).wrapping_add(step.wrapping_mul(pilot));
-    index((u64::from(place) * num_slots as u64) >> 32)
-}
-
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "below the length of a table")]
-fn index(value: u64) -> usize {
-    value as usize
+    truncated((u64::from(place) * num_slots as u64) >> 32)
 }
 
 #[cfg(test)]

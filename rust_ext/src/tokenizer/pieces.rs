@@ -6,7 +6,7 @@
 //! whole sentences, of which the vocabulary knows few pairs of characters.
 
 use super::stored::{SectionReader, Sections, Stored};
-use super::vocabulary::Vocabulary;
+use super::vocabulary::{Vocabulary, truncated};
 
 /// Bits of the set of character pairs, as a power of two: 128 KiB, sparsely set.
 const PAIR_BITS: u32 = 20;
@@ -59,6 +59,7 @@ impl Boundaries {
     }
 
     /// Returns the pieces of a word, in order; together they are the word, which is UTF-8.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for a cache of pieces"))]
     #[inline]
     pub(super) fn pieces<'a>(&'a self, word: &'a [u8]) -> Pieces<'a> {
         Pieces { boundaries: self, rest: word }
@@ -135,10 +136,9 @@ fn packed(bytes: &[u8]) -> u32 {
 }
 
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the upper bits of a hash, few of them")]
 fn hash(left: u32, right: u32) -> usize {
     let pair = u64::from(left) << 32 | u64::from(right);
-    (pair.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - PAIR_BITS)) as usize
+    truncated(pair.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - PAIR_BITS))
 }
 
 #[cfg(test)]

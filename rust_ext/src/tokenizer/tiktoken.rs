@@ -82,7 +82,7 @@ pub(super) fn load(
     let added = AddedTokens::new(special.clone()).map_err(|error| Error::tokenizer(path, error))?;
     let merges = merges_of(&vocabulary, published.ranks_parts);
     let model = ByteLevel {
-        byte_symbols: ByteSymbols::new(byte_ids, &merges),
+        byte_symbols: ByteSymbols::new(&byte_ids, &merges),
         boundaries: Boundaries::new(&vocabulary),
         merges,
         vocabulary,

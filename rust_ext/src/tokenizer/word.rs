@@ -57,9 +57,9 @@ pub(super) struct ByteSymbols {
 }
 
 impl ByteSymbols {
-    pub(super) fn new(ids: [u32; 256], merges: &Merges) -> Self {
+    pub(super) fn new(ids: &[u32; 256], merges: &Merges) -> Self {
         let right_of = |left| ids.iter().map(move |&right| merges.get(left, right));
-        Self { ids, rules: ids.iter().copied().flat_map(right_of).collect() }
+        Self { ids: *ids, rules: ids.iter().copied().flat_map(right_of).collect() }
     }
 
     /// Returns the symbols, by byte.

@@ -92,8 +92,10 @@ fn build(
     }
     let characters = characters_of(&mergeable);
     let removes_extra_spaces = normalizer.remove_extra_whitespaces.unwrap_or(true);
+    let byte_ids = byte_ids(&vocabulary, &kinds)?;
     Ok(SentencePiece {
-        byte_ids: byte_ids(&vocabulary, &kinds)?,
+        ascii_ids: ascii_ids(&characters, &byte_ids),
+        byte_ids,
         merges: merges_of(&mergeable, &characters)?,
         rewrites_text: removes_extra_spaces
             || user_defined.iter().any(|token| token.content.contains(' ')),
@@ -148,6 +150,15 @@ fn merges_of(
         }
     }
     Ok(rules.finish())
+}
+
+/// Returns the id of each ASCII character: `SentencePiece::ascii_ids`.
+pub(super) fn ascii_ids(characters: &Characters, byte_ids: &[u32; 256]) -> [u32; 128] {
+    std::array::from_fn(|byte| {
+        let fallback = if byte == usize::from(b' ') { NONE } else { byte_ids[byte] };
+        #[expect(clippy::cast_possible_truncation, reason = "below 128")]
+        characters.id(byte as u32).unwrap_or(fallback)
+    })
 }
 
 fn byte_ids(vocabulary: &Vocabulary, kinds: &[Kind]) -> std::result::Result<[u32; 256], String> {

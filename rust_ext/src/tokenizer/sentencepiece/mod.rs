@@ -19,7 +19,7 @@ use proto::Kind;
 
 use super::added::{AddedTokens, Part};
 use super::cache::{Cache, Ends, Model, Scratch};
-use super::merges::Merges;
+use super::merges::{Merges, NONE};
 use super::output::Output;
 use super::unicode::decode;
 use super::vocabulary::Vocabulary;
@@ -31,6 +31,10 @@ const META_SPACE: char = '\u{2581}';
 
 /// A BPE model with what its normalizer does.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "settings of the file, and what follows from them"
+)]
 pub(super) struct SentencePiece {
     /// Pieces as the file spells them.
     vocabulary: Vocabulary,
@@ -40,6 +44,9 @@ pub(super) struct SentencePiece {
     joins: Joins,
     /// Whether the spaces before a word are encoded apart from it ([`spaces`]).
     parts_spaces: bool,
+    /// The id of each ASCII character, of its byte if it is no piece; `NONE` for a space that is
+    /// none, which has three bytes.
+    ascii_ids: [u32; 128],
     byte_ids: [u32; 256],
     /// User-defined pieces, which are found before anything merges.
     user_defined: AddedTokens,
@@ -53,18 +60,11 @@ pub(super) struct SentencePiece {
 impl Model for SentencePiece {
     fn encode_word(&self, word: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>) {
         let merger = &mut scratch.merger;
+        let symbols = merger.start();
         let mut at = 0;
-        merger.start();
         while at < word.len() {
-            let (code_point, length) = decode(word, at);
-            if let Some(id) = self.characters.id(code_point) {
-                merger.push(id);
-            } else {
-                merger.merge(&self.merges, ids);
-                self.push_bytes(&word[at..at + length], ids);
-                merger.start();
-            }
-            at += length;
+            // Pieces of bytes are in no merge, so they may stand among the others.
+            at += self.push_character(word, at, symbols);
         }
         merger.merge(&self.merges, ids);
     }
@@ -186,7 +186,7 @@ impl SentencePiece {
         cache.encode(self, &part[..run - 1], ids);
         let behind = ids.len();
         cache.encode(self, &part[run - 1..], ids);
-        if ids.get(behind).copied() == self.characters.id(u32::from(' ')) {
+        if ids.get(behind) == Some(&self.ascii_ids[usize::from(b' ')]) {
             // The last space has not joined the word, so it belongs to the run.
             let rest = ids.split_off(behind + 1);
             ids.truncate(before);
@@ -195,11 +195,28 @@ impl SentencePiece {
         }
     }
 
-    /// Appends the ids of a character without a piece; a space is U+2581 by then.
-    fn push_bytes(&self, character: &[u8], ids: &mut Vec<u32>) {
-        let mut buffer = [0; 3];
-        let space = META_SPACE.encode_utf8(&mut buffer).as_bytes();
-        let bytes = if character == b" " { space } else { character };
+    /// Appends the id of the character at `at`, those of its bytes if it is no piece; returns how
+    /// many bytes it has.
+    #[inline]
+    fn push_character(&self, text: &[u8], at: usize, ids: &mut Vec<u32>) -> usize {
+        let id = self.ascii_ids.get(usize::from(text[at])).copied().unwrap_or(NONE);
+        if id != NONE {
+            ids.push(id);
+            return 1;
+        }
+        let (code_point, length) = decode(text, at);
+        if let Some(id) = self.characters.id(code_point) {
+            ids.push(id);
+        } else if text[at] == b' ' {
+            let mut buffer = [0; 3];
+            self.push_bytes(META_SPACE.encode_utf8(&mut buffer).as_bytes(), ids);
+        } else {
+            self.push_bytes(&text[at..at + length], ids);
+        }
+        length
+    }
+
+    fn push_bytes(&self, bytes: &[u8], ids: &mut Vec<u32>) {
         ids.extend(bytes.iter().map(|&byte| self.byte_ids[usize::from(byte)]));
     }
 

@@ -2,6 +2,7 @@
 
 use super::characters::Characters;
 use super::joins::Joins;
+use super::load::ascii_ids;
 use super::{Kind, SentencePiece};
 use crate::tokenizer::added::AddedTokens;
 use crate::tokenizer::merges::Merges;
@@ -40,6 +41,7 @@ impl Stored for SentencePiece {
         let kinds = kinds_of(&sections.take()?).filter(|kinds| kinds.len() == num_ids as usize)?;
         let (characters, joins) = (Characters::restore(sections)?, Joins::restore(sections)?);
         characters.ids_are_below(num_ids).then_some(())?;
+        let ascii_ids = ascii_ids(&characters, &byte_ids);
         let [parts_spaces, adds_dummy_prefix, removes_extra_spaces, rewrites_text] =
             sections.take_flags()?;
         let unknown_surface = sections.take_text()?.to_owned();
@@ -50,6 +52,7 @@ impl Stored for SentencePiece {
             characters,
             joins,
             parts_spaces,
+            ascii_ids,
             byte_ids,
             user_defined,
             adds_dummy_prefix,
