@@ -54,7 +54,8 @@ class Tokenizer:
     def load(path: _Path) -> Tokenizer:
         """Load a tokenizer.json, a tiktoken rank file or a SentencePiece model.
 
-        A directory stands for the tokenizer in it.
+        A directory stands for the tokenizer in it. Tables are kept in the user's cache directory
+        for the next load of the same content; `$HEPHAESTUS_FORGE_CACHE` names another, empty none.
 
         Raises:
             OSError: The file cannot be read.

@@ -10,6 +10,7 @@ use super::normalize::nfc;
 use super::output::Output;
 use super::pieces::Boundaries;
 use super::scan::{Cl100k, Gpt2, Llama3, O200k, Pattern, Qwen2, Scanner, find_words};
+use super::stored::{SectionReader, Sections, Stored};
 use super::vocabulary::Vocabulary;
 use super::word::{ByteSymbols, Bytes};
 
@@ -128,6 +129,55 @@ impl ByteLevel {
     }
 }
 
+impl ByteLevel {
+    /// Returns the ids of the added tokens that are looked for.
+    pub(super) fn added_ids(&self) -> impl Iterator<Item = u32> {
+        self.added.ids().chain(self.added_normalized.ids())
+    }
+
+    fn flags(&self) -> [bool; 4] {
+        let spells_bytes = self.spelling == Spelling::Bytes;
+        [self.prefers_whole_words, self.adds_prefix_space, self.normalizes_nfc, spells_bytes]
+    }
+}
+
+impl Stored for ByteLevel {
+    fn store(&self, sections: &mut Sections) {
+        self.vocabulary.store(sections);
+        self.merges.store(sections);
+        sections.put(self.byte_symbols.ids().iter().copied());
+        self.boundaries.store(sections);
+        sections.put(self.flags().map(u8::from).into_iter());
+        sections.put_bytes(self.pattern.name().as_bytes());
+        self.added.store(sections);
+        self.added_normalized.store(sections);
+    }
+
+    fn restore(sections: &mut SectionReader<'_>) -> Option<Self> {
+        let (vocabulary, merges) = (Vocabulary::restore(sections)?, Merges::restore(sections)?);
+        let byte_ids: [u32; 256] = sections.take_array()?;
+        let num_ids = vocabulary.num_ids();
+        let is_sound = merges.symbols_are_below(num_ids) && byte_ids.iter().all(|&id| id < num_ids);
+        is_sound.then_some(())?;
+        let boundaries = Stored::restore(sections)?;
+        let [prefers_whole_words, adds_prefix_space, normalizes_nfc, spells_bytes] =
+            sections.take_flags()?;
+        Some(Self {
+            vocabulary,
+            byte_symbols: ByteSymbols::new(&byte_ids, &merges),
+            merges,
+            boundaries,
+            prefers_whole_words,
+            pattern: Pattern::named(sections.take_text()?)?,
+            adds_prefix_space,
+            normalizes_nfc,
+            added: Stored::restore(sections)?,
+            added_normalized: Stored::restore(sections)?,
+            spelling: if spells_bytes { Spelling::Bytes } else { Spelling::Alphabet },
+        })
+    }
+}
+
 /// The byte-level alphabet: printable Latin-1 stands for itself, the other 68 bytes, in order, for
 /// the characters from U+0100 on. Source: the encoder of GPT-2 (2019).
 pub(super) struct Alphabet {
@@ -143,7 +193,7 @@ impl Alphabet {
         Self { byte_of }
     }
 
-    fn character(byte: u8) -> char {
+    pub(super) fn character(byte: u8) -> char {
         let code_point = match byte {
             0..=32 => 0x100 + u32::from(byte),
             127..=160 => 0x100 + 33 + u32::from(byte - 127),
@@ -155,7 +205,17 @@ impl Alphabet {
 
     /// Returns the bytes that `token` spells, unless a character is not of the alphabet.
     pub(super) fn bytes(&self, token: &str) -> Option<Vec<u8>> {
-        token.chars().map(|c| self.byte_of.get(c as usize).copied().flatten()).collect()
+        let mut bytes = Vec::with_capacity(token.len());
+        self.append(token, &mut bytes)?;
+        Some(bytes)
+    }
+
+    /// Appends the bytes that `token` spells; at a character not of the alphabet, it stops.
+    pub(super) fn append(&self, token: &str, bytes: &mut Vec<u8>) -> Option<()> {
+        for c in token.chars() {
+            bytes.push(self.byte_of.get(c as usize).copied().flatten()?);
+        }
+        Some(())
     }
 }
 

@@ -8,6 +8,7 @@
 //!
 //! Source: Pibiri and Trani, "`PTHash`: revisiting FCH minimal perfect hashing" (2021), simplified.
 
+use super::stored::{SectionReader, Sections, Stored};
 use super::vocabulary::truncated;
 
 /// What no symbol and no rank is.
@@ -48,17 +49,9 @@ impl Rules {
     }
 
     /// Makes the table.
-    pub(super) fn finish(mut self) -> Merges {
-        // The sort is stable, so the last of equal pairs is the one that came last.
-        self.rules.sort_by_key(|&[left, right, ..]| (left, right));
-        let mut kept: Vec<[u32; 4]> = Vec::with_capacity(self.rules.len());
-        for rule in self.rules {
-            match kept.last_mut() {
-                Some(last) if last[..2] == rule[..2] => *last = rule,
-                _ => kept.push(rule),
-            }
-        }
-        (0..).find_map(|seed| Merges::try_build(&kept, seed)).expect("a larger table has room")
+    pub(super) fn finish(self) -> Merges {
+        let table = (0..).find_map(|seed| Merges::try_build(&self.rules, seed));
+        table.expect("a larger table has room")
     }
 }
 
@@ -93,7 +86,7 @@ impl Merges {
         truncated(hash >> 40) & (self.groups.len() - 1)
     }
 
-    /// Makes a table of rules for different pairs; none if a group finds no room.
+    /// Makes a table of rules, of those for the same pair the last; none if a group finds no room.
     fn try_build(rules: &[[u32; 4]], seed: u64) -> Option<Self> {
         let num_slots = rules.len() + ((rules.len() / 4) << seed.min(8)) + 2;
         let num_groups = (rules.len() / 3).next_power_of_two().min(1 << 24);
@@ -101,37 +94,113 @@ impl Merges {
         let mut table = Self { slots, groups: vec![0; num_groups], seed };
         let hashes: Vec<u64> =
             rules.iter().map(|&[left, right, ..]| hash(left, right, seed)).collect();
-        let group_of = |rule: &u32| truncated(hashes[*rule as usize] >> 40) & (num_groups - 1);
-        let mut order: Vec<u32> = (0..u32::try_from(rules.len()).ok()?).collect();
-        order.sort_unstable_by_key(group_of);
+        let (order, ends) = table.by_group(&hashes);
+        let starts = std::iter::once(0).chain(ends.iter().copied());
         let mut groups: Vec<&[u32]> =
-            order.chunk_by(|left, right| group_of(left) == group_of(right)).collect();
+            starts.zip(&ends).map(|(start, &end)| &order[start..end]).collect();
         // The large ones first, while there is room.
         groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
-        for group in groups {
+        let mut taken = Taken::new(num_slots);
+        let (mut kept, mut group) = (Vec::new(), Vec::new());
+        for all in groups.into_iter().filter(|group| !group.is_empty()) {
+            kept.clear();
+            kept.extend_from_slice(all);
+            keep_last_of_pairs(rules, &mut kept);
+            group.clear();
+            group.extend(kept.iter().map(|&rule| (hashes[rule as usize], rules[rule as usize])));
             let mut pilots = 0..=PILOT;
-            let pilot = pilots.find(|&pilot| table.try_place(rules, &hashes, group, pilot))?;
-            let marks = group.iter().map(|&rule| 1 << mark_of(hashes[rule as usize]));
-            table.groups[group_of(&group[0])] = marks.fold(pilot, |all, mark| all | mark);
+            let pilot = pilots.find(|&pilot| taken.try_add(&group, pilot))?;
+            let number = table.group_of(group[0].0);
+            table.groups[number] = pilot;
+            for &(hash, rule) in &group {
+                table.slots[slot_of(hash, pilot, num_slots)] = rule;
+                table.groups[number] |= 1 << mark_of(hash);
+            }
         }
         Some(table)
     }
 
-    /// Puts the rules of a group where the pilot sends them; returns whether all were free.
-    fn try_place(&mut self, rules: &[[u32; 4]], hashes: &[u64], group: &[u32], pilot: u32) -> bool {
+    /// Returns the numbers of all rules, of which the hashes are given, group by group and in a
+    /// group in their order, and where each group ends.
+    fn by_group(&self, hashes: &[u64]) -> (Vec<u32>, Vec<usize>) {
+        let mut ends = vec![0; self.groups.len()];
+        for &hash in hashes {
+            ends[self.group_of(hash)] += 1;
+        }
+        let mut before = 0;
+        for end in &mut ends {
+            before += std::mem::replace(end, before);
+        }
+        let mut order = vec![0; hashes.len()];
+        for (rule, &hash) in (0..).zip(hashes) {
+            let end = &mut ends[self.group_of(hash)];
+            order[*end] = rule;
+            *end += 1;
+        }
+        (order, ends)
+    }
+
+    /// Returns whether every symbol of every rule is below `bound`.
+    pub(super) fn symbols_are_below(&self, bound: u32) -> bool {
+        let is_below = |&[left, right, rank, symbol]: &[u32; 4]| {
+            rank == NONE || left.max(right).max(symbol) < bound
+        };
+        self.slots.iter().all(is_below)
+    }
+}
+
+/// Removes the rules from a group that a later one for the same pair replaces.
+fn keep_last_of_pairs(rules: &[[u32; 4]], group: &mut Vec<u32>) {
+    let pair = |rule: u32| (rules[rule as usize][0], rules[rule as usize][1]);
+    group.sort_unstable_by_key(|&rule| (pair(rule), std::cmp::Reverse(rule)));
+    group.dedup_by_key(|rule| pair(*rule));
+}
+
+/// Which slots are taken while a table is made: asked in place of the slots, which are many times
+/// as large.
+struct Taken {
+    slots: Vec<bool>,
+}
+
+impl Taken {
+    /// All are free but the first.
+    fn new(num_slots: usize) -> Self {
+        Self { slots: (0..num_slots).map(|slot| slot == 0).collect() }
+    }
+
+    /// Takes the slots to which the pilot sends the hashes of a group, if all are free and differ.
+    fn try_add(&mut self, group: &[(u64, [u32; 4])], pilot: u32) -> bool {
         let num_slots = self.slots.len();
-        let place = |rule: u32| slot_of(hashes[rule as usize], pilot, num_slots);
-        for (done, &rule) in group.iter().enumerate() {
-            let slot = place(rule);
-            if slot == 0 || self.slots[slot][2] != NONE {
-                for &rule in &group[..done] {
-                    self.slots[place(rule)] = [NONE; 4];
+        let place = |hash: u64| slot_of(hash, pilot, num_slots);
+        for (done, &(hash, _)) in group.iter().enumerate() {
+            if std::mem::replace(&mut self.slots[place(hash)], true) {
+                for &(hash, _) in &group[..done] {
+                    self.slots[place(hash)] = false;
                 }
                 return false;
             }
-            self.slots[slot] = rules[rule as usize];
         }
         true
+    }
+}
+
+impl Stored for Merges {
+    fn store(&self, sections: &mut Sections) {
+        sections.put(self.slots.iter().copied());
+        sections.put(self.groups.iter().copied());
+        sections.put([self.seed].into_iter());
+    }
+
+    fn restore(sections: &mut SectionReader<'_>) -> Option<Self> {
+        let (slots, groups) = (sections.take::<[u32; 4]>()?, sections.take::<u32>()?);
+        let [seed] = sections.take_array()?;
+        // What is sent to a free slot, the first among them, must look like no rule in every part.
+        let is_ranked = |slot: &[u32; 4]| slot[2] < MAX_RANKS || *slot == [NONE; 4];
+        let is_sound = slots.first() == Some(&[NONE; 4])
+            && u32::try_from(slots.len()).is_ok()
+            && groups.len().is_power_of_two()
+            && slots.iter().all(is_ranked);
+        is_sound.then_some(Self { slots, groups, seed })
     }
 }
 

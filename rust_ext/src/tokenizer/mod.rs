@@ -4,7 +4,8 @@
 //! tokenizer wants that, [`scan`] cuts it into words, [`cache`] knows the ids of most words, and
 //! [`merger`] makes those of the others. [`byte_level`] and [`sentencepiece`] are the two models;
 //! [`json`], [`tiktoken`] and `sentencepiece::load` read their files. A `tokenizer.json` that asks
-//! for anything else is left whole to the `tokenizers` crate ([`fallback`]).
+//! for anything else is left whole to the `tokenizers` crate ([`fallback`]). [`load`] decides, and
+//! keeps what was built in a [`table_file`] for the next time, each table as its [`stored`] form.
 
 mod added;
 mod byte_level;
@@ -14,16 +15,20 @@ mod heap_merge;
 mod json;
 mod json_model;
 mod lanes;
+mod load;
 mod locate;
 mod long_merge;
 mod merger;
 mod merges;
+mod nesting;
 mod normalize;
 mod output;
 mod pieces;
 mod scan;
 mod sentencepiece;
 mod short_merge;
+mod stored;
+mod table_file;
 mod tiktoken;
 mod unicode;
 mod vocabulary;
@@ -33,8 +38,6 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use sha2::{Digest as _, Sha256};
 
 use self::byte_level::ByteLevel;
 use self::cache::Cache;
@@ -74,104 +77,6 @@ enum Model {
 }
 
 impl Tokenizer {
-    /// Loads a tokenizer from a `tokenizer.json`, a tiktoken rank file, a `SentencePiece` `.model`, or
-    /// a directory with one of them; which it is, the content says.
-    ///
-    /// # Errors
-    /// [`Error::Io`] for a file that cannot be read; [`Error::Tokenizer`] for one that is not
-    /// understood, for a directory without a tokenizer or with several, and for settings that
-    /// would give other ids than the reference.
-    pub fn load(path: &Path) -> Result<Self> {
-        let file = locate::find(path)?;
-        let content = std::fs::read(&file).map_err(|error| Error::io(&file, error))?;
-        let mut sha256 = String::with_capacity(64);
-        for byte in Sha256::digest(&content) {
-            write!(sha256, "{byte:02x}").expect("writing to a string cannot fail");
-        }
-        let first = content.iter().find(|byte| !byte.is_ascii_whitespace());
-        if first.is_none() {
-            return Err(Error::tokenizer(&file, "expected a tokenizer, found an empty file"));
-        }
-        if tiktoken::is_rank_file(&content) {
-            return Self::of_ranks(file, &content, sha256);
-        }
-        if first == Some(&b'{') {
-            return Self::of_json(file, &content, sha256);
-        }
-        let model = sentencepiece::load(&file, &content)?;
-        Ok(Self {
-            vocab_size: model.num_ids(),
-            special_tokens: model.special_tokens(),
-            kind: "SentencePiece BPE with byte fallback".to_owned(),
-            model: Model::SentencePiece(Box::new(model)),
-            other_ids: HashMap::new(),
-            other_tokens: HashMap::new(),
-            caches: Mutex::default(),
-            file,
-            sha256,
-        })
-    }
-
-    fn of_ranks(file: PathBuf, content: &[u8], sha256: String) -> Result<Self> {
-        let (model, special, name) = tiktoken::load(&file, content, &sha256)?;
-        let special_tokens: Vec<_> = special.into_iter().map(|t| (t.content, t.id)).collect();
-        let kind = format!("byte-level BPE, {} scanner, tiktoken {name}", model.pattern.name());
-        Ok(Self::of_byte_level(model, special_tokens.clone(), special_tokens, kind, file, sha256))
-    }
-
-    fn of_json(file: PathBuf, content: &[u8], sha256: String) -> Result<Self> {
-        match json::load(content) {
-            Ok(json::Loaded { model, added, unreachable }) => {
-                let mut special_tokens: Vec<_> = added
-                    .iter()
-                    .filter(|token| token.special)
-                    .map(|token| (token.content.clone(), token.id))
-                    .collect();
-                special_tokens.sort_unstable_by_key(|&(_, id)| id);
-                let others = added.into_iter().map(|token| (token.content, token.id));
-                let others = unreachable.into_iter().chain(others).collect();
-                let kind = format!("byte-level BPE, {} scanner", model.pattern.name());
-                Ok(Self::of_byte_level(model, special_tokens, others, kind, file, sha256))
-            }
-            Err(reason) => {
-                let model = Fallback::load(&file, content, reason)?;
-                Ok(Self {
-                    vocab_size: model.num_ids(),
-                    special_tokens: model.special_tokens(),
-                    kind: "tokenizers library".to_owned(),
-                    model: Model::Fallback(Box::new(model)),
-                    other_ids: HashMap::new(),
-                    other_tokens: HashMap::new(),
-                    caches: Mutex::default(),
-                    file,
-                    sha256,
-                })
-            }
-        }
-    }
-
-    fn of_byte_level(
-        model: ByteLevel,
-        special_tokens: Vec<(String, u32)>,
-        others: Vec<(String, u32)>,
-        kind: String,
-        file: PathBuf,
-        sha256: String,
-    ) -> Self {
-        let highest = others.iter().map(|&(_, id)| id + 1).max().unwrap_or(0);
-        Self {
-            vocab_size: highest.max(model.vocabulary.num_ids()),
-            other_tokens: others.iter().map(|(token, id)| (*id, token.clone())).collect(),
-            other_ids: others.into_iter().collect(),
-            model: Model::ByteLevel(Box::new(model)),
-            special_tokens,
-            kind,
-            file,
-            sha256,
-            caches: Mutex::default(),
-        }
-    }
-
     /// Returns one more than the highest id, added tokens included.
     #[must_use]
     pub fn vocab_size(&self) -> u32 {
@@ -286,6 +191,13 @@ impl Drop for Encoder<'_> {
             }
         }
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        text
+    })
 }
 
 /// Encodes texts with one tokenizer, and remembers words it has seen; one for each thread.

@@ -5,6 +5,7 @@
 //! parts on both sides are merged apart, with the same result. In scripts without spaces words are
 //! whole sentences, of which the vocabulary knows few pairs of characters.
 
+use super::stored::{SectionReader, Sections, Stored};
 use super::vocabulary::{Vocabulary, truncated};
 
 /// Bits of the set of character pairs, as a power of two: 128 KiB, sparsely set.
@@ -61,6 +62,19 @@ impl Boundaries {
     #[inline]
     pub(super) fn pieces<'a>(&'a self, word: &'a [u8]) -> Pieces<'a> {
         Pieces { boundaries: self, rest: word }
+    }
+}
+
+impl Stored for Boundaries {
+    fn store(&self, sections: &mut Sections) {
+        sections.put(self.pairs.iter().copied());
+        sections.put(self.parts.iter().copied());
+    }
+
+    fn restore(sections: &mut SectionReader<'_>) -> Option<Self> {
+        let (pairs, parts) = (sections.take()?, sections.take()?);
+        let found = Self { pairs, parts };
+        (found.pairs.len() == 1 << (PAIR_BITS - 6) && found.parts.len() == 256).then_some(found)
     }
 }
 

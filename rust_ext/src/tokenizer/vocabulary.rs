@@ -1,5 +1,7 @@
 //! Token bytes by id and ids by token bytes, in three flat arrays: no allocation per token.
 
+use super::stored::{SectionReader, Sections, Stored};
+
 const NONE: u32 = u32::MAX;
 
 /// A vocabulary of at most `u32::MAX - 1` tokens; ids may have gaps.
@@ -63,6 +65,11 @@ impl Vocabulary {
         offset(self.spans.len())
     }
 
+    /// Returns how many tokens there are, those with equal bytes counted once.
+    pub(super) fn num_tokens(&self) -> usize {
+        self.num_tokens
+    }
+
     /// Returns every token with its id, in the order of the ids.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
         (0..self.num_ids()).filter_map(|id| Some((id, self.token(id)?)))
@@ -91,6 +98,29 @@ impl Vocabulary {
                 self.slots[slot] = [tag, id];
             }
         }
+    }
+}
+
+impl Stored for Vocabulary {
+    fn store(&self, sections: &mut Sections) {
+        sections.put_bytes(&self.bytes);
+        sections.put(self.spans.iter().map(|&(start, end)| [start, end]));
+        sections.put(self.slots.iter().copied());
+    }
+
+    fn restore(sections: &mut SectionReader<'_>) -> Option<Self> {
+        let (bytes, spans) = (sections.take::<u8>()?, sections.take::<[u32; 2]>()?);
+        let slots = sections.take::<[u32; 2]>()?;
+        let num_tokens = slots.iter().filter(|[_, id]| *id != NONE).count();
+        let is_inside = |&[start, end]: &[u32; 2]| {
+            [start, end] == [NONE; 2] || (start <= end && end as usize <= bytes.len())
+        };
+        let is_sound = spans.iter().all(is_inside)
+            && slots.len().is_power_of_two()
+            && num_tokens * 2 <= slots.len()
+            && slots.iter().all(|&[_, id]| id == NONE || (id as usize) < spans.len());
+        let spans = spans.into_iter().map(|[start, end]| (start, end)).collect();
+        is_sound.then_some(Self { bytes, spans, slots, num_tokens })
     }
 }
 

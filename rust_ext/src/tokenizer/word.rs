@@ -61,6 +61,11 @@ impl ByteSymbols {
         let right_of = |left| ids.iter().map(move |&right| merges.get(left, right));
         Self { ids: *ids, rules: ids.iter().copied().flat_map(right_of).collect() }
     }
+
+    /// Returns the symbols, by byte.
+    pub(super) fn ids(&self) -> &[u32; 256] {
+        &self.ids
+    }
 }
 
 /// A word given by its bytes.

@@ -96,6 +96,12 @@ impl Pattern {
         }
     }
 
+    /// Returns the pattern of a [`Pattern::name`].
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let all = [Self::Gpt2, Self::Llama3, Self::Qwen2, Self::Cl100k, Self::O200k];
+        all.into_iter().find(|pattern| pattern.name() == name)
+    }
+
     /// Returns the name by which messages call the pattern.
     pub(super) fn name(self) -> &'static str {
         match self {

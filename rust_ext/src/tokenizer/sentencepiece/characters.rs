@@ -1,5 +1,7 @@
 //! Which characters are pieces themselves.
 
+use crate::tokenizer::stored::{SectionReader, Sections, Stored};
+
 const PAGE: usize = 256;
 
 /// Ids by code point, in pages; all pages without a piece are the first.
@@ -38,6 +40,27 @@ impl Characters {
         let index = code_point as usize;
         let page = self.page_numbers.get(index / PAGE).copied().unwrap_or_default();
         self.symbols[usize::from(page) * PAGE + index % PAGE].checked_sub(1)
+    }
+
+    /// Returns whether every id is below `bound`.
+    pub(super) fn ids_are_below(&self, bound: u32) -> bool {
+        self.symbols.iter().all(|&symbol| symbol <= bound)
+    }
+}
+
+impl Stored for Characters {
+    fn store(&self, sections: &mut Sections) {
+        sections.put(self.page_numbers.iter().copied());
+        sections.put(self.symbols.iter().copied());
+    }
+
+    fn restore(sections: &mut SectionReader<'_>) -> Option<Self> {
+        let (page_numbers, symbols) = (sections.take::<u16>()?, sections.take::<u32>()?);
+        let num_pages = symbols.len() / PAGE;
+        let is_sound = symbols.len() % PAGE == 0
+            && page_numbers.iter().all(|&number| usize::from(number) < num_pages);
+        is_sound.then_some(())?;
+        Some(Self { page_numbers: page_numbers.into_boxed_slice().try_into().ok()?, symbols })
     }
 }
 

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use super::META_SPACE;
+use crate::tokenizer::stored::{SectionReader, Sections, Stored};
 
 /// Bits of the filter for each pair in it: so few are set that one in 32 is found by mistake.
 const FILTER_BITS: usize = 32;
@@ -75,6 +76,22 @@ impl Joins {
     fn bit(&self, left: u32, right: u32) -> usize {
         let pair = u64::from(left) << 32 | u64::from(right);
         (pair.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
+    }
+}
+
+impl Stored for Joins {
+    fn store(&self, sections: &mut Sections) {
+        sections.put(self.ascii.iter().copied());
+        sections.put(self.filter.iter().copied());
+    }
+
+    fn restore(sections: &mut SectionReader<'_>) -> Option<Self> {
+        let (ascii, filter) = (sections.take::<[u8; 128]>()?, sections.take::<u64>()?);
+        let is_sound =
+            ascii.as_flattened().iter().all(|&cut| cut <= 1) && filter.len().is_power_of_two();
+        is_sound.then_some(())?;
+        let shift = 64 - (filter.len() * 64).ilog2();
+        Some(Self { ascii: ascii.into_boxed_slice().try_into().ok()?, filter, shift })
     }
 }
 

@@ -152,7 +152,8 @@ fn merges_of(
     Ok(rules.finish())
 }
 
-fn ascii_ids(characters: &Characters, byte_ids: &[u32; 256]) -> [u32; 128] {
+/// Returns the id of each ASCII character: `SentencePiece::ascii_ids`.
+pub(super) fn ascii_ids(characters: &Characters, byte_ids: &[u32; 256]) -> [u32; 128] {
     std::array::from_fn(|byte| {
         let fallback = if byte == usize::from(b' ') { NONE } else { byte_ids[byte] };
         #[expect(clippy::cast_possible_truncation, reason = "below 128")]
@@ -170,4 +171,43 @@ fn byte_ids(vocabulary: &Vocabulary, kinds: &[Kind]) -> std::result::Result<[u32
             .ok_or_else(|| format!("expected a byte piece {piece}, found none"))?;
     }
     Ok(ids)
+}
+
+#[cfg(test)]
+pub(in crate::tokenizer) mod tests {
+    use super::*;
+
+    /// A model of all bytes, a few letters and what merges of them, with a user-defined piece.
+    pub(in crate::tokenizer) fn small_model() -> Vec<u8> {
+        let piece = |piece: &str, score: f32, kind: Kind| PieceProto {
+            piece: piece.to_owned(),
+            score,
+            kind: Some(kind as i32),
+        };
+        let mut pieces = vec![
+            piece("<unk>", 0.0, Kind::Unknown),
+            piece("<s>", 0.0, Kind::Control),
+            piece("<sep>", 0.0, Kind::UserDefined),
+        ];
+        pieces.extend((0..=255u8).map(|byte| piece(&format!("<0x{byte:02X}>"), 0.0, Kind::Byte)));
+        let normal = ["ca", "\u{2581}ca", "ts", "cats", "\u{2581}", "c", "a", "t", "s"];
+        let scores = (0u8..).map(|rank| -f32::from(rank));
+        pieces.extend(
+            normal.iter().zip(scores).map(|(text, score)| piece(text, score, Kind::Normal)),
+        );
+        let trainer = TrainerSpec {
+            model_type: Some(MODEL_TYPE_BPE),
+            byte_fallback: Some(true),
+            ..TrainerSpec::default()
+        };
+        ModelProto { pieces, trainer: Some(trainer), normalizer: None }.encode_to_vec()
+    }
+
+    #[test]
+    fn a_small_model_merges_by_score() {
+        let model = load(Path::new("small"), &small_model()).expect("a model");
+        let id = |piece| model.token_to_id(piece).expect("a piece");
+        assert_eq!(model.merges.get(id("ca"), id("ts")).symbol, id("cats"));
+        assert_eq!(model.merges.get(id("\u{2581}"), id("c")).symbol, NONE);
+    }
 }

@@ -10,8 +10,11 @@ mod joins;
 mod load;
 mod proto;
 mod spaces;
+mod store;
 
 pub(super) use load::load;
+#[cfg(test)]
+pub(super) use load::tests::small_model;
 use proto::Kind;
 
 use super::added::{AddedTokens, Part};
