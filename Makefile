@@ -32,7 +32,7 @@ check: setup ## Formats, lints, types, the stub against the build, shell scripts
 	shellcheck scripts/*.sh .ci/run $(wildcard slurm/*.sh slurm/*.sbatch)
 
 bench: setup ## Measure against named peers; the tables go to benchmarks/results.
-	$(PYTHON) -m benchmarks
+	@scripts/bench.sh
 
 clean: ## Remove what was built here.
 	rm -rf .venv .tools target runs preprocess/*.so

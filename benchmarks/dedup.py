@@ -1,4 +1,9 @@
-"""Near-duplicate removal, records to survivors, against datasketch."""
+"""Near-duplicate removal, records to survivors, against datasketch.
+
+    python -m benchmarks.dedup --corpus FILE.jsonl.zst
+
+Without a corpus the text is this machine's own Python library, made into records first.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +11,77 @@ import json
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
-from benchmarks.measure import Result, measure
+import typer
+from rich.console import Console
+from rich.table import Table
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from benchmarks import machine
+from benchmarks.corpora import within
+from benchmarks.measure import measure
+from benchmarks.source import own_records, texts_of
 
+RESULTS = Path(__file__).parent / "results"
 THRESHOLD = 0.8
 WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """One measurement."""
+
+    what: str
+    who: str
+    is_ours: bool
+    text_bytes: int
+    cpu_seconds: float
+    """The least of the runs."""
+    agreement: str = ""
+    """What was compared, and how it came out."""
+
+    @property
+    def rate(self) -> float:
+        """MB of text per CPU-second."""
+        return self.text_bytes / 1e6 / self.cpu_seconds
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it, with the rate."""
+        return {**asdict(self), "megabytes_per_cpu_second": round(self.rate, 2)}
+
+
+def main(
+    corpus: Annotated[Path | None, typer.Option(help="A .jsonl.zst file.")] = None,
+    megabytes: Annotated[int, typer.Option(help="Text to take of the corpus.")] = 40,
+) -> None:
+    """Measure ours and datasketch on the same text."""
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        source = corpus or own_records(work)
+        texts = within(texts_of(source), megabytes * 1_000_000)
+        results = run(texts, work)
+    _show(results)
+    content = {
+        **machine.describe(),
+        "corpus": corpus.name if corpus else "Python's own library",
+        "records": len(texts),
+        "text_bytes": results[0].text_bytes,
+        "results": [result.to_json() for result in results],
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "dedup.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _show(results: list[Result]) -> None:
+    ours = results[0]
+    table = Table("what", "who", "MB/CPU-s", "ours / theirs", "same answer")
+    for result in results:
+        ratio = "" if result.is_ours else f"{ours.rate / result.rate:.1f}"
+        table.add_row(result.what, result.who, f"{result.rate:.1f}", ratio, result.agreement)
+    Console().print(table)
 
 
 def run(texts: list[str], work: Path) -> list[Result]:
@@ -82,3 +149,7 @@ def _datasketch(source: Path, target: Path) -> int:
                 out.write(line)
                 kept += 1
     return kept
+
+
+if __name__ == "__main__":
+    typer.run(main)

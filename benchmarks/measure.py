@@ -1,40 +1,13 @@
-"""Timing in CPU-seconds of this process and its children, and the text that is measured on."""
+"""Time: CPU-seconds of this process and its children, and the wall clock."""
 
 from __future__ import annotations
 
-import json
 import resource
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
-
-from preprocess.readers.lines import read_lines
+import time
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Result:
-    """One measurement."""
-
-    what: str
-    who: str
-    is_ours: bool
-    text_bytes: int
-    cpu_seconds: float
-    """The least of the runs."""
-    agreement: str = ""
-    """What was compared, and how it came out."""
-
-    @property
-    def rate(self) -> float:
-        """MB of text per CPU-second."""
-        return self.text_bytes / 1e6 / self.cpu_seconds
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all of it, with the rate."""
-        return {**asdict(self), "megabytes_per_cpu_second": round(self.rate, 2)}
 
 
 def cpu_seconds() -> float:
@@ -53,14 +26,11 @@ def measure[T](runs: int, job: Callable[[], T]) -> tuple[float, T]:
     return least, outcome
 
 
-def load_texts(path: Path, limit_bytes: int) -> list[str]:
-    """Return texts from the beginning of a record file, up to a number of UTF-8 bytes."""
-    texts = []
-    left = limit_bytes
-    for line in read_lines(path):
-        text = json.loads(line.data)["text"]
-        texts.append(text)
-        left -= len(text.encode())
-        if left <= 0:
-            break
-    return texts
+def wall(runs: int, job: Callable[[], object]) -> float:
+    """Return the least wall time of several runs."""
+    least = float("inf")
+    for _ in range(runs):
+        before = time.perf_counter()
+        job()
+        least = min(least, time.perf_counter() - before)
+    return least

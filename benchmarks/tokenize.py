@@ -1,113 +1,186 @@
-"""Encoding in memory, and records to `.bin/.idx`, against `tokenizers` and Megatron's path."""
+"""Encoding against every peer: in memory, to disk, at the extremes.
+
+    python -m benchmarks.tokenize --tokenizers DIR --web FILE.jsonl.zst --json DIR
+
+Ids are compared with the reference before anything is timed; each peer runs in a process of its
+own, on one thread. Without options it measures on this machine's own Python library with a
+tokenizer that is trained on it. `--quick` takes a small slice of everything.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import sysconfig
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
+import typer
 
-from benchmarks.measure import Result, measure
-from preprocess import _rust_ext
+from benchmarks import chart, corpora, extremes, in_memory, machine, readme, tables, to_disk
+from benchmarks.models import Model, find_models
+from benchmarks.rig import Rig
+from benchmarks.source import copy_records, own_records, texts_of
+from benchmarks.targets import judge
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
-MEGATRON = """
-import json, sys, warnings
-warnings.simplefilter("ignore")
-import numpy as np
-from tokenizers import Tokenizer
-from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
-tokenizer = Tokenizer.from_file(sys.argv[1])
-dtype = np.uint16 if tokenizer.get_vocab_size() < 65500 else np.int32
-builder = IndexedDatasetBuilder(sys.argv[3] + ".bin", dtype=dtype)
-if sys.argv[2] != "-":
-    for line in open(sys.argv[2]):
-        ids = tokenizer.encode(json.loads(line)["text"], add_special_tokens=False).ids
-        builder.add_document(ids, [len(ids)])
-builder.finalize(sys.argv[3] + ".idx")
-"""
-"""What Megatron-LM's preprocess_data.py does, in one process."""
+    from benchmarks.corpora import Corpus
+    from benchmarks.in_memory import Row
+    from benchmarks.to_disk import DiskRow
+
+RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+SLICE_BYTES = 20_000_000
+OTHER_BYTES = 8_000_000
+"""Of code and of JSON."""
+
+WORST_BYTES = 10_000_000
+QUICK = 50
+"""By how much `--quick` divides every size."""
 
 
-def run(name: str, tokenizer: Path, texts: list[str], work: Path) -> list[Result]:
-    """Measure one tokenizer."""
-    return [*_in_memory(name, tokenizer, texts), *_end_to_end(name, tokenizer, texts, work)]
+def main(
+    tokenizers: Annotated[Path | None, typer.Option(help="Folders gpt2, llama3, ...")] = None,
+    web: Annotated[Path | None, typer.Option(help="Web text as .jsonl.zst.")] = None,
+    json_directory: Annotated[Path | None, typer.Option("--json", help="JSON files.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="A tokenizer's name, again for more.")
+    ] = None,
+    peer_python: Annotated[str, typer.Option(help="Python with the peers.")] = sys.executable,
+    results: Annotated[Path, typer.Option(help="Where JSON and PNG go.")] = RESULTS,
+    quick: Annotated[bool, typer.Option("--quick", help="A small slice of everything.")] = False,
+    keep: Annotated[bool, typer.Option(help="Write the figures into README.md.")] = False,
+) -> None:
+    """Measure our encoder and its peers on the same texts."""
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        source = web or own_records(work)
+        rig = Rig(
+            work=work,
+            peer_python=peer_python,
+            models=_models(tokenizers, only, source, work),
+            corpora={},
+            source=source,
+            slice_source=work / "slice.jsonl.zst",
+        )
+        rig = _with_corpora(rig, json_directory, QUICK if quick else 1)
+        content = _run(rig, WORST_BYTES // (QUICK if quick else 1), results)
+    content["source"] = source.name if web else "Python's own library"
+    path = results / "tokenize.json"
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    if keep:
+        readme.rewrite(README, content)
+    print(f"kept in {path}")
 
 
-def _in_memory(name: str, path: Path, texts: list[str]) -> list[Result]:
-    os.environ["RAYON_NUM_THREADS"] = "1"  # read by the library at its first use
-    from tokenizers import Tokenizer
-
-    size = sum(len(text.encode()) for text in texts)
-    theirs = Tokenizer.from_file(str(path))
-    theirs.encode_special_tokens = True
-    ours = _rust_ext.Tokenizer.load(path)
-    seconds, ids = measure(3, lambda: ours.encode_batch(texts, workers=1))
-    their_seconds, encodings = measure(
-        1, lambda: theirs.encode_batch_fast(texts, add_special_tokens=False)
-    )
-    different = sum(
-        not np.array_equal(mine, other.ids) for mine, other in zip(ids, encodings, strict=True)
-    )
-    if different:
-        raise SystemExit(f"{path}: {different} of {len(texts):,} documents differ: nothing to time")
-    total = sum(len(each) for each in ids)
-    what = f"encode in memory, {name}"
-    agreement = f"{different} of {len(texts):,} documents differ, {total:,} ids"
-    return [
-        Result(what=what, who="ours", is_ours=True, text_bytes=size, cpu_seconds=seconds),
-        Result(
-            what=what,
-            who="tokenizers, encode_batch_fast",
-            is_ours=False,
-            text_bytes=size,
-            cpu_seconds=their_seconds,
-            agreement=agreement,
-        ),
+def _run(rig: Rig, worst_bytes: int, results: Path) -> dict[str, Any]:
+    described, versions = machine.describe(), rig.versions()
+    say("references")
+    expected = in_memory.make_references(rig)
+    rows = _told(in_memory.run(rig, expected))
+    disk = _told(to_disk.run(rig, rows))
+    say("starting, reading, scaling, hostile texts")
+    figures = [
+        *extremes.loading(rig),
+        *extremes.reading(rig, rows, disk),
+        *extremes.scaling(rig),
+        *extremes.worst(rig, rows, worst_bytes),
     ]
-
-
-def _end_to_end(name: str, path: Path, texts: list[str], work: Path) -> list[Result]:
-    records = work / f"{name}.jsonl"
-    records.write_text(
-        "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
+    targets = judge(rows, disk, figures)
+    tables.show(rows, disk, targets)
+    results.mkdir(parents=True, exist_ok=True)
+    web = rig.corpora["web"]
+    caption = (
+        f"{web.text_bytes / 1e6:.0f} MB, {web.documents:,} documents; {described['processor']}, "
+        f"one worker, commit {described['commit']}, {described['date']}"
     )
-    size = sum(len(text.encode()) for text in texts)
-    ours = [sys.executable, "-m", "preprocess", "tokenize"]
-    options = ["--tokenizer", str(path), "--no-eod", "--holdout", "0", "--workers", "1"]
-    tiny = work / "tiny.jsonl"
-    tiny.write_text('{"text": "a"}\n')
+    chart.draw(rows, disk, results / "tokenize.png", caption)
+    return {
+        "machine": described,
+        "versions": versions,
+        "models": [model.name for model in rig.models],
+        "corpora": {name: _describe(corpus) for name, corpus in rig.corpora.items()},
+        "in_memory": [row.to_json() for row in rows],
+        "to_disk": [row.to_json() for row in disk],
+        "figures": [figure.to_json() for figure in figures],
+        "targets": [target.to_json() for target in targets],
+    }
 
-    def our_run(source: Path, output: str) -> float:
-        command = [*ours, str(source), str(work / output), *options]
-        return measure(1, lambda: subprocess.run(command, check=True, capture_output=True))[0]
 
-    def their_run(source: str, output: str) -> float:
-        command = [sys.executable, "-c", MEGATRON, str(path), source, str(work / output)]
-        return measure(1, lambda: subprocess.run(command, check=True, capture_output=True))[0]
+def _told[T: (Row, DiskRow)](rows: Iterator[T]) -> list[T]:
+    taken = []
+    for row in rows:
+        taken.append(row)
+        say(f"{row.model}, {row.corpus}: {row.who}")
+    return taken
 
-    # Start and loading are left out on both sides: a run over next to nothing costs just them.
-    seconds = our_run(records, f"{name}-ours") - our_run(tiny, f"{name}-start")
-    their_seconds = their_run(str(records), f"{name}-theirs") - their_run("-", f"{name}-empty")
-    same = (work / f"{name}-ours/part-00000.bin").read_bytes() == (
-        work / f"{name}-theirs.bin"
-    ).read_bytes()
-    if not same:
-        raise SystemExit(f"{path}: our .bin differs from that of Megatron's builder")
-    what = f"records to .bin/.idx, {name}"
-    return [
-        Result(what=what, who="ours", is_ours=True, text_bytes=size, cpu_seconds=seconds),
-        Result(
-            what=what,
-            who="json, tokenizers, Megatron's builder",
-            is_ours=False,
-            text_bytes=size,
-            cpu_seconds=their_seconds,
-            agreement=".bin is equal",
-        ),
-    ]
+
+def say(what: str) -> None:
+    """Tell a person who waits what is being done."""
+    print(what, file=sys.stderr, flush=True)
+
+
+def _describe(corpus: Corpus) -> dict[str, Any]:
+    return {key: value for key, value in corpus.to_json().items() if key != "path"}
+
+
+def _with_corpora(rig: Rig, json_directory: Path | None, divisor: int) -> Rig:
+    """Return the rig with all corpora stored, and its source cut where a small run asks for it."""
+    source = rig.source
+    web = list(texts_of(source))
+    if divisor > 1:
+        web = corpora.within(web, sum(len(text.encode()) for text in web) // divisor)
+        source = rig.work / "web.jsonl.zst"
+        copy_records(rig.source, source, len(web))
+    part = corpora.within(web, SLICE_BYTES // divisor)
+    copy_records(source, rig.slice_source, len(part))
+    folder = json_directory or Path(sysconfig.get_paths()["purelib"])
+    texts = {
+        "web": web,
+        "web slice": part,
+        "code": corpora.within(corpora.python_library(), OTHER_BYTES // divisor),
+        "Chinese": corpora.chinese(web),
+        "JSON": corpora.within(corpora.json_documents(folder), OTHER_BYTES // divisor),
+    }
+    stored = {
+        name: corpora.store(name.replace(" ", "-"), each, rig.work)
+        for name, each in texts.items()
+        if each
+    }
+    return Rig(
+        work=rig.work,
+        peer_python=rig.peer_python,
+        models=rig.models,
+        corpora=stored,
+        source=source,
+        slice_source=rig.slice_source,
+    )
+
+
+def _models(
+    directory: Path | None, only: list[str] | None, source: Path, work: Path
+) -> list[Model]:
+    if directory is None:
+        return [_own_model(source, work)]
+    found = find_models(directory)
+    names = [model.name for model in found]
+    if not found or (unknown := [name for name in only or [] if name not in names]):
+        wanted = ", ".join(unknown) if found else "folders gpt2, llama3, ..., tiktoken"
+        raise typer.BadParameter(f"expected {wanted} in {directory}, found {', '.join(names)}")
+    return [model for model in found if not only or model.name in only]
+
+
+def _own_model(source: Path, work: Path) -> Model:
+    command = [sys.executable, "-m", "preprocess", "train-tokenizer", str(source)]
+    command += [str(work / "tokenizer"), "--vocab-size", "16384", "--sample-bytes", "16MiB"]
+    subprocess.run(command, check=True)
+    return Model(name="own_16k", path=str(work / "tokenizer/tokenizer.json"))
+
+
+if __name__ == "__main__":
+    typer.run(main)

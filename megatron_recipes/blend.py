@@ -123,7 +123,7 @@ def read_blend(path: Path) -> Blend:
     Raises:
         OSError: The file, a sidecar, a `.bin` or an `.idx` is missing.
         ValueError: The file is no blend, weights do not sum to 1, a `.bin` is not as long as its
-            sidecar says, or parts were made by different tokenizers.
+            sidecar says, a part has a mask, or parts were made by different tokenizers.
     """
     content = _read_json(path, "a blend file")
     train = tuple(_read_group(path, "train", entry) for entry in _entries(path, content, "train"))
@@ -195,8 +195,15 @@ def _read_part(prefix: Path) -> Part:
             checksum=f"{content['bin_xxh3']}:{content['idx_xxh3']}",
         )
         expected = part.tokens * BYTES_PER_TOKEN[part.dtype]
+        trained = int(content.get("trained_tokens", part.tokens))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{sidecar}: not the sidecar of an indexed dataset: {error!r}") from None
+    if trained != part.tokens:
+        raise ValueError(
+            f"{sidecar}: expected a dataset whose tokens all count, found a mask that trains "
+            f"{trained} of {part.tokens}; training does not read masks yet and would train on all, "
+            "so leave the dataset out of the blend"
+        )
     for suffix in (".idx", ".bin"):
         if not _beside(prefix, suffix).is_file():
             raise FileNotFoundError(f"{_beside(prefix, suffix)}: missing, though {sidecar} exists")

@@ -24,6 +24,7 @@ __all__ = [
     "band_records",
     "cluster_columns",
     "connect_records",
+    "count_lines",
     "datasketch_signatures",
     "drop_duplicates",
     "merge_datasets",
@@ -53,7 +54,8 @@ class Tokenizer:
     def load(path: _Path) -> Tokenizer:
         """Load a tokenizer.json, a tiktoken rank file or a SentencePiece model.
 
-        A directory stands for the tokenizer in it.
+        A directory stands for the tokenizer in it. Tables are kept in the user's cache directory
+        for the next load of the same content; `$HEPHAESTUS_FORGE_CACHE` names another, empty none.
 
         Raises:
             OSError: The file cannot be read.
@@ -119,6 +121,14 @@ class Tokenizer:
             ValueError: A special span names no special or added token.
         """
 
+    def encode_flat(
+        self, texts: Sequence[str], *, parse_special: bool = False, workers: int = 1
+    ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """Return the ids of all texts back to back, and where those of each text begin.
+
+        The offsets are one more than the texts: text `i` has `ids[offsets[i]:offsets[i + 1]]`.
+        """
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids; bytes that are no UTF-8 become U+FFFD.
 
@@ -157,22 +167,41 @@ def audit_dataset(
     vocab_size: int | None = None,
     progress: _Progress = None,
 ) -> str:
-    """Prove a dataset sound.
+    """Prove a dataset sound, in memory that does not grow.
 
-    Returns JSON with `sequences`, `documents`, `tokens`, `misplaced_eod`, `dtype`, `bin_bytes`.
+    `.bin` is read once, and only with an `eod_id` or a `vocab_size`. Returns JSON with `sequences`,
+    `documents`, `tokens`, `empty_documents`, `misplaced_eod`, `first_misplaced` (a document or
+    None), `dtype`, `bin_bytes` and `bin_xxh3` (None if it was not read).
     """
 
 def read_document(prefix: _Path, document: int) -> list[int]:
     """Return the elements of one document."""
 
-def merge_datasets(prefixes: Sequence[_Path], output: _Path, *, progress: _Progress = None) -> str:
-    """Join datasets into one.
+def merge_datasets(
+    parts: Sequence[tuple[_Path, str, str | None]],
+    output: _Path,
+    *,
+    eod_id: int | None,
+    vocab_size: int,
+    progress: _Progress = None,
+) -> str:
+    """Join datasets, each given by prefix and the xxh3 of its `.bin` and `.ids.zst`, into one.
 
-    Returns JSON with `documents`, `tokens`, and `bin` and `idx`, each `bytes` and `xxh3`.
+    Datasets without ids, which masks are, have None for the latter.
+
+    `output` is a private prefix: the files appear there as they are written; none is left by an
+    error. The copy is read back once, which proves it by the hashes, the end-of-document token
+    and the vocabulary.
+
+    Returns JSON with `documents`, `tokens`, `moved_by`, and of `bin`, `idx` and `ids`, where
+    there are ids, `bytes` and `xxh3`.
     """
 
 def rebuild_index(prefix: _Path, lengths: NDArray[np.uint32], *, vocab_size: int) -> None:
     """Write `PREFIX.idx` for a `.bin` whose documents have these lengths, one sequence each."""
+
+def count_lines(path: _Path, *, progress: _Progress = None) -> tuple[int, str | None]:
+    """Return the lines that are not blank of a file that may be compressed, and its damage."""
 
 def scan_records(path: _Path, *, text_field: str = "text", progress: _Progress = None) -> str:
     """Read a record file to its end.

@@ -264,6 +264,9 @@ def tokenize(
     spans_field: Annotated[
         str | None, typer.Option(help="Field with a list of spans, for datasets with a mask.")
     ] = None,
+    check: Annotated[
+        int, typer.Option(min=0, help="Compare so many sampled records with the reference library.")
+    ] = 0,
     max_rejected: MaxRejected = 0.05,
     workers: Workers = None,
     memory: Memory = None,
@@ -280,6 +283,11 @@ def tokenize(
         raise Misuse("expected --eod or --no-eod, got both")
     if spans_field is not None and text_field != "text":
         raise Misuse("expected --text-field or --spans-field, got both")
+    if spans_field is not None and check:
+        raise Misuse(
+            "expected --check or --spans-field, got both; no reference library takes records in "
+            "spans, so leave --check out"
+        )
     with as_misuse():
         config = TokenizeConfig(
             tokenizer=tokenizer,
@@ -289,6 +297,7 @@ def tokenize(
             group=group,
             text_field=text_field,
             spans_field=spans_field,
+            check=check,
         )
     options = run_options(workers, memory, task, num_tasks, max_rejected)
     manifest = run(inputs, output, config, options)
@@ -312,19 +321,15 @@ def merge(
 ) -> None:
     """Join the shards of a directory into one .bin/.idx, and prove it."""
     from preprocess.merge import merge as run
-    from preprocess.verify import verify as check
 
     if series not in ("part", "valid"):
         raise Misuse(f"--series: expected part or valid, got {series!r}")
     State.verbose |= verbose
     with progress.report("merge", None) as update:
         merged = run(tokens, prefix, update, series)
-        _, faults = check(prefix, update)
-    if faults:
-        raise UserError(faults[0])
     say(
         f"preprocess merge: {merged.documents:,} documents, {merged.tokens:,} tokens -> "
-        f"{prefix}.bin"
+        f"{prefix}.bin, moved by {merged.moved_by} and read back"
     )
 
 
@@ -406,6 +411,53 @@ def verify(
     if faults:
         raise UserError(f"{path}: expected sound files, found {len(faults)} faults, listed above")
     print(f"{path}: {checked} files are sound")
+
+
+@app.command()
+def doctor(
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="A tokenizer file, or a directory of one.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="The model's directory, or its config.json.")
+    ] = None,
+    eod: Annotated[str | None, typer.Option(help="The token that ends a document.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="A plan in TOML.")] = None,
+    directory: Annotated[Path | None, typer.Option(help="Where the run will write.")] = None,
+    workers: Workers = None,
+    memory: Memory = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Audit tokenizer, model, file system, machine and plan before anything runs."""
+    from preprocess import doctor as audit
+    from preprocess.plan import read_plan
+
+    State.verbose |= verbose
+    if model is not None and tokenizer is None:
+        raise Misuse("expected --tokenizer with --model: they are held against one another")
+    if eod is not None and tokenizer is None:
+        raise Misuse("expected --tokenizer with --eod: the token is looked for in it")
+    patient = audit.Patient(
+        tokenizer=tokenizer,
+        model=model,
+        eod=eod,
+        plan=read_plan(plan, STAGES) if plan else None,
+        directory=directory,
+        workers=workers,
+        memory_bytes=parse_size(memory) if memory else None,
+    )
+    findings = audit.doctor(patient, parse_size)
+    if as_json:
+        print(audit.as_json(findings))
+    else:
+        Console().print(audit.as_table(findings))
+    failed = [finding for finding in findings if finding.level == "fail"]
+    if failed:
+        raise UserError(
+            f"expected nothing that would fail, found {len(failed)} of {len(findings)} checks, "
+            f"the first is {failed[0].subject}: {failed[0].advice}"
+        )
 
 
 @app.command()

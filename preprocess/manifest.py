@@ -102,6 +102,48 @@ class Counts(msgspec.Struct, kw_only=True):
         return total
 
 
+DIFFERING_SHOWN = 10
+"""So many ids of records that differ are kept."""
+
+
+class Agreement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What `tokenize --check` found: ids on disk against those of the reference library."""
+
+    references: list[str]
+    """Library and version, several if tasks ran with different ones."""
+    checked: int
+    """Sampled records that were compared."""
+    equal: int
+    passed_over: int = 0
+    """Sampled records whose text is too long for a reference, or lies behind damage of its file."""
+    differing: list[str] = []
+    """Ids of the first records that differ."""
+
+    @staticmethod
+    def total(parts: Iterable[Agreement | None]) -> Agreement | None:
+        """Return what several checks found together, None if there was none."""
+        given = [part for part in parts if part is not None]
+        if not given:
+            return None
+        return Agreement(
+            references=sorted({name for part in given for name in part.references}),
+            checked=sum(part.checked for part in given),
+            equal=sum(part.equal for part in given),
+            passed_over=sum(part.passed_over for part in given),
+            differing=[name for part in given for name in part.differing][:DIFFERING_SHOWN],
+        )
+
+    def __str__(self) -> str:
+        """Return it as users read it."""
+        text = (
+            f"{self.equal:,} of {self.checked:,} sampled records have the ids of "
+            f"{', '.join(self.references)}"
+        )
+        if self.passed_over:
+            text += f", {self.passed_over:,} more are too long or too damaged to compare"
+        return text
+
+
 class InputEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A file that was read."""
 
@@ -125,6 +167,8 @@ class Manifest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Figures of this stage that the report shows."""
     beside: dict[str, str] = {}
     """Name -> xxh3 of the files that are no shards: `clusters.parquet`, `rejected.jsonl.zst`."""
+    check: Agreement | None = None
+    """What the reference library says of sampled records, if it was asked."""
     problems: list[str] = []
     """Why the output, though kept, is not whole: a truncated input, for example."""
 

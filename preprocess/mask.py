@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from preprocess.run_directory import ProgressCallback
     from preprocess.sidecar import Sidecar
 
+MASK_VALUES = (0, 1)
+"""A mask's whole vocabulary: not trained, trained."""
 BLOCK_BYTES = 1 << 20
 LENGTHS_AT = 34
 """Where an index holds the lengths of its sequences, 4 bytes each."""
@@ -35,9 +37,8 @@ def mask_faults(prefix: Path, sidecar: Sidecar, progress: ProgressCallback) -> I
     """Yield a line for each way in which the mask of a dataset is not what its sidecar says."""
     mask = mask_of(prefix)
     try:
-        # Its vocabulary is 0 and 1.
-        raw = _rust_ext.audit_dataset(mask, vocab_size=2, progress=progress)
-        is_alike = _have_equal_lengths(prefix, mask, sidecar.documents)
+        raw = _rust_ext.audit_dataset(mask, vocab_size=len(MASK_VALUES), progress=progress)
+        is_alike = have_equal_lengths(prefix, mask, sidecar.documents)
         trained = sum(int(np.count_nonzero(block)) for block in _blocks(with_suffix(mask, ".bin")))
     except (_rust_ext.CorruptDataError, OSError) as error:
         yield str(error)
@@ -55,7 +56,8 @@ def mask_faults(prefix: Path, sidecar: Sidecar, progress: ProgressCallback) -> I
         yield f"{mask}: expected {sidecar.trained_tokens} trained tokens, found {trained}"
 
 
-def _have_equal_lengths(prefix: Path, mask: Path, documents: int) -> bool:
+def have_equal_lengths(prefix: Path, mask: Path, documents: int) -> bool:
+    """Return whether two datasets of so many documents have documents of the same lengths."""
     left = 4 * documents
     with (
         with_suffix(prefix, ".idx").open("rb") as one,

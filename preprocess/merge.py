@@ -1,42 +1,147 @@
 """Stage `merge`: the shards of a directory as one `.bin/.idx`.
 
 A blend of shards needs no merge; this is for tools that want one prefix.
+
+The kernel moves the bytes. One reading of the copy, part by part while the next one is moved,
+checks each part's hash, end-of-document tokens and ids, and hashes the whole: the hash of a whole
+does not follow from those of its parts, so that reading cannot be saved, and nothing is read again.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from preprocess import _rust_ext
 from preprocess.errors import UserError
-from preprocess.manifest import concatenate, hash_file, to_json, write_whole
+from preprocess.manifest import sync_directory, to_json, write_whole
+from preprocess.mask import MASK_VALUES, have_equal_lengths
 from preprocess.run_directory import FileSummary
 from preprocess.sidecar import Sidecar, datasets_in, mask_of, read_sidecar, with_suffix
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from preprocess.run_directory import ProgressCallback
 
+MASK_FILES = ("_mask.bin", "_mask.idx")
+FILES = (".bin", ".ids.zst", ".idx")
+"""In the order in which they get their names, behind those of the mask; `.json` follows, and makes
+them a dataset."""
 
-class _Written(msgspec.Struct, frozen=True):
+
+class Merged(msgspec.Struct, frozen=True):
+    """What was joined."""
+
     documents: int
     tokens: int
     bin: FileSummary
     idx: FileSummary
+    ids: FileSummary | None
+    """None for a mask, which has no ids of its own."""
+    moved_by: str
+    """The system call."""
 
 
-def merge(tokens: Path, prefix: Path, progress: ProgressCallback, series: str = "part") -> Sidecar:
+def merge(tokens: Path, prefix: Path, progress: ProgressCallback, series: str = "part") -> Merged:
     """Join the shards of a series in a directory into `PREFIX.bin` and its companions.
 
-    Returns:
-        What stands beside the merged dataset.
+    Masks are joined as tokens are; both or neither get their names.
 
     Raises:
-        UserError: No shards, or they do not belong together.
+        UserError: No shards, one is missing, they do not belong together, only some have masks, or
+            there are more documents than Megatron counts.
+        CorruptDataError: A shard, or the copy of it, is not what its sidecar promises.
     """
+    prefixes, sidecars = _shards(tokens, prefix, series)
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    with _private(prefix) as private:
+        written = _join_tokens(prefixes, sidecars, private, progress)
+        for name in ("documents", "tokens"):
+            expected = sum(getattr(each, name) for each in sidecars)
+            if getattr(written, name) != expected:
+                raise UserError(
+                    f"{tokens}: expected {expected:,} {name} by the sidecars, the indexes hold "
+                    f"{getattr(written, name):,}; run `preprocess verify {tokens}`"
+                )
+        mask = None
+        if sidecars[0].has_mask:
+            mask = _join_masks(prefixes, sidecars, private, written, progress)
+        _publish(private, prefix, _sidecar(sidecars, written, mask))
+    return written
+
+
+def _join_tokens(
+    prefixes: list[Path], sidecars: list[Sidecar], private: Path, progress: ProgressCallback
+) -> Merged:
+    raw = _rust_ext.merge_datasets(
+        [
+            (path, each.bin_xxh3, each.ids_xxh3)
+            for path, each in zip(prefixes, sidecars, strict=True)
+        ],
+        private,
+        eod_id=sidecars[0].eod_id,
+        vocab_size=sidecars[0].vocab_size,
+        progress=progress,
+    )
+    return msgspec.json.decode(raw, type=Merged)
+
+
+def _join_masks(
+    prefixes: list[Path],
+    sidecars: list[Sidecar],
+    private: Path,
+    tokens: Merged,
+    progress: ProgressCallback,
+) -> Merged:
+    raw = _rust_ext.merge_datasets(
+        [
+            (mask_of(path), each.mask_bin_xxh3 or "", None)
+            for path, each in zip(prefixes, sidecars, strict=True)
+        ],
+        mask_of(private),
+        eod_id=None,
+        vocab_size=len(MASK_VALUES),
+        progress=progress,
+    )
+    written = msgspec.json.decode(raw, type=Merged)
+    if not have_equal_lengths(private, mask_of(private), tokens.documents):
+        # Part by part, since the copies have no names that would mean anything to a user.
+        unlike = (
+            path
+            for path, each in zip(prefixes, sidecars, strict=True)
+            if not have_equal_lengths(path, mask_of(path), each.documents)
+        )
+        raise UserError(
+            f"{mask_of(next(unlike, prefixes[0]))}: expected documents as long as those beside it, "
+            f"found others; run `preprocess verify {prefixes[0].parent}`"
+        )
+    return written
+
+
+def _sidecar(sidecars: list[Sidecar], written: Merged, mask: Merged | None) -> Sidecar:
+    groups = {each.group for each in sidecars}
+    return msgspec.structs.replace(
+        sidecars[0],
+        documents=written.documents,
+        tokens=written.tokens,
+        group=groups.pop() if len(groups) == 1 else "mixed",
+        bin_xxh3=written.bin.xxh3,
+        idx_xxh3=written.idx.xxh3,
+        ids_xxh3=written.ids.xxh3 if written.ids else "",
+        trained_tokens=sum(each.trained_tokens or 0 for each in sidecars) if mask else None,
+        mask_bin_xxh3=mask.bin.xxh3 if mask else None,
+        mask_idx_xxh3=mask.idx.xxh3 if mask else None,
+    )
+
+
+def _shards(tokens: Path, prefix: Path, series: str) -> tuple[list[Path], list[Sidecar]]:
+    """Return the shards to join, in order, once nothing speaks against it."""
     if prefix.parent.resolve() == tokens.resolve():
         raise UserError(
             f"{prefix}: expected a prefix outside of {tokens}, whose shards it would replace or "
@@ -48,60 +153,51 @@ def merge(tokens: Path, prefix: Path, progress: ProgressCallback, series: str = 
     sidecars = [read_sidecar(each) for each in prefixes]
     first = sidecars[0]
     for path, sidecar in zip(prefixes, sidecars, strict=True):
-        if _identity(sidecar) != _identity(first):
+        for name in ("tokenizer", "vocab_size", "eod_id", "dtype"):
+            expected, found = getattr(first, name), getattr(sidecar, name)
+            if expected != found:
+                raise UserError(
+                    f"{path}: expected the {name} of {prefixes[0]}, {_shown(expected)}, found "
+                    f"{_shown(found)}; merge only shards of one run"
+                )
+        if sidecar.has_mask != first.has_mask:
             raise UserError(
-                f"{path}: expected the tokenizer, end of document and mask of {prefixes[0]}, "
-                "found others; merge only shards of one run"
+                f"{path}: expected {'a' if first.has_mask else 'no'} mask as beside {prefixes[0]}, "
+                f"found {'one' if sidecar.has_mask else 'none'}; merge only shards of one run"
             )
-    prefix.parent.mkdir(parents=True, exist_ok=True)
-    raw = _rust_ext.merge_datasets(prefixes, prefix, progress=progress)
-    written = msgspec.json.decode(raw, type=_Written)
-    expected = sum(sidecar.documents for sidecar in sidecars)
-    if written.documents != expected:
-        raise UserError(
-            f"{tokens}: expected {expected:,} documents by the sidecars, the indexes hold "
-            f"{written.documents:,}; run `preprocess verify {tokens}`"
-        )
-    mask = _merge_masks(prefixes, prefix, written, progress) if first.has_mask else None
-    ids = with_suffix(prefix, ".ids.zst")
-    concatenate(ids, (with_suffix(each, ".ids.zst") for each in prefixes))
-    groups = {sidecar.group for sidecar in sidecars}
-    merged = msgspec.structs.replace(
-        first,
-        documents=written.documents,
-        tokens=written.tokens,
-        group=groups.pop() if len(groups) == 1 else "mixed",
-        bin_xxh3=written.bin.xxh3,
-        idx_xxh3=written.idx.xxh3,
-        ids_xxh3=hash_file(ids)[1],
-        trained_tokens=sum(sidecar.trained_tokens or 0 for sidecar in sidecars) if mask else None,
-        mask_bin_xxh3=mask.bin.xxh3 if mask else None,
-        mask_idx_xxh3=mask.idx.xxh3 if mask else None,
-    )
-    write_whole(with_suffix(prefix, ".json"), to_json(merged))
-    return merged
+    return prefixes, sidecars
 
 
-def _merge_masks(
-    prefixes: list[Path], prefix: Path, tokens: _Written, progress: ProgressCallback
-) -> _Written:
-    masks = [mask_of(each) for each in prefixes]
-    raw = _rust_ext.merge_datasets(masks, mask_of(prefix), progress=progress)
-    written = msgspec.json.decode(raw, type=_Written)
-    if (written.documents, written.tokens) != (tokens.documents, tokens.tokens):
-        raise UserError(
-            f"{mask_of(prefix)}: expected {tokens.documents:,} documents of {tokens.tokens:,} "
-            f"tokens as in {prefix}, found {written.documents:,} of {written.tokens:,}; run "
-            "`preprocess verify` on the shards"
-        )
-    return written
+def _shown(value: object) -> object:
+    return getattr(value, "sha256", value)
 
 
-def _identity(sidecar: Sidecar) -> tuple[object, ...]:
-    return (
-        sidecar.tokenizer.sha256,
-        sidecar.vocab_size,
-        sidecar.eod_id,
-        sidecar.dtype,
-        sidecar.has_mask,
-    )
+@contextlib.contextmanager
+def _private(prefix: Path) -> Iterator[Path]:
+    """Lend a prefix beside another one that no other process uses, and clear it in the end."""
+    # Not the number of the process alone: of two machines on one disk both may have it.
+    private = prefix.with_name(f".{prefix.name}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    try:
+        yield private
+    finally:
+        for extension in (*MASK_FILES, *FILES):
+            with_suffix(private, extension).unlink(missing_ok=True)
+
+
+def _publish(private: Path, prefix: Path, sidecar: Sidecar) -> None:
+    """Give whole files their names, the sidecar last."""
+    target, content = with_suffix(prefix, ".json"), to_json(sidecar)
+    with contextlib.suppress(FileNotFoundError):
+        if target.read_bytes() != content:
+            # It speaks of other bytes: nobody shall take it for the sidecar of these.
+            target.unlink()
+    for extension in MASK_FILES:
+        if sidecar.has_mask:
+            with_suffix(private, extension).replace(with_suffix(prefix, extension))
+        else:
+            # Of an earlier merge: nobody shall take it for the mask of these tokens.
+            with_suffix(prefix, extension).unlink(missing_ok=True)
+    for extension in FILES:
+        with_suffix(private, extension).replace(with_suffix(prefix, extension))
+    sync_directory(prefix.parent)
+    write_whole(target, content)

@@ -38,6 +38,8 @@ class Stage:
 
     name: str
     command: str
+    inputs: tuple[str, ...]
+    """What it reads: paths, those of earlier stages among them."""
     arguments: tuple[str, ...]
     """The command line behind `preprocess`."""
 
@@ -130,13 +132,14 @@ def _stage(
     arguments = [command]
     if command == "report":
         inputs = inputs or [str(directory)]
-    arguments += [_input(value, resolve) for value in inputs]
+    resolved = [_input(value, resolve) for value in inputs]
+    arguments += resolved
     arguments.append(str(directory / name))
     options = table.get("options", {})
     _expect_table(path, f"{where}: options", options)
     for option, value in options.items():
         arguments += _option(path, where, option, value, resolve)
-    return Stage(name=name, command=command, arguments=tuple(arguments))
+    return Stage(name=name, command=command, inputs=tuple(resolved), arguments=tuple(arguments))
 
 
 def _input(value: str, resolve: Callable[[str], str]) -> str:

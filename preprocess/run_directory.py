@@ -30,10 +30,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from preprocess.agreement import refuse_difference
 from preprocess.errors import UserError
 from preprocess.manifest import (
     MANIFEST,
     RUN,
+    Agreement,
     Counts,
     InputEntry,
     Manifest,
@@ -108,6 +110,7 @@ class UnitResult(msgspec.Struct, frozen=True, kw_only=True):
     problems: list[str] = []
     details: dict[str, int] = {}
     """Figures that are summed over the units."""
+    check: Agreement | None = None
 
 
 class _Begun(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,11 +199,15 @@ class RunDirectory:
         """Return what became of a unit, or None if it is not done."""
         return read_journal(self.journal / f"{unit:05}.json", UnitResult)
 
+    def units_of(self, options: RunOptions) -> list[Unit]:
+        """Return the units of this task, all of them where there are no tasks."""
+        if options.task is None:
+            return self.units
+        return self.units[options.task :: options.num_tasks]
+
     def run(self, options: RunOptions, do: Callable[[Unit], UnitResult]) -> None:
         """Do every unit of this task that is not done."""
-        for unit in self.units:
-            if options.task is not None and unit.index % options.num_tasks != options.task:
-                continue
+        for unit in self.units_of(options):
             if self.result(unit.index) is None:
                 if self.manifest() is not None:
                     return  # an equal run has completed the directory meanwhile
@@ -273,6 +280,7 @@ class RunDirectory:
             counts=Counts.total(result.counts for result in done),
             seconds=self.seconds(),
             details={**sums, **details},
+            check=Agreement.total(result.check for result in done),
             problems=[problem for result in done for problem in result.problems],
         )
         sync_directory(self.path)
@@ -336,7 +344,8 @@ def judge(manifest: Manifest, directory: Path, options: RunOptions) -> None:
     """Say what is wrong with a complete output.
 
     Raises:
-        UserError: An input was truncated, too much was rejected, or nothing is left.
+        UserError: An input was truncated, too much was rejected, nothing is left, or sampled
+            records have other ids than the reference library gives them.
     """
     counts = manifest.counts
     rejected = sum(counts.rejected.values())
@@ -358,6 +367,7 @@ def judge(manifest: Manifest, directory: Path, options: RunOptions) -> None:
             f"expected records, none is left of {counts.native:,} in the input"
             f"{f' (dropped: {dropped})' if dropped else ''}; check the input of {directory}"
         )
+    refuse_difference(manifest.check, directory)
 
 
 def _plain(config: dict[str, Any]) -> dict[str, Any]:

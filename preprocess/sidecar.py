@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from preprocess.errors import UserError
+from preprocess.manifest import read_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +85,9 @@ def read_sidecar(prefix: Path) -> Sidecar:
 def datasets_in(path: Path, series: str = "part") -> list[Path]:
     """Return the prefixes that a path names: a prefix, or the shards of a series in a directory.
 
+    Those are the shards that its manifest lists: what else lies there belongs to no run, and masks
+    are no shards of their own.
+
     Raises:
         UserError: Neither, or the directory is not complete.
     """
@@ -94,10 +98,18 @@ def datasets_in(path: Path, series: str = "part") -> list[Path]:
             f"{path}: expected a directory of shards or a prefix (the path without .bin), "
             "found neither; check the path"
         )
-    if not (path / "manifest.json").exists():
+    manifest = read_manifest(path)
+    if manifest is None:
         raise UserError(
             f"{path}: expected a complete directory of shards, it has no manifest.json; "
             "run `preprocess tokenize` to its end"
         )
-    prefixes = (index.with_suffix("") for index in sorted(path.glob(f"{series}-*.idx")))
-    return [prefix for prefix in prefixes if not prefix.name.endswith(MASK)]
+    names = (shard.name for shard in manifest.shards if shard.name.startswith(f"{series}-"))
+    prefixes = [path / name.removesuffix(".bin") for name in names if name.endswith(".bin")]
+    for prefix in prefixes:
+        if not with_suffix(prefix, ".idx").is_file():
+            raise UserError(
+                f"{prefix}.idx: expected the shard that the manifest lists, it is missing; "
+                f"run `preprocess verify {path}`"
+            )
+    return prefixes

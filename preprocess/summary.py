@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def summarize(stage: str, output: Path, manifest: object) -> str:
-    """Return one to three lines on what went in, what came out and what became of the rest."""
+    """Return one to four lines on what went in, what came out and what became of the rest."""
     if not isinstance(manifest, Manifest):
         return (
             f"preprocess {stage}: this task is done; when all are, "
@@ -30,6 +30,8 @@ def summarize(stage: str, output: Path, manifest: object) -> str:
         lines.append(f"  dropped: {_reasons(counts.dropped)}")
     if counts.rejected:
         lines.append(f"  rejected: {_reasons(counts.rejected)}; see {output / REJECTED}")
+    if manifest.check:
+        lines.append(f"  check: {manifest.check}")
     return "\n".join(lines)
 
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from preprocess import _rust_ext
+from preprocess.agreement import check_unit, refuse_difference, sample_size
 from preprocess.end_of_document import EndOfDocument, resolve_eod
 from preprocess.errors import UserError
 from preprocess.inputs import Unit, record_files, refuse_inside, units_of
-from preprocess.manifest import Counts, InputEntry, Manifest, Share, to_json, write_whole
+from preprocess.manifest import Agreement, Counts, InputEntry, Manifest, Share, to_json, write_whole
 from preprocess.record_shards import SHARD_TEXT_BYTES
 from preprocess.records import GROUPS
+from preprocess.reference import Reference, load_reference
 from preprocess.run_directory import (
     FileSummary,
     ProgressCallback,
@@ -58,6 +60,9 @@ class TokenizeConfig:
 
     spans_field: str | None = None
     """A field with a list of spans, instead of a text; then each dataset has a mask."""
+    check: int = 0
+    """So many records, sampled by id, are encoded by the reference library too; 0: none, since
+    loading a second tokenizer and reading the input again cost seconds that few runs need."""
 
     shard_text_bytes: int = SHARD_TEXT_BYTES
     """Loose files are cut into shards of this much text; shards stay shards."""
@@ -65,6 +70,13 @@ class TokenizeConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.holdout <= 1:
             raise ValueError(f"holdout ({self.holdout}) must be between 0 and 1")
+        if self.check < 0:
+            raise ValueError(f"check ({self.check}) must be 0 or more")
+        if self.check and self.spans_field is not None:
+            raise ValueError(
+                f"check ({self.check}) must be 0 with a spans_field: no reference library takes "
+                "records in spans"
+            )
         if self.group is not None and self.group not in GROUPS:
             raise ValueError(f"group ({self.group!r}) must be one of {', '.join(GROUPS)}")
 
@@ -101,6 +113,7 @@ class _Job:
     config: TokenizeConfig
     tokenizer: _rust_ext.Tokenizer
     eod: EndOfDocument | None
+    reference: Reference | None
     options: RunOptions
     progress: ProgressCallback
 
@@ -114,7 +127,8 @@ def tokenize(
         The manifest, or None where other tasks have to complete the directory.
 
     Raises:
-        UserError: No record files, an unknown end-of-document token, another run's directory.
+        UserError: No record files, an unknown end-of-document token, another run's directory, no
+            reference library to check with, or ids that are not those of the reference.
         TokenizerError: The tokenizer's file is not understood.
     """
     refuse_inside(inputs, output)
@@ -140,6 +154,8 @@ def tokenize(
     )
     manifest = directory.manifest()
     if manifest is None:
+        # Before anything else is done: the library may not be there.
+        reference = load_reference(tokenizer) if config.check else None
         expected = sum(file.text_bytes or 0 for file in files) or None
         with options.report("tokenize", expected) as progress:
             job = _Job(
@@ -147,11 +163,15 @@ def tokenize(
                 config=config,
                 tokenizer=tokenizer,
                 eod=eod,
+                reference=reference,
                 options=options,
                 progress=progress,
             )
             directory.run(options, lambda unit: _do(unit, job))
         if options.task is not None:
+            # Of the whole it knows nothing yet, of its own units it does.
+            mine = (directory.result(unit.index) for unit in directory.units_of(options))
+            refuse_difference(Agreement.total(each.check for each in mine if each), output)
             return None
         manifest = directory.complete()
     judge(manifest, output, options)
@@ -176,6 +196,7 @@ def _describe(
         "group": config.group,
         "text_field": config.text_field if config.spans_field is None else None,
         "spans_field": config.spans_field,
+        "check": config.check,
         "shard_text_bytes": config.shard_text_bytes,
     }
 
@@ -226,6 +247,21 @@ def _do(unit: Unit, job: _Job) -> UnitResult:
             for file, (records, size, xxh3) in zip(unit.files, summary.inputs, strict=True)
         ],
         problems=summary.problems + _changed(unit, summary),
+        check=_check(unit, shards, job),
+    )
+
+
+def _check(unit: Unit, shards: list[UnitShard], job: _Job) -> Agreement | None:
+    count = sample_size(job.config.check, job.directory.units, unit.index)
+    if job.reference is None or not count:
+        return None
+    return check_unit(
+        unit.files,
+        [job.directory.shard_path(unit.index, each.shard, each.series, "") for each in shards],
+        job.reference,
+        count=count,
+        text_field=job.config.text_field,
+        eod_id=job.eod.id if job.eod else None,
     )
 
 

@@ -10,8 +10,7 @@ from preprocess import _rust_ext
 from preprocess.errors import UserError
 from preprocess.manifest import Manifest, Shard, hash_file, read_manifest
 from preprocess.mask import mask_faults
-from preprocess.records import TruncatedInput
-from preprocess.sidecar import read_sidecar, with_suffix
+from preprocess.sidecar import Sidecar, mask_of, read_sidecar, with_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,10 +28,15 @@ class _Scan(msgspec.Struct, frozen=True):
 
 
 class _Audit(msgspec.Struct, frozen=True):
+    sequences: int
     documents: int
     tokens: int
+    empty_documents: int
     misplaced_eod: int
+    first_misplaced: int | None
     dtype: str
+    bin_bytes: int
+    bin_xxh3: str
 
 
 def verify(path: Path, progress: ProgressCallback) -> tuple[int, list[str]]:
@@ -71,6 +75,8 @@ def _books(manifest: Manifest) -> Iterator[str]:
     records = sum(shard.records for shard in manifest.shards)
     if records != counts.out:
         yield f"manifest: expected {counts.out} records in the shards, they list {records}"
+    if manifest.check and manifest.check.equal != manifest.check.checked:
+        yield f"manifest: expected ids as the reference library gives them, {manifest.check}"
 
 
 def _shard(directory: Path, shard: Shard, progress: ProgressCallback) -> Iterator[str]:
@@ -82,7 +88,6 @@ def _shard(directory: Path, shard: Shard, progress: ProgressCallback) -> Iterato
         prefix = path.with_suffix("")
         for extension, xxh3 in shard.sidecars.items():
             yield from _compare(with_suffix(prefix, extension), None, xxh3)
-        yield from _compare(path, shard.bytes, shard.xxh3)
         yield from _dataset(prefix, progress, shard)
     elif shard.name.endswith(".jsonl.zst"):
         raw = _rust_ext.scan_records(path, progress=progress)
@@ -113,43 +118,79 @@ def _compare(path: Path, size: int | None, xxh3: str) -> Iterator[str]:
 
 
 def _dataset(prefix: Path, progress: ProgressCallback, shard: Shard | None = None) -> Iterator[str]:
-    """Prove pointers against sizes, and documents against end-of-document tokens and ids."""
+    """Prove pointers against sizes, and documents against end-of-document tokens and ids.
+
+    `.bin` is read once, by the audit, which hashes it on the way.
+    """
+    bin_path, ids_path = with_suffix(prefix, ".bin"), with_suffix(prefix, ".ids.zst")
     try:
         sidecar = read_sidecar(prefix)
+    except UserError as error:
+        yield str(error)
+        return
+    if shard is None:
+        yield from _compare(with_suffix(prefix, ".idx"), None, sidecar.idx_xxh3)
+        yield from _compare(ids_path, None, sidecar.ids_xxh3)
+        if sidecar.has_mask:
+            mask = mask_of(prefix)
+            yield from _compare(with_suffix(mask, ".bin"), None, sidecar.mask_bin_xxh3 or "")
+            yield from _compare(with_suffix(mask, ".idx"), None, sidecar.mask_idx_xxh3 or "")
+    try:
         raw = _rust_ext.audit_dataset(
             prefix, eod_id=sidecar.eod_id, vocab_size=sidecar.vocab_size, progress=progress
         )
-        ids = sum(1 for _ in _ids(prefix))
-    except (_rust_ext.CorruptDataError, OSError, UserError, TruncatedInput) as error:
+    except (_rust_ext.CorruptDataError, OSError) as error:
         yield str(error)
+        yield from _compare(bin_path, shard.bytes if shard else None, sidecar.bin_xxh3)
         return
     audit = msgspec.json.decode(raw, type=_Audit)
+    yield from _agreement(prefix, sidecar, audit)
+    promises = [sidecar.bin_xxh3, shard.xxh3] if shard else [sidecar.bin_xxh3]
+    for promise in dict.fromkeys(promises):
+        if audit.bin_xxh3 != promise:
+            yield f"{bin_path}: expected xxh3 {promise}, found {audit.bin_xxh3}"
+    if shard is not None:
+        yield from _promises(prefix, shard, audit)
+    if sidecar.has_mask:
+        yield from mask_faults(prefix, sidecar, progress)
+    try:
+        ids, damage = _rust_ext.count_lines(ids_path, progress=progress)
+    except OSError as error:
+        yield str(error)
+        return
+    if damage is not None:
+        yield f"{ids_path}: {damage}"
+    if ids != audit.documents:
+        yield f"{ids_path}: expected {audit.documents} ids, found {ids}"
+
+
+def _agreement(prefix: Path, sidecar: Sidecar, audit: _Audit) -> Iterator[str]:
+    """Hold what was found against the sidecar, and against what every dataset of ours is."""
     if audit.misplaced_eod:
         yield (
             f"{prefix}: expected one end-of-document token {sidecar.eod_id} at the end of each "
-            f"document, {audit.misplaced_eod} documents differ"
+            f"document, {audit.misplaced_eod} documents differ, the first is "
+            f"{audit.first_misplaced}"
+        )
+    if audit.sequences != audit.documents or audit.empty_documents:
+        yield (
+            f"{prefix}: expected one sequence a document, found {audit.sequences} in "
+            f"{audit.documents} documents, {audit.empty_documents} of them without any"
         )
     for name in ("documents", "tokens", "dtype"):
         expected, found = getattr(sidecar, name), getattr(audit, name)
         if expected != found:
             yield f"{prefix}: expected {name} {expected} by its sidecar, found {found}"
-    if shard is not None and shard.records != audit.documents:
+
+
+def _promises(prefix: Path, shard: Shard, audit: _Audit) -> Iterator[str]:
+    """Hold what was found against the manifest."""
+    if shard.records != audit.documents:
         yield f"{prefix}: expected {shard.records} documents, found {audit.documents}"
-    names = {
-        ".bin": sidecar.bin_xxh3,
-        ".idx": sidecar.idx_xxh3,
-        ".ids.zst": sidecar.ids_xxh3,
-        "_mask.bin": sidecar.mask_bin_xxh3,
-        "_mask.idx": sidecar.mask_idx_xxh3,
-    }
-    if shard is None:
-        for extension, xxh3 in names.items():
-            if xxh3 is not None:
-                yield from _compare(with_suffix(prefix, extension), None, xxh3)
-    if sidecar.has_mask:
-        yield from mask_faults(prefix, sidecar, progress)
-    if ids != audit.documents:
-        yield f"{with_suffix(prefix, '.ids.zst')}: expected {audit.documents} ids, found {ids}"
+    if shard.tokens is not None and shard.tokens != audit.tokens:
+        yield f"{prefix}: expected {shard.tokens} tokens by the manifest, found {audit.tokens}"
+    if shard.bytes != audit.bin_bytes:
+        yield f"{prefix}.bin: expected {shard.bytes} bytes, found {audit.bin_bytes}"
 
 
 def _has_mask(prefix: Path) -> bool:
@@ -157,10 +198,3 @@ def _has_mask(prefix: Path) -> bool:
         return read_sidecar(prefix).has_mask
     except UserError:
         return False  # said when the dataset is looked at
-
-
-def _ids(prefix: Path) -> Iterator[bytes]:
-    from preprocess.readers.lines import read_lines
-
-    for line in read_lines(with_suffix(prefix, ".ids.zst")):
-        yield line.data

@@ -1,4 +1,5 @@
-//! Writes the table of character classes that the tokenizer's scanners look up.
+//! Writes the table of character classes that the tokenizer's scanners look up, and names the code
+//! that builds a tokenizer's tables by its hash.
 //!
 //! General categories, white space and word characters come from `regex-syntax` (Unicode 16, as
 //! in the regex engines of `tokenizers` and `tiktoken`), the normalization class from the crate
@@ -7,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use regex_syntax::hir::{Class, ClassUnicode, HirKind};
 use unicode_normalization_alignments::UnicodeNormalization;
@@ -26,8 +27,12 @@ const CLASSES: [(&str, u8, &str); 6] = [
 ];
 const UNSTABLE: u8 = 64;
 
+/// What decides which tables a tokenizer file becomes: the sources, this file, and the versions of
+/// all other crates. More than needed is no harm, less would let tables go stale.
+const BUILDS_TABLES: [&str; 3] = ["src/tokenizer", "build.rs", "../Cargo.lock"];
+
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-env=TOKENIZER_BUILD={:016x}", hash_of_code());
     let mut classes = vec![0u8; NUM_CHARACTERS];
     for (_, bit, pattern) in CLASSES {
         for range in class_of(pattern).ranges() {
@@ -40,6 +45,35 @@ fn main() {
     let directory = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     std::fs::write(directory.join("unicode_classes.rs"), source(&classes))
         .expect("OUT_DIR is writable");
+}
+
+/// Returns the hash of names and contents of all files in [`BUILDS_TABLES`] and of the version.
+fn hash_of_code() -> u64 {
+    let mut files = Vec::new();
+    for path in BUILDS_TABLES.map(Path::new).into_iter().filter(|path| path.exists()) {
+        println!("cargo:rerun-if-changed={}", path.display());
+        add_files(path, &mut files);
+    }
+    files.sort();
+    let mut code = env!("CARGO_PKG_VERSION").as_bytes().to_vec();
+    for file in files {
+        let content = std::fs::read(&file).expect("a source file can be read");
+        for part in [file.to_string_lossy().as_bytes(), &content] {
+            code.extend_from_slice(&part.len().to_le_bytes());
+            code.extend_from_slice(part);
+        }
+    }
+    xxhash_rust::xxh3::xxh3_64(&code)
+}
+
+fn add_files(path: &Path, files: &mut Vec<PathBuf>) {
+    if !path.is_dir() {
+        files.push(path.to_path_buf());
+        return;
+    }
+    for entry in std::fs::read_dir(path).expect("a source directory can be read") {
+        add_files(&entry.expect("a directory entry").path(), files);
+    }
 }
 
 fn class_of(pattern: &str) -> ClassUnicode {

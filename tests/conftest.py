@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,6 +15,13 @@ import pytest
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 Preprocess = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Whatever loads a tokenizer here, in this process or below, leaves the user's cache alone.
+    directory = tempfile.TemporaryDirectory(prefix="hephaestus-forge-cache-")
+    config.add_cleanup(directory.cleanup)
+    os.environ["HEPHAESTUS_FORGE_CACHE"] = directory.name
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -158,20 +158,38 @@ def test_records_without_spans_or_with_nothing_to_train_are_counted(
     }
 
 
-def test_a_merged_dataset_keeps_its_mask_and_verify_proves_it(
-    tmp_path: Path, preprocess: Preprocess, chat_tokenizer: Path
-) -> None:
+def make_part_of_valid(directory: Path) -> None:
+    """Name the held-out shard of a directory `part-00001`, in its manifest too."""
+    for path in sorted(directory.glob("valid-00000*")):
+        path.rename(path.with_name(path.name.replace("valid-00000", "part-00001")))
+    manifest = directory / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("valid-00000", "part-00001"))
+
+
+@pytest.fixture
+def masked(tmp_path: Path, preprocess: Preprocess, chat_tokenizer: Path) -> Path:
+    """Return a directory of two shards with masks."""
     write(tmp_path / "c.jsonl", [record(number, chat(number)) for number in range(90)])
     done = preprocess(
         "tokenize", "c.jsonl", "out", "--tokenizer", chat_tokenizer, "--spans-field", "spans",
         "--holdout", "0.4",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    # Two shards of one run: the held-out one stands for a second part.
-    for path in sorted((tmp_path / "out").glob("valid-00000*")):
-        shutil.copy(path, path.with_name(path.name.replace("valid-00000", "part-00001")))
+    make_part_of_valid(tmp_path / "out")
+    return tmp_path / "out"
+
+
+def test_a_merged_dataset_keeps_its_mask_and_verify_proves_it(
+    tmp_path: Path, preprocess: Preprocess, masked: Path
+) -> None:
+    # Shards that no manifest lists are none, and a mask is no shard.
+    for path in sorted(masked.glob("part-00000*")):
+        shutil.copy(path, path.with_name(path.name.replace("part-00000", "part-00002")))
     done = preprocess("merge", "out", "all")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(path.name for path in tmp_path.glob("*all*")) == [
+        "all.bin", "all.ids.zst", "all.idx", "all.json", "all_mask.bin", "all_mask.idx",
+    ]  # fmt: skip
     parts = ["out/part-00000_mask", "out/part-00001_mask"]
     joined = [mask for part in parts for mask in documents(tmp_path / part, np.uint8)]
     assert documents(tmp_path / "all_mask", np.uint8) == joined
@@ -187,6 +205,92 @@ def test_a_merged_dataset_keeps_its_mask_and_verify_proves_it(
     done = preprocess("verify", "all")
     assert done.returncode == 1
     assert f"expected {sum(map(sum, joined))} trained tokens, found" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("what", ["content", "value", "lengths", "missing file", "missing mask"])
+def test_a_mask_that_is_not_what_it_should_be_ends_the_merge_and_leaves_nothing(
+    tmp_path: Path, preprocess: Preprocess, masked: Path, what: str
+) -> None:
+    prefix, mask = masked / "part-00001", masked / "part-00001_mask.bin"
+    sidecar = json.loads((masked / "part-00001.json").read_text())
+    content = bytearray(mask.read_bytes())
+    expected = "preprocess merge: "
+    if what in ("content", "value"):
+        content[content.index(1)] = 0 if what == "content" else 2
+        mask.write_bytes(content)
+        expected += (
+            f"out/part-00001_mask.bin: {'expected the xxh3' if what == 'content' else 'tok'}"
+        )
+    elif what == "lengths":
+        lengths = [len(each) for each in documents(prefix, np.uint16)]
+        lengths[0], lengths[1] = lengths[0] + lengths[1] - 1, 1
+        index = bytearray((masked / "part-00001_mask.idx").read_bytes())
+        index[34 : 34 + 4 * len(lengths)] = np.array(lengths, dtype=np.int32).tobytes()
+        ends = np.cumsum(np.array([0, *lengths[:-1]], dtype=np.int64))
+        index[34 + 4 * len(lengths) : 34 + 12 * len(lengths)] = ends.tobytes()
+        (masked / "part-00001_mask.idx").write_bytes(index)
+        expected += "out/part-00001_mask: expected documents as long as those beside it, found oth"
+    elif what == "missing file":
+        mask.unlink()
+        expected += "out/part-00001_mask.bin: "
+    else:
+        for name in ("trained_tokens", "mask_bin_xxh3", "mask_idx_xxh3"):
+            del sidecar[name]
+        (masked / "part-00001.json").write_text(json.dumps(sidecar))
+        expected += "out/part-00001: expected a mask as beside out/part-00000, found none; merge on"
+    before = sorted(path.name for path in tmp_path.iterdir())
+    done = preprocess("merge", "out", "all")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(expected), done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_merge_without_masks_leaves_none_of_an_earlier_one(
+    tmp_path: Path, preprocess: Preprocess, masked: Path, chat_tokenizer: Path
+) -> None:
+    assert preprocess("merge", str(masked), "all").returncode == 0
+    assert (tmp_path / "all_mask.bin").exists()
+    write(tmp_path / "t.jsonl", [{"text": "the dog"}])
+    done = preprocess(
+        "tokenize", "t.jsonl", "plain", "--tokenizer", chat_tokenizer, "--holdout", "0"
+    )
+    assert done.returncode == 0, done.stderr
+    assert preprocess("merge", "plain", "all").returncode == 0
+    assert not list(tmp_path.glob("all_mask*"))
+    done = preprocess("verify", "all")
+    assert (done.returncode, "4 files" in done.stdout + done.stderr) == (0, True), done.stdout
+
+
+def test_a_blend_with_a_mask_is_refused_by_training(
+    tmp_path: Path, preprocess: Preprocess, masked: Path
+) -> None:
+    from megatron_recipes.blend import read_blend
+
+    done = preprocess("blend", "agent=out:1", "blend.json")
+    assert done.returncode == 0, done.stderr
+    with pytest.raises(
+        ValueError, match=r"part-00000\.json: .* found a mask that trains"
+    ) as caught:
+        read_blend(tmp_path / "blend.json")
+    assert "\n" not in str(caught.value)
+    for path in masked.glob("part-*.json"):
+        sidecar = json.loads(path.read_text())
+        path.write_text(json.dumps({**sidecar, "trained_tokens": sidecar["tokens"]}))
+    assert read_blend(tmp_path / "blend.json").train[0].tokens > 0
+
+
+def test_check_and_spans_are_refused_together(
+    tmp_path: Path, preprocess: Preprocess, chat_tokenizer: Path
+) -> None:
+    write(tmp_path / "a.jsonl", [record(0, chat(0))])
+    done = preprocess(
+        "tokenize", "a.jsonl", "out", "--tokenizer", chat_tokenizer, "--spans-field", "spans",
+        "--check", "3",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "expected --check or --spans-field, got both" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_blend_does_not_mix_datasets_with_and_without_a_mask(

@@ -501,7 +501,31 @@ def test_other_sentencepiece_models_are_refused(
         (b"{}", "read by the tokenizers library"),
         (b'{"model": {"type": "BPE", "vocab": ', "read by the tokenizers library"),
         (b"IQ== 0\nIg== 1\n", "use a tokenizer.json instead"),
+        (b"[]", "expected a SentencePiece model, a tiktoken rank file"),
+        (b'\xef\xbb\xbf{"model": {}}', "a byte order mark before it; save the file as UTF-8"),
+        (b"\xff\xfe{\x00}\x00", "expected a SentencePiece model, a tiktoken rank file"),
+        (b"\x1f\x8b\x08" + bytes(50), "expected a SentencePiece model, a tiktoken rank file"),
+        (b"\x0a\xff\xff\xff\xff\x0f", "expected a SentencePiece model, a tiktoken rank file"),
+        (b"\x0b" * 1_000_000, "expected a SentencePiece model, a tiktoken rank file"),
+        (b'{"model": {"type": "BPE", "vocab": {"a": -1}, "merges": []}}', "tokenizers library"),
+        (b'{"model": {"type": "BPE", "vocab": {"\xff": 1}, "merges": []}}', "tokenizers library"),
+        *[
+            (start + brackets * 1_000_000, "nested at most 128 deep")
+            for start in (
+                b"",
+                b'{"unknown": ',
+                b'{"normalizer": ',
+                b'{"pre_tokenizer": {"pretokenizers": ',
+                b'{"added_tokens": [{"id": ',
+                b'{"model": {"type": "BPE", "unknown": ',
+                b'{"model": {"type": "BPE", "vocab": {"a": ',
+                b'{"model": {"type": "BPE", "vocab": {}, "merges": ',
+            )
+            for brackets in (b"[", b'{"a":')
+            if start or brackets == b'{"a":'
+        ],
     ],
+    ids=lambda value: repr(value[:60]),
 )
 def test_a_file_that_is_no_tokenizer_is_refused_by_name(
     tmp_path: Path, content: bytes, message: str

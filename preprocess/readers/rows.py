@@ -1,4 +1,4 @@
-"""One column of a Parquet file as lines of JSON, where few of them are needed.
+"""Columns of a Parquet file as lines of JSON, where few of them are needed.
 
 What reads whole files, `tokenize` and `dedup`, does so without Python.
 """
@@ -20,27 +20,31 @@ if TYPE_CHECKING:
 ROWS = 64
 
 
-def read_rows(path: Path, field: str) -> Iterator[Line]:
-    """Yield each row of a file as an object of that field alone; a null is a field left out.
+def read_rows(path: Path, field: str, *others: str) -> Iterator[Line]:
+    """Yield each row of a file as an object of these fields alone; a null is a field left out.
+
+    Of `others`, columns that are not there or hold no strings are left out too.
 
     Raises:
         TruncatedInput: The file is cut off or damaged. Every row before that was yielded.
-        UserError: It has no such column.
+        UserError: It has no column named `field`.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            if field not in file.schema_arrow.names:
-                found = ", ".join(file.schema_arrow.names)
+            names = file.schema_arrow.names
+            if field not in names:
                 raise UserError(
-                    f"{path}: expected a column named {field!r}, found {found or 'no columns'}; "
-                    "name it with --text-field"
+                    f"{path}: expected a column named {field!r}, found "
+                    f"{', '.join(names) or 'no columns'}; name it with --text-field"
                 )
-            for batch in file.iter_batches(batch_size=ROWS, columns=[field]):
-                for value in batch.column(0).to_pylist():
-                    yield Line(_line(field, value))
+            chosen = [field, *(name for name in others if name in names and name != field)]
+            for batch in file.iter_batches(batch_size=ROWS, columns=chosen):
+                columns = [batch.column(name).to_pylist() for name in chosen]
+                for values in zip(*columns, strict=True):
+                    yield Line(_line(dict(zip(chosen, values, strict=True)), field))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise TruncatedInput(
             f"{path}: expected a whole Parquet file, it breaks off or is damaged "
@@ -48,5 +52,15 @@ def read_rows(path: Path, field: str) -> Iterator[Line]:
         ) from error
 
 
-def _line(field: str, value: Any) -> bytes:
-    return msgspec.json.encode({} if value is None else {field: value})
+def _line(row: dict[str, Any], field: str) -> bytes:
+    fields = {}
+    for name, value in row.items():
+        if isinstance(value, bytes):
+            # A column without a logical type holds bytes, which are text if they are UTF-8.
+            try:
+                fields[name] = value.decode()
+            except UnicodeDecodeError:
+                return value  # no line of JSON, as a line with these bytes would be none
+        elif isinstance(value, str) or (name == field and value is not None):
+            fields[name] = value
+    return msgspec.json.encode(fields)

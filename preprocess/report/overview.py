@@ -109,9 +109,24 @@ def flow(run: Run) -> tuple[Markup, list[Picture]]:
             "flow",
             "What every stage did",
             table(headings, [_flow_row(run, stage) for stage in run.stages], caption),
+            _agreement(run),
             figures(*(figure(each, "Records by stage.") for each in pictures)),
         ),
         pictures,
+    )
+
+
+def _agreement(run: Run) -> Markup:
+    """Return what the reference library said of the ids, a line a stage that asked it."""
+    checks = [(stage.name, stage.manifest.check) for stage in run.stages if stage.manifest]
+    return join(
+        tag(
+            "p",
+            f"{name}: {check}.",
+            class_="lead" if check.equal == check.checked else "warn",
+        )
+        for name, check in checks
+        if check is not None
     )
 
 

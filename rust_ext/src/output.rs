@@ -5,7 +5,7 @@
 //! is complete. Nothing is locked and nothing is mapped, as shared file systems break both.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -180,6 +180,39 @@ pub(crate) fn temporary_name(path: &Path) -> PathBuf {
         .map_or(0, |since| since.as_nanos());
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{}-{clock:x}-{serial}.tmp", std::process::id()))
+}
+
+/// Passes bytes on, counting and hashing them.
+pub(crate) struct Hashing<R> {
+    inner: R,
+    bytes: u64,
+    hash: Xxh3,
+}
+
+impl<R: Read> Hashing<R> {
+    /// Begins with nothing.
+    pub(crate) fn new(inner: R) -> Self {
+        Self { inner, bytes: 0, hash: Xxh3::new() }
+    }
+
+    /// Goes on with other bytes.
+    pub(crate) fn read_on(&mut self, inner: R) {
+        self.inner = inner;
+    }
+
+    /// Returns what has passed so far.
+    pub(crate) fn summary(&self) -> FileSummary {
+        FileSummary { bytes: self.bytes, xxh3: format!("{:016x}", self.hash.digest()) }
+    }
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.bytes += count as u64;
+        self.hash.update(&buffer[..count]);
+        Ok(count)
+    }
 }
 
 /// A `.jsonl.zst` (or any zstd) file being written.

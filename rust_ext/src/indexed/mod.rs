@@ -16,14 +16,18 @@
 //!
 //! Source: `megatron/core/datasets/indexed_dataset.py` of Megatron-Core 0.19.2.
 
+mod audit;
 mod dtype;
+mod elements;
+mod kernel_copy;
 mod merge;
 mod reader;
 mod writer;
 
+pub use audit::{Audit, Rules};
 pub use dtype::Dtype;
-pub use merge::merge;
-pub use reader::{Audit, Reader};
+pub use merge::{Merged, Part, merge};
+pub use reader::Reader;
 pub use writer::{Writer, Written};
 
 #[cfg(feature = "python")]

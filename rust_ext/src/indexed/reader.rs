@@ -1,12 +1,12 @@
-//! Reads and audits indexed datasets, ours and Megatron's.
+//! Opens indexed datasets, ours and Megatron's, and reads single documents.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::{Dtype, HEADER_BYTES, MAGIC, VERSION};
-use crate::control::Control;
 use crate::{Error, Result};
 
 /// An index open for reading; nothing of it is held in memory but the header.
@@ -20,19 +20,6 @@ pub struct Reader {
     sequences: u64,
     boundaries: u64,
     bin_bytes: u64,
-}
-
-/// What a whole reading of a dataset found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Audit {
-    /// Sequences.
-    pub sequences: u64,
-    /// Documents.
-    pub documents: u64,
-    /// Elements.
-    pub tokens: u64,
-    /// Documents whose last element is not the end-of-document token, or that hold another one.
-    pub misplaced_eod: u64,
 }
 
 impl Reader {
@@ -159,137 +146,36 @@ impl Reader {
         Ok(elements)
     }
 
-    /// Reads the whole index, and of `.bin` what `eod` asks for, and proves that it is sound.
-    ///
-    /// Each pointer is where the sequence before it ends, the last one ends where `.bin` ends, the
-    /// document indices rise from 0 to the number of sequences. With `eod`, each document's
-    /// elements are read: the token must stand at its end and nowhere else. With `vocab_size`,
-    /// every element must be below it.
-    ///
-    /// # Errors
-    /// `Corrupt`, naming the sequence or document; `Interrupted`.
-    pub fn audit(
-        &self,
-        eod: Option<i64>,
-        vocab_size: Option<u64>,
-        control: &Control,
-    ) -> Result<Audit> {
-        let mut lengths = self.stream(HEADER_BYTES)?;
-        let mut pointers = self.stream(HEADER_BYTES + 4 * self.sequences)?;
-        let mut boundaries = self.stream(HEADER_BYTES + 12 * self.sequences)?;
-        let mut bin = BufReader::with_capacity(1 << 20, open_again(&self.bin_path)?);
-        let mut audit = Audit {
-            sequences: self.sequences,
-            documents: self.documents(),
-            tokens: 0,
-            misplaced_eod: 0,
-        };
-        let mut boundary =
-            if self.boundaries > 0 { self.take::<8>(&mut boundaries)? } else { [0; 8] };
-        if u64::from_le_bytes(boundary) != 0 {
-            return Err(self.bad_boundary(0));
-        }
-        let mut next = self.next_boundary(&mut boundaries, 1, 0)?;
-        let (mut document, mut end) = (0, 0_u64);
-        let reads_tokens = eod.is_some() || vocab_size.is_some();
-        let mut raw = Vec::new();
-        let mut eods_before_last = 0_u64;
-        for sequence in 0..self.sequences {
-            if sequence % 65_536 == 0 {
-                control.check()?;
-            }
-            let length = i32::from_le_bytes(self.take::<4>(&mut lengths)?);
-            boundary = self.take::<8>(&mut pointers)?;
-            let pointer = u64::from_le_bytes(boundary);
-            let Ok(length) = u64::try_from(length) else {
-                return Err(Error::corrupt(
-                    &self.idx_path,
-                    format!("sequence {sequence} has the length {length}, expected 0 or more"),
-                ));
-            };
-            if pointer != end {
-                return Err(Error::corrupt(
-                    &self.idx_path,
-                    format!(
-                        "sequence {sequence} should begin at byte {end}, its pointer says {pointer}"
-                    ),
-                ));
-            }
-            end += length * self.dtype.size();
-            if end > self.bin_bytes {
-                break; // told below, with both sizes
-            }
-            audit.tokens += length;
-            control.advance(1, length * self.dtype.size());
-            // A document without a sequence, or the one that ends before this sequence.
-            while next == Some(sequence) && document + 1 < audit.documents {
-                document += 1;
-                next = self.next_boundary(&mut boundaries, document + 1, sequence)?;
-            }
-            if reads_tokens {
-                #[allow(clippy::cast_possible_truncation)] // 2^31 elements of 8 bytes at most
-                raw.resize((length * self.dtype.size()) as usize, 0);
-                bin.read_exact(&mut raw).map_err(|source| Error::io(&self.bin_path, source))?;
-                let elements = self.dtype.decode(&raw);
-                self.check_range(&elements, document, vocab_size)?;
-                if let Some(eod) = eod {
-                    let is_last = next == Some(sequence + 1);
-                    let found = elements.iter().filter(|&&element| element == eod).count() as u64;
-                    let closes = is_last && elements.last() == Some(&eod);
-                    eods_before_last += found - u64::from(closes);
-                    if is_last {
-                        audit.misplaced_eod += u64::from(!closes || eods_before_last > 0);
-                        eods_before_last = 0;
-                    }
-                }
-            }
-        }
-        if end != self.bin_bytes {
-            return Err(Error::corrupt(
-                &self.bin_path,
-                format!("expected {end} bytes by the index, found {}", self.bin_bytes),
-            ));
-        }
-        while document + 1 < audit.documents {
-            document += 1;
-            next = self.next_boundary(&mut boundaries, document + 1, self.sequences)?;
-        }
-        if audit.documents > 0 && next != Some(self.sequences) {
-            return Err(self.bad_boundary(audit.documents));
-        }
-        Ok(audit)
+    /// Returns where the elements lie.
+    pub(super) fn bin_path(&self) -> &Path {
+        &self.bin_path
     }
 
-    fn check_range(&self, elements: &[i64], document: u64, vocab_size: Option<u64>) -> Result<()> {
-        let Some(size) = vocab_size else { return Ok(()) };
-        match elements.iter().find(|&&id| u64::try_from(id).is_ok_and(|id| id >= size) || id < 0) {
-            None => Ok(()),
-            Some(id) => Err(Error::corrupt(
-                &self.bin_path,
-                format!(
-                    "token {id} of document {document} is not below the vocabulary size {size}"
-                ),
-            )),
-        }
+    /// Returns where the index lies.
+    pub(super) fn idx_path(&self) -> &Path {
+        &self.idx_path
     }
 
-    fn next_boundary(
-        &self,
-        boundaries: &mut BufReader<File>,
-        number: u64,
-        at_least: u64,
-    ) -> Result<Option<u64>> {
-        if number >= self.boundaries {
-            return Ok(None);
-        }
-        let boundary = u64::from_le_bytes(self.take::<8>(boundaries)?);
-        if boundary < at_least || boundary > self.sequences {
-            return Err(self.bad_boundary(number));
-        }
-        Ok(Some(boundary))
+    /// Returns the bytes of the index that hold the lengths.
+    pub(super) fn lengths(&self) -> Range<u64> {
+        HEADER_BYTES..HEADER_BYTES + 4 * self.sequences
     }
 
-    fn bad_boundary(&self, number: u64) -> Error {
+    /// Returns lengths, pointers and document indices, each to be read from front to back.
+    pub(super) fn tables(&self) -> Result<[BufReader<File>; 3]> {
+        let lengths = HEADER_BYTES;
+        let pointers = lengths + 4 * self.sequences;
+        let boundaries = pointers + 8 * self.sequences;
+        Ok([self.stream(lengths)?, self.stream(pointers)?, self.stream(boundaries)?])
+    }
+
+    /// Returns whether there is a document boundary of this number.
+    pub(super) fn has_boundary(&self, number: u64) -> bool {
+        number < self.boundaries
+    }
+
+    /// Returns the error of a document boundary.
+    pub(super) fn bad_boundary(&self, number: u64) -> Error {
         Error::corrupt(
             &self.idx_path,
             format!(
@@ -307,7 +193,8 @@ impl Reader {
         Ok(u64::from_le_bytes(word))
     }
 
-    fn take<const N: usize>(&self, stream: &mut BufReader<File>) -> Result<[u8; N]> {
+    /// Returns the next word of a table.
+    pub(super) fn take<const N: usize>(&self, stream: &mut BufReader<File>) -> Result<[u8; N]> {
         let mut word = [0; N];
         stream.read_exact(&mut word).map_err(|source| Error::io(&self.idx_path, source))?;
         Ok(word)
@@ -320,7 +207,7 @@ impl Reader {
     }
 }
 
-fn open_again(path: &Path) -> Result<File> {
+pub(super) fn open_again(path: &Path) -> Result<File> {
     File::open(path).map_err(|source| Error::io(path, source))
 }
 

@@ -22,7 +22,9 @@ mod extension {
     #[pymodule_export]
     use super::call::{CorruptDataError, TokenizerError};
     #[pymodule_export]
-    use super::indexed::{audit_dataset, merge_datasets, read_document, rebuild_index};
+    use super::indexed::{
+        audit_dataset, count_lines, merge_datasets, read_document, rebuild_index,
+    };
     #[pymodule_export]
     use super::minhash::{
         band_records, cluster_columns, connect_records, datasketch_signatures, drop_duplicates,

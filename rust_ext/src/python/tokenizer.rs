@@ -126,6 +126,22 @@ impl PyTokenizer {
         Ok((ids.into_pyarray(py), mask.into_pyarray(py)))
     }
 
+    /// Returns the ids of all texts back to back, uint32, and where each text's begin, int64: one
+    /// more than texts, so that those of text `i` are `ids[offsets[i]:offsets[i + 1]]`.
+    #[pyo3(signature = (texts, *, parse_special = false, workers = 1))]
+    fn encode_flat<'py>(
+        &self,
+        py: Python<'py>,
+        texts: Vec<PyBackedStr>,
+        parse_special: bool,
+        workers: usize,
+    ) -> PyResult<(Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<i64>>)> {
+        let (ids, offsets) = call::run(py, None, |control| {
+            encode_flat(&self.inner, &texts, parse_special, workers, control)
+        })?;
+        Ok((ids.into_pyarray(py), offsets.into_pyarray(py)))
+    }
+
     /// Returns the text of ids; bytes that are no UTF-8 become U+FFFD.
     fn decode(&self, ids: Vec<u32>) -> PyResult<String> {
         Ok(String::from_utf8_lossy(&self.inner.decode(&ids)?).into_owned())
@@ -185,4 +201,65 @@ fn encode_batch(
     })?;
     batches.sort_unstable_by_key(|&(start, _)| start);
     Ok(batches.into_iter().flat_map(|(_, rows)| rows).collect())
+}
+
+/// Encodes texts on `workers` threads into one array, and says where each text's ids begin.
+fn encode_flat(
+    tokenizer: &Tokenizer,
+    texts: &[PyBackedStr],
+    parse_special: bool,
+    workers: usize,
+    control: &Control,
+) -> Result<(Vec<u32>, Vec<i64>)> {
+    if workers == 0 {
+        return Err(Error::Argument("workers must be at least 1, got 0".to_owned()));
+    }
+    let work = |texts: &[PyBackedStr]| -> Result<(Vec<u32>, Vec<usize>)> {
+        let mut encoder = tokenizer.encoder();
+        let bytes: usize = texts.iter().map(|text| text.len()).sum();
+        let (mut ids, mut ends) = (Vec::with_capacity(bytes / 4), Vec::with_capacity(texts.len()));
+        for batch in texts.chunks(BATCH) {
+            control.check()?;
+            for text in batch {
+                encoder.encode(text, parse_special, &mut ids)?;
+                ends.push(ids.len());
+            }
+        }
+        Ok((ids, ends))
+    };
+    let parts = std::thread::scope(|scope| {
+        let threads: Vec<_> = shares(texts, workers)
+            .into_iter()
+            .map(|share| scope.spawn(move || work(share)))
+            .collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+            // A panic goes on to the caller of the scope, which reports it.
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        threads.into_iter().map(join).collect::<Result<Vec<_>>>()
+    })?;
+    let mut all: Vec<u32> = Vec::new();
+    let mut offsets = vec![0];
+    for (ids, ends) in parts {
+        let before = all.len();
+        offsets.extend(ends.iter().map(|end| i64::try_from(before + end).unwrap_or(i64::MAX)));
+        if all.is_empty() { all = ids } else { all.extend_from_slice(&ids) }
+    }
+    Ok((all, offsets))
+}
+
+/// Cuts texts into at most `workers` parts of about as many bytes each.
+fn shares(texts: &[PyBackedStr], workers: usize) -> Vec<&[PyBackedStr]> {
+    let bytes: usize = texts.iter().map(|text| text.len()).sum();
+    let share = bytes.div_ceil(workers).max(1);
+    let (mut shares, mut start, mut taken) = (Vec::new(), 0, 0);
+    for (index, text) in texts.iter().enumerate() {
+        taken += text.len();
+        if taken >= share {
+            shares.push(&texts[start..=index]);
+            (start, taken) = (index + 1, 0);
+        }
+    }
+    shares.push(&texts[start..]);
+    shares
 }

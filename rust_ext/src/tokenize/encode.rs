@@ -1,6 +1,6 @@
 //! What a worker asks of an encoder: the ids of a text, or ids and mask of a record in spans.
 
-use super::Sink;
+use super::{Sink, SpanSink};
 use crate::tokenizer::{Encoder, Span, Tokenizer};
 use crate::{Error, Result};
 
@@ -12,11 +12,12 @@ pub trait Encode {
     /// What the encoder refuses, and what `sink` returns.
     fn text(&mut self, text: &str, sink: &mut Sink<'_>) -> Result<()>;
 
-    /// Appends the ids of a record in spans, and 1 for each that is trained, else 0.
+    /// Hands the ids of a record in spans on, in as many pieces as it makes of them, and with each
+    /// 1 for every id that is trained, else 0.
     ///
     /// # Errors
-    /// What the encoder refuses.
-    fn spans(&mut self, spans: &[Span<'_>], ids: &mut Vec<u32>, mask: &mut Vec<u8>) -> Result<()>;
+    /// What the encoder refuses, and what `sink` returns.
+    fn spans(&mut self, spans: &[Span<'_>], sink: &mut SpanSink<'_>) -> Result<()>;
 
     /// Returns whether a special span may name this token.
     fn is_special(&self, content: &str) -> bool;
@@ -28,7 +29,7 @@ impl<F: FnMut(&str, &mut Sink<'_>) -> Result<()>> Encode for F {
         self(text, sink)
     }
 
-    fn spans(&mut self, _: &[Span<'_>], _: &mut Vec<u32>, _: &mut Vec<u8>) -> Result<()> {
+    fn spans(&mut self, _: &[Span<'_>], _: &mut SpanSink<'_>) -> Result<()> {
         Err(Error::Argument("expected an encoder of spans, got one of texts".to_owned()))
     }
 
@@ -41,31 +42,23 @@ impl<F: FnMut(&str, &mut Sink<'_>) -> Result<()>> Encode for F {
 pub struct RecordEncoder<'t> {
     tokenizer: &'t Tokenizer,
     encoder: Encoder<'t>,
-    ids: Vec<u32>,
 }
-
-/// Ids of one long text are given back to the system beyond this many.
-const MOST_IDS_KEPT: usize = 1 << 20;
 
 impl<'t> RecordEncoder<'t> {
     /// Returns an encoder for one thread.
     #[must_use]
     pub fn new(tokenizer: &'t Tokenizer) -> Self {
-        Self { tokenizer, encoder: tokenizer.encoder(), ids: Vec::new() }
+        Self { tokenizer, encoder: tokenizer.encoder() }
     }
 }
 
 impl Encode for RecordEncoder<'_> {
     fn text(&mut self, text: &str, sink: &mut Sink<'_>) -> Result<()> {
-        self.ids.clear();
-        self.encoder.encode(text, false, &mut self.ids)?;
-        let handed_on = sink(&self.ids);
-        self.ids.shrink_to(MOST_IDS_KEPT);
-        handed_on
+        self.encoder.encode_to(text, false, sink)
     }
 
-    fn spans(&mut self, spans: &[Span<'_>], ids: &mut Vec<u32>, mask: &mut Vec<u8>) -> Result<()> {
-        self.encoder.encode_spans(spans, ids, mask)
+    fn spans(&mut self, spans: &[Span<'_>], sink: &mut SpanSink<'_>) -> Result<()> {
+        self.encoder.encode_spans_to(spans, sink)
     }
 
     fn is_special(&self, content: &str) -> bool {

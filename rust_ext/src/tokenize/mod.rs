@@ -64,6 +64,9 @@ pub struct UnitSummary {
 /// Takes the ids of a text, in as many pieces as its encoder makes of them.
 pub type Sink<'a> = dyn FnMut(&[u32]) -> Result<()> + 'a;
 
+/// Takes the ids of a record in spans likewise, and for each of them 1 if it is trained, else 0.
+pub type SpanSink<'a> = dyn FnMut(&[u32], &[u8]) -> Result<()> + 'a;
+
 /// Bytes in flight for each line, however short: where it lies, what became of it, its id or its
 /// entry among the rejected.
 const LINE_WEIGHT: usize = 256;

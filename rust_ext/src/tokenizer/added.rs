@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
+use super::stored::{SectionReader, Sections, Stored};
 use super::unicode::{WORD, classes};
 
 /// One token of the `added_tokens` list of a `tokenizer.json`, with the flags of that format.
@@ -52,6 +53,11 @@ impl AddedTokens {
             .transpose()
             .map_err(|error| error.to_string())?;
         Ok(Self { tokens, automaton, has_ordinary })
+    }
+
+    /// Returns the ids that a search may find.
+    pub(super) fn ids(&self) -> impl Iterator<Item = u32> {
+        self.tokens.iter().map(|token| token.id)
     }
 
     /// Cuts `text` at the tokens in it and gives its parts in order, none of them empty.
@@ -108,7 +114,37 @@ impl AddedTokens {
     }
 }
 
+/// Bytes of all contents up to which a set is restored: the automaton takes many times as much.
+const LARGEST_SET: usize = 4 << 20;
+
+/// Contents, ids and flags; the automaton is built again, being small.
+impl Stored for AddedTokens {
+    fn store(&self, sections: &mut Sections) {
+        let names: Vec<_> = self.tokens.iter().map(|t| (t.content.clone(), t.id)).collect();
+        names.store(sections);
+        for token in &self.tokens {
+            sections.put(token.flags().map(u8::from).into_iter());
+        }
+    }
+
+    fn restore(sections: &mut SectionReader<'_>) -> Option<Self> {
+        let names = Vec::<(String, u32)>::restore(sections)?;
+        let bytes: usize = names.iter().map(|(content, _)| content.len()).sum();
+        let is_sound = bytes <= LARGEST_SET && names.iter().all(|(name, _)| !name.is_empty());
+        is_sound.then_some(())?;
+        let token = |(content, id)| {
+            let [single_word, lstrip, rstrip, normalized, special] = sections.take_flags()?;
+            Some(AddedToken { id, content, single_word, lstrip, rstrip, normalized, special })
+        };
+        Self::new(names.into_iter().map(token).collect::<Option<_>>()?).ok()
+    }
+}
+
 impl AddedToken {
+    fn flags(&self) -> [bool; 5] {
+        [self.single_word, self.lstrip, self.rstrip, self.normalized, self.special]
+    }
+
     fn may_stand_between(&self, before: &str, behind: &str) -> bool {
         let is_word = |c: Option<char>| c.is_some_and(|c| classes(c as u32) & WORD != 0);
         !self.single_word

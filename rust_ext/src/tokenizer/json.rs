@@ -1,6 +1,5 @@
 //! `tokenizer.json`: what of it this encoder does itself, and why not the rest.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::Deserialize;
@@ -9,13 +8,15 @@ use serde_json::Value;
 use super::added::{AddedToken, AddedTokens};
 use super::byte_level::{Alphabet, ByteLevel, Spelling};
 use super::json_model::Bpe;
-use super::merges::{Merge, Merges};
+use super::merges::{MAX_RANKS, Merge, Merges, Rules};
 use super::normalize::nfc;
+use super::pieces::Boundaries;
 use super::scan::Pattern;
 use super::tiktoken::byte_ids;
 use super::vocabulary::Vocabulary;
+use super::word::ByteSymbols;
 
-/// The outermost object, as far as it decides about ids; the model is read in a second step.
+/// The outermost object, as far as it decides about ids.
 #[derive(Deserialize)]
 struct File<'a> {
     #[serde(default)]
@@ -23,13 +24,19 @@ struct File<'a> {
     normalizer: Option<Value>,
     pre_tokenizer: Option<Value>,
     #[serde(borrow)]
-    model: sonic_rs::LazyValue<'a>,
+    model: Bpe<'a>,
+}
+
+/// The same of a file with any other model.
+#[derive(Deserialize)]
+struct OtherFile {
+    model: OtherModel,
 }
 
 #[derive(Deserialize)]
-struct ModelKind<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<Cow<'a, str>>,
+struct OtherModel {
+    #[serde(rename = "type")]
+    kind: Option<String>,
 }
 
 /// A model this encoder does, and what is known about its tokens besides.
@@ -44,24 +51,18 @@ pub(super) struct Loaded {
 type Reason = String;
 
 /// Ids above it are no vocabulary but a slip of somebody's hand.
-const HIGHEST_ID: u32 = (1 << 24) - 1;
+pub(super) const HIGHEST_ID: u32 = (1 << 24) - 1;
 
 /// Reads a `tokenizer.json`.
 ///
 /// # Errors
 /// The reason why the file needs the `tokenizers` library, which may refuse it in turn.
 pub(super) fn load(content: &[u8]) -> Result<Loaded, Reason> {
-    let unread = |error: sonic_rs::Error| format!("not read here: {}", one_line(&error));
-    let file: File<'_> = sonic_rs::from_slice(content).map_err(unread)?;
-    let raw_model = file.model.as_raw_str();
-    let kind: ModelKind<'_> = sonic_rs::from_str(raw_model).map_err(unread)?;
-    match kind.kind.as_deref() {
-        Some("BPE") => {}
-        other => return Err(format!("model type {}", other.unwrap_or("not named"))),
-    }
+    let file: File<'_> = sonic_rs::from_slice(content).map_err(|error| unread(content, &error))?;
+    let bpe = file.model;
+    check_kind(bpe.kind.as_deref())?;
     let (pattern, adds_prefix_space) = pre_tokenizer(file.pre_tokenizer.as_ref())?;
     let normalizes_nfc = normalizer(file.normalizer.as_ref())?;
-    let bpe: Bpe<'_> = sonic_rs::from_str(raw_model).map_err(unread)?;
     bpe.check()?;
 
     // Tables are as long as the highest id; the library has maps.
@@ -71,6 +72,8 @@ pub(super) fn load(content: &[u8]) -> Result<Loaded, Reason> {
     let (vocabulary, unreachable) = vocabulary_of(&bpe);
     let merges = merges_of(&bpe, &vocabulary)?;
     let byte_ids = byte_ids(&vocabulary).ok_or("a vocabulary without a token for every byte")?;
+    let byte_symbols = ByteSymbols::new(&byte_ids, &merges);
+    let boundaries = Boundaries::new(&vocabulary);
     let added = check_added(file.added_tokens, &vocabulary, &unreachable, bpe.vocab.0.len())?;
     let (normalized, raw): (Vec<_>, Vec<_>) =
         added.iter().cloned().partition(|token| token.normalized);
@@ -83,7 +86,8 @@ pub(super) fn load(content: &[u8]) -> Result<Loaded, Reason> {
         added_normalized: AddedTokens::new(normalized.collect())?,
         vocabulary,
         merges,
-        byte_ids,
+        byte_symbols,
+        boundaries,
         prefers_whole_words: bpe.ignore_merges.unwrap_or(false),
         pattern,
         adds_prefix_space,
@@ -93,9 +97,22 @@ pub(super) fn load(content: &[u8]) -> Result<Loaded, Reason> {
     Ok(Loaded { model, added, unreachable })
 }
 
-/// Returns the first line of a parser's message, which goes on with an excerpt of the file.
-fn one_line(error: &sonic_rs::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
+fn check_kind(kind: Option<&str>) -> Result<(), Reason> {
+    match kind {
+        Some("BPE") => Ok(()),
+        other => Err(format!("model type {}", other.unwrap_or("not named"))),
+    }
+}
+
+/// Returns why a file could not be read: another model if it is one, else the parser's message,
+/// without the excerpt of the file on its further lines.
+fn unread(content: &[u8], error: &sonic_rs::Error) -> Reason {
+    let other = sonic_rs::from_slice::<OtherFile>(content).ok();
+    let kind = other.map(|file| check_kind(file.model.kind.as_deref()));
+    if let Some(Err(reason)) = kind {
+        return reason;
+    }
+    format!("not read here: {}", error.to_string().lines().next().unwrap_or_default())
 }
 
 /// Returns the pattern and whether a space is put in front.
@@ -162,9 +179,11 @@ fn vocabulary_of(bpe: &Bpe<'_>) -> (Vocabulary, HashMap<String, u32>) {
     let alphabet = Alphabet::new();
     let mut vocabulary = Vocabulary::with_capacity(bpe.vocab.0.len());
     let mut unreachable = HashMap::new();
+    let mut bytes = Vec::new();
     for (token, id) in &bpe.vocab.0 {
-        match alphabet.bytes(token) {
-            Some(bytes) => vocabulary.insert(&bytes, *id),
+        bytes.clear();
+        match alphabet.append(token, &mut bytes) {
+            Some(()) => vocabulary.insert(&bytes, *id),
             None => drop(unreachable.insert(token.clone().into_owned(), *id)),
         }
     }
@@ -173,20 +192,32 @@ fn vocabulary_of(bpe: &Bpe<'_>) -> (Vocabulary, HashMap<String, u32>) {
 
 fn merges_of(bpe: &Bpe<'_>, vocabulary: &Vocabulary) -> Result<Merges, Reason> {
     let alphabet = Alphabet::new();
-    let mut merges = Merges::with_capacity(bpe.merges.0.len());
-    for (rank, (left, right)) in (0..).zip(&bpe.merges.0) {
-        let rule = || {
-            let mut bytes = alphabet.bytes(left)?;
-            let left = vocabulary.id(&bytes)?;
-            let right_bytes = alphabet.bytes(right)?;
-            bytes.extend_from_slice(&right_bytes);
-            Some((left, vocabulary.id(&right_bytes)?, vocabulary.id(&bytes)?))
-        };
-        let (left, right, symbol) = rule()
-            .ok_or_else(|| format!("merge {rank} ({left:?}, {right:?}) without its tokens"))?;
-        merges.insert(left, right, Merge { rank, symbol });
+    if bpe.merges.0.len() > MAX_RANKS as usize {
+        return Err(format!("{} merges", bpe.merges.0.len()));
     }
-    Ok(merges)
+    let mut rules = Rules::with_capacity(bpe.merges.0.len());
+    let mut bytes = Vec::new();
+    // Rules stand in the order of what they give, so the next one mostly gives the next id, or, if
+    // a token is made in several ways, the same: comparing is cheaper than a search.
+    let is_unambiguous = vocabulary.num_tokens() == vocabulary.iter().count();
+    let mut last = 0;
+    let mut rule = |left: &str, right: &str| {
+        bytes.clear();
+        alphabet.append(left, &mut bytes)?;
+        let middle = bytes.len();
+        alphabet.append(right, &mut bytes)?;
+        let is_whole = |id: &u32| is_unambiguous && vocabulary.token(*id) == Some(&bytes);
+        let guess = [last + 1, last].into_iter().find(is_whole);
+        last = guess.or_else(|| vocabulary.id(&bytes))?;
+        let (left, right) = bytes.split_at(middle);
+        Some((vocabulary.id(left)?, vocabulary.id(right)?, last))
+    };
+    for (rank, (left, right)) in (0..).zip(&bpe.merges.0) {
+        let (left, right, symbol) = rule(left, right)
+            .ok_or_else(|| format!("merge {rank} ({left:?}, {right:?}) without its tokens"))?;
+        rules.insert(left, right, Merge { rank, symbol });
+    }
+    Ok(rules.finish())
 }
 
 /// Returns the added tokens, if `tokenizers` would give them the ids that stand in the file.

@@ -8,6 +8,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 /// A BPE model as the file has it.
 #[derive(serde::Deserialize)]
 pub(super) struct Bpe<'a> {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
     dropout: Option<f32>,
     continuing_subword_prefix: Option<String>,
     end_of_word_suffix: Option<String>,

@@ -63,10 +63,25 @@ impl Tokenizer {
     }
 }
 
+/// Takes ids, and for each of them 1 if it is trained, else 0.
+type Sink<'a> = dyn FnMut(&[u32], &[u8]) -> Result<()> + 'a;
+
+/// Ids that make a block.
+const BLOCK: usize = 1 << 16;
+
+/// Ids and mask on their way to the caller, block by block.
+struct Masked<'a> {
+    ids: Vec<u32>,
+    mask: Vec<u8>,
+    sink: &'a mut Sink<'a>,
+    outcome: Result<()>,
+}
+
 /// Text spans with no special token between them.
 #[derive(Default)]
-struct Run {
-    text: String,
+struct Run<'a> {
+    /// Borrowed where it is one span: a long one is not held twice.
+    text: Cow<'a, str>,
     /// Where each span ends in `text`, and whether it is trained; no span is empty.
     borders: Vec<(usize, bool)>,
     is_behind_token: bool,
@@ -87,6 +102,20 @@ impl Encoder<'_> {
         ids: &mut Vec<u32>,
         mask: &mut Vec<u8>,
     ) -> Result<()> {
+        self.encode_spans_to(spans, &mut |more_ids, more_mask| {
+            ids.extend_from_slice(more_ids);
+            mask.extend_from_slice(more_mask);
+            Ok(())
+        })
+    }
+
+    /// Gives ids and mask of a record in spans to `sink`, in blocks: those of a long record never
+    /// lie in memory all, unless the fallback makes them.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode_spans`], and what `sink` returns, which is then not called again.
+    pub fn encode_spans_to(&mut self, spans: &[Span<'_>], sink: &mut Sink<'_>) -> Result<()> {
+        let mut output = Masked { ids: Vec::new(), mask: Vec::new(), sink, outcome: Ok(()) };
         let mut run = Run::default();
         for (number, span) in spans.iter().enumerate() {
             if !span.special {
@@ -101,22 +130,21 @@ impl Encoder<'_> {
                     self.tokenizer.file.display()
                 ))
             })?;
-            self.encode_run(&run, special.takes_before, ids, mask)?;
-            ids.push(special.id);
-            mask.push(u8::from(span.trained));
+            self.encode_run(&run, special.takes_before, &mut output)?;
+            output.push(special.id, u8::from(span.trained));
             run.restart(special.takes_behind);
         }
-        self.encode_run(&run, false, ids, mask)
+        self.encode_run(&run, false, &mut output)?;
+        output.finish()
     }
 
     fn encode_run(
         &mut self,
-        run: &Run,
+        run: &Run<'_>,
         takes_end: bool,
-        ids: &mut Vec<u32>,
-        mask: &mut Vec<u8>,
+        output: &mut Masked<'_>,
     ) -> Result<()> {
-        let mut text = run.text.as_str();
+        let mut text = run.text.as_ref();
         if takes_end {
             text = text.trim_end();
         }
@@ -126,21 +154,14 @@ impl Encoder<'_> {
         if text.is_empty() {
             return Ok(());
         }
-        let from = ids.len();
         if let Some(trained) = run.is_uniform().filter(|_| !self.needs_extents()) {
-            self.encode(text, false, ids)?;
-            mask.extend(std::iter::repeat_n(u8::from(trained), ids.len() - from));
-            return Ok(());
+            return self.encode_to(text, false, &mut |ids| output.extend(ids, u8::from(trained)));
         }
         // Trimming the end moves no offset; trimming the front does.
         let front = if run.takes_front { run.text.len() - run.text.trim_start().len() } else { 0 };
-        let mut extents = Vec::new();
-        self.encode_with_extents(text, run.is_behind_token, ids, &mut extents)?;
-        debug_assert_eq!(ids.len() - from, extents.len());
-        mask.extend(
-            extents.into_iter().map(|extent| run.trains(extent.start + front, extent.end + front)),
-        );
-        Ok(())
+        self.encode_with_extents(text, run.is_behind_token, &mut |id, extent| {
+            output.push(id, run.trains(extent.start + front, extent.end + front));
+        })
     }
 
     /// Returns whether only [`Encoder::encode_with_extents`] knows what stands before a text.
@@ -148,13 +169,12 @@ impl Encoder<'_> {
         matches!(self.tokenizer.model, Model::Fallback(_))
     }
 
-    /// Appends the ids that `encode` gives, special tokens being text, and the extent of each.
+    /// Gives the ids that `encode` gives, special tokens being text, and the extent of each.
     fn encode_with_extents(
         &mut self,
         text: &str,
         is_behind_token: bool,
-        ids: &mut Vec<u32>,
-        extents: &mut Vec<Extent>,
+        give: &mut dyn FnMut(u32, Extent),
     ) -> Result<()> {
         if text.len() > MAX_TEXT_BYTES {
             let bytes = text.len();
@@ -165,30 +185,65 @@ impl Encoder<'_> {
         match &self.tokenizer.model {
             Model::ByteLevel(model) => {
                 let cache = self.cache.get_or_insert_with(|| Box::new(Cache::new()));
-                model.encode_with_extents(text, cache, ids, extents);
+                model.encode_with_extents(text, cache, give);
             }
             Model::SentencePiece(model) => {
                 let cache = self.cache.get_or_insert_with(|| Box::new(Cache::new()));
-                model.encode_with_extents(text, &mut self.buffer, cache, ids, extents);
+                model.encode_with_extents(text, &mut self.buffer, cache, give);
             }
-            Model::Fallback(model) => {
-                model.encode_with_extents(text, is_behind_token, ids, extents)?;
-            }
+            Model::Fallback(model) => model.encode_with_extents(text, is_behind_token, give)?,
         }
         Ok(())
     }
 }
 
-impl Run {
-    fn push(&mut self, span: &Span<'_>) {
+impl Masked<'_> {
+    fn push(&mut self, id: u32, is_trained: u8) {
+        self.ids.push(id);
+        self.mask.push(is_trained);
+        if self.ids.len() >= BLOCK {
+            self.empty();
+        }
+    }
+
+    /// Appends ids that are all trained, or all not; fails where the sink did.
+    fn extend(&mut self, ids: &[u32], is_trained: u8) -> Result<()> {
+        self.ids.extend_from_slice(ids);
+        self.mask.resize(self.ids.len(), is_trained);
+        if self.ids.len() >= BLOCK {
+            self.empty();
+        }
+        std::mem::replace(&mut self.outcome, Ok(()))
+    }
+
+    fn finish(mut self) -> Result<()> {
+        self.empty();
+        self.outcome
+    }
+
+    fn empty(&mut self) {
+        if self.outcome.is_ok() && !self.ids.is_empty() {
+            self.outcome = (self.sink)(&self.ids, &self.mask);
+        }
+        self.ids.clear();
+        self.mask.clear();
+    }
+}
+
+impl<'a> Run<'a> {
+    fn push(&mut self, span: &'a Span<'_>) {
         if !span.text.is_empty() {
-            self.text.push_str(&span.text);
+            if self.text.is_empty() {
+                self.text = Cow::Borrowed(&span.text);
+            } else {
+                self.text.to_mut().push_str(&span.text);
+            }
             self.borders.push((self.text.len(), span.trained));
         }
     }
 
     fn restart(&mut self, takes_front: bool) {
-        self.text.clear();
+        self.text = Cow::default();
         self.borders.clear();
         self.is_behind_token = true;
         self.takes_front = takes_front;
@@ -225,9 +280,11 @@ mod tests {
 
     #[test]
     fn one_trained_byte_trains_a_token_and_none_does_not() {
+        let spans = [("abc", false), ("", true), ("de", true), ("f", false)]
+            .map(|(text, trained)| Span { text: text.into(), special: false, trained });
         let mut run = Run::default();
-        for (text, trained) in [("abc", false), ("", true), ("de", true), ("f", false)] {
-            run.push(&Span { text: text.into(), special: false, trained });
+        for span in &spans {
+            run.push(span);
         }
         let cases = [(0, 3, 0), (0, 4, 1), (3, 5, 1), (4, 6, 1), (5, 6, 0), (0, 6, 1)];
         for (start, end, expected) in cases {

@@ -11,9 +11,11 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::added::{AddedToken, AddedTokens};
 use super::byte_level::{ByteLevel, Spelling};
-use super::merges::{Merge, Merges, NONE};
+use super::merges::{Merge, Merges, NONE, Rules};
+use super::pieces::Boundaries;
 use super::scan::Pattern;
 use super::vocabulary::Vocabulary;
+use super::word::ByteSymbols;
 use crate::{Error, Result};
 
 /// What is published about a rank file, apart from the file.
@@ -78,10 +80,12 @@ pub(super) fn load(
         .ok_or_else(|| Error::tokenizer(path, "not every byte is a token of its own"))?;
     let special = special_tokens(published.name);
     let added = AddedTokens::new(special.clone()).map_err(|error| Error::tokenizer(path, error))?;
+    let merges = merges_of(&vocabulary, published.ranks_parts);
     let model = ByteLevel {
-        merges: merges_of(&vocabulary, published.ranks_parts),
+        byte_symbols: ByteSymbols::new(&byte_ids, &merges),
+        boundaries: Boundaries::new(&vocabulary),
+        merges,
         vocabulary,
-        byte_ids,
         prefers_whole_words: true,
         pattern: published.pattern,
         adds_prefix_space: false,
@@ -122,7 +126,7 @@ pub(super) fn byte_ids(vocabulary: &Vocabulary) -> Option<[u32; 256]> {
 
 /// Returns every way to make a token of two others, ranked by the token.
 fn merges_of(vocabulary: &Vocabulary, ranks_parts: bool) -> Merges {
-    let mut merges = Merges::with_capacity(vocabulary.num_ids() as usize * 5 / 2);
+    let mut rules = Rules::with_capacity(vocabulary.num_ids() as usize * 5 / 2);
     let mut num_merges = 0;
     let mut parts = Vec::new();
     for (id, token) in vocabulary.iter() {
@@ -134,11 +138,11 @@ fn merges_of(vocabulary: &Vocabulary, ranks_parts: bool) -> Merges {
         parts.sort_unstable();
         for &(left, right) in &parts {
             let rank = if ranks_parts { num_merges } else { id };
-            merges.insert(left, right, Merge { rank, symbol: id });
+            rules.insert(left, right, Merge { rank, symbol: id });
             num_merges += 1;
         }
     }
-    merges
+    rules.finish()
 }
 
 /// Returns the special tokens published for the rank file of this name.

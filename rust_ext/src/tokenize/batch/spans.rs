@@ -6,6 +6,7 @@ use super::{Encoded, Event, Worker, contains, count_of, is_wanted, series_of};
 use crate::Result;
 use crate::input::lines::Line;
 use crate::input::{Batch, span_fields};
+use crate::tokenize::elements::Elements;
 use crate::tokenize::encode::Encode;
 use crate::tokenizer::{MAX_TEXT_BYTES, Span};
 
@@ -32,35 +33,39 @@ impl<E: Encode> Worker<'_, E> {
             to.events.push(Event::Dropped("other_group"));
             return Ok(());
         }
-        let (mut ids, mut mask) = (Vec::new(), Vec::new());
-        match self.encode_spans(&fields.spans, &mut ids, &mut mask)? {
-            Fate::Kept => {}
-            Fate::Dropped(rule) => {
-                to.events.push(Event::Dropped(rule));
-                return Ok(());
-            }
-            Fate::Rejected(reason) => {
-                to.reject(&file.relative, number, reason, batch.line(line));
-                return Ok(());
-            }
-        }
         let id = fields.id.unwrap_or_else(|| Cow::Owned(format!("{}#{number}", file.relative)));
         let series = series_of(options, self.holdout_below, &id);
-        let tokens = count_of(ids.len(), &file.path)?;
-        let beside = options.journal.join("elements");
-        to.elements[series as usize].append(&ids, options.dtype, &beside)?;
-        to.masks[series as usize].extend_from_slice(&mask);
-        let share = to.shares.number(fields.source.as_deref().unwrap_or("unknown"), kind);
-        let text_bytes = u32::try_from(text_bytes(&fields.spans)).unwrap_or(u32::MAX);
-        to.document(series, tokens, &id, text_bytes, share);
+        let which = series as usize;
+        let (elements, mask) = (&mut to.elements[which], &mut to.masks[which]);
+        let begin = (elements.len(), mask.len());
+        let fate = self.encode_spans(&fields.spans, elements, mask)?;
+        if !matches!(fate, Fate::Kept) {
+            elements.truncate(begin.0);
+            mask.truncate(begin.1);
+        }
+        let tokens = mask.len() - begin.1;
+        match fate {
+            Fate::Kept => {
+                let tokens = count_of(tokens, &file.path)?;
+                let source = fields.source.as_deref().unwrap_or("unknown");
+                let share = to.shares.number(source, kind);
+                let text_bytes = u32::try_from(text_bytes(&fields.spans)).unwrap_or(u32::MAX);
+                to.document(series, tokens, &id, text_bytes, share);
+            }
+            Fate::Dropped(rule) => to.events.push(Event::Dropped(rule)),
+            Fate::Rejected(reason) => {
+                to.reject(&file.relative, number, reason, batch.line(line));
+            }
+        }
         Ok(())
     }
 
-    /// Makes ids and mask, the end of the document included.
+    /// Appends elements and mask, the end of the document included; unless the record is kept, what
+    /// was appended is to be taken back.
     fn encode_spans(
         &mut self,
         spans: &[Span<'_>],
-        ids: &mut Vec<u32>,
+        elements: &mut Elements,
         mask: &mut Vec<u8>,
     ) -> Result<Fate> {
         if text_bytes(spans) > MAX_TEXT_BYTES {
@@ -69,17 +74,26 @@ impl<E: Encode> Worker<'_, E> {
         if spans.iter().any(|span| span.special && !self.encode.is_special(&span.text)) {
             return Ok(Fate::Rejected("unknown_special_token"));
         }
-        self.encode.spans(spans, ids, mask)?;
-        let Some(&last) = mask.last() else { return Ok(Fate::Dropped("no_tokens")) };
-        if self.options.eod.is_some_and(|eod| contains(ids, eod)) {
+        let (options, start) = (self.options, mask.len());
+        // Every worker has its own file, and it has no name of this kind.
+        let beside = options.journal.join("elements");
+        let mut has_eod = false;
+        self.encode.spans(spans, &mut |ids, trained| {
+            mask.extend_from_slice(trained);
+            has_eod |= options.eod.is_some_and(|eod| contains(ids, eod));
+            // The rest of a document that is rejected needs no room.
+            if has_eod { Ok(()) } else { elements.append(ids, options.dtype, &beside) }
+        })?;
+        let Some(&last) = mask[start..].last() else { return Ok(Fate::Dropped("no_tokens")) };
+        if has_eod {
             return Ok(Fate::Rejected("end_of_document_inside"));
         }
-        if !mask.contains(&1) {
+        if !mask[start..].contains(&1) {
             // Its loss would be a division by zero, or a batch slot that teaches nothing.
             return Ok(Fate::Dropped("nothing_trained"));
         }
-        if let Some(eod) = self.options.eod {
-            ids.push(eod);
+        if let Some(eod) = options.eod {
+            elements.append(&[eod], options.dtype, &beside)?;
             // Who is trained to write the last token is trained to stop behind it; behind a turn of
             // somebody else there is nothing to learn about stopping.
             mask.push(last);

@@ -6,36 +6,31 @@
 use std::ops::Range;
 
 use super::ByteLevel;
+use crate::Result;
 use crate::tokenizer::alignment::{Alignment, Extent};
 use crate::tokenizer::cache::Cache;
 use crate::tokenizer::normalize::nfc_aligned;
+use crate::tokenizer::output::Output;
 
 impl ByteLevel {
-    /// Appends the ids that [`ByteLevel::encode`] gives, special tokens being text, and the extent
-    /// of each.
+    /// Gives the ids that [`ByteLevel::encode`] gives, special tokens being text, and the extent of
+    /// each, in order.
     pub(in crate::tokenizer) fn encode_with_extents(
         &self,
         text: &str,
         cache: &mut Cache,
-        ids: &mut Vec<u32>,
-        extents: &mut Vec<Extent>,
+        give: &mut dyn FnMut(u32, Extent),
     ) {
-        self.added.cuts(text, false, |range, token| match token {
-            Some(id) => {
-                ids.push(id);
-                extents.push(range);
-            }
-            None if self.normalizes_nfc => {
-                let (normalized, alignment) = nfc_aligned(&text[range.clone()]);
-                let source = Some((&alignment, range.start));
-                self.encode_normalized(&normalized, source, cache, ids, extents);
-            }
-            None => {
-                let from = extents.len();
-                self.encode_normalized(&text[range.clone()], None, cache, ids, extents);
-                for extent in &mut extents[from..] {
-                    *extent = extent.start + range.start..extent.end + range.start;
+        self.added.cuts(text, false, |range, token| {
+            let base = range.start;
+            let mut give = |id, extent: Extent| give(id, extent.start + base..extent.end + base);
+            match token {
+                Some(id) => give(id, 0..range.len()),
+                None if self.normalizes_nfc => {
+                    let (normalized, alignment) = nfc_aligned(&text[range]);
+                    self.encode_normalized(&normalized, Some(&alignment), cache, &mut give);
                 }
+                None => self.encode_normalized(&text[range], None, cache, &mut give),
             }
         });
     }
@@ -44,36 +39,33 @@ impl ByteLevel {
     fn encode_normalized(
         &self,
         text: &str,
-        source: Option<(&Alignment, usize)>,
+        source: Option<&Alignment>,
         cache: &mut Cache,
-        ids: &mut Vec<u32>,
-        extents: &mut Vec<Extent>,
+        give: &mut dyn FnMut(u32, Extent),
     ) {
-        let lead_back = |range: Range<usize>| match source {
-            None => range,
-            Some((alignment, base)) => {
-                let found = alignment.source(&range);
-                found.start + base..found.end + base
-            }
-        };
+        let lead_back = |range| source.map_or_else(|| Range::clone(&range), |s| s.source(&range));
         self.added_normalized.cuts(text, false, |range, token| {
-            let Some(id) = token else {
-                let from = ids.len();
-                self.encode_plain(&text[range.clone()], cache, ids);
-                let mut at = range.start;
-                // The space put in front has no bytes in the text.
-                let mut before = usize::from(self.puts_space_before(&text[range]));
-                for &id in &ids[from..] {
+            if let Some(id) = token {
+                return give(id, lead_back(range));
+            }
+            let mut at = range.start;
+            // The space put in front has no bytes in the text.
+            let mut before = usize::from(self.puts_space_before(&text[range.clone()]));
+            let mut ids = Vec::new();
+            let mut locate = |ids: &[u32]| -> Result<()> {
+                for &id in ids {
                     let length = self.vocabulary.token(id).map_or(0, <[u8]>::len);
                     let end = at + length.saturating_sub(before);
                     before = before.saturating_sub(length);
-                    extents.push(lead_back(at..end));
+                    give(id, lead_back(at..end));
                     at = end;
                 }
-                return;
+                Ok(())
             };
-            ids.push(id);
-            extents.push(lead_back(range));
+            let mut output = Output::with_sink(&mut ids, &mut locate);
+            self.encode_plain(&text[range], cache, &mut output);
+            let given = output.finish();
+            debug_assert!(given.is_ok(), "the sink refuses nothing");
         });
     }
 }

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 const ANCHOR: &str = "\u{10FFFE}\u{FFFFE}\u{10FFFF}";
 
 impl Fallback {
-    /// Appends the ids of a text, special tokens being text, and the extent of each.
+    /// Gives the ids of a text, special tokens being text, and the extent of each.
     ///
     /// With `is_behind_token` they are those that the text has behind a special token: some
     /// pre-tokenizers treat the beginning of the input unlike that of a part, and no call of the
@@ -23,28 +23,25 @@ impl Fallback {
         &self,
         text: &str,
         is_behind_token: bool,
-        ids: &mut Vec<u32>,
-        extents: &mut Vec<Extent>,
+        give: &mut dyn FnMut(u32, Extent),
     ) -> Result<()> {
-        if !is_behind_token {
-            let encoding =
-                self.special_as_text.encode(text, false).map_err(|error| argument(&error))?;
-            ids.extend_from_slice(encoding.get_ids());
-            extents.extend(encoding.get_offsets().iter().map(|&(start, end)| start..end));
-            return Ok(());
-        }
-        if text.contains(ANCHOR) {
+        if is_behind_token && text.contains(ANCHOR) {
             return Err(Error::Argument(format!(
                 "a span must not hold the noncharacters {ANCHOR:?}, which mark its beginning"
             )));
         }
-        let anchored = format!("{ANCHOR}{text}");
-        let encoding =
-            self.behind_token()?.encode(anchored, false).map_err(|error| argument(&error))?;
-        ids.extend(encoding.get_ids().iter().skip(1));
-        let offsets = encoding.get_offsets().iter().skip(1);
-        let back = |offset: usize| offset.saturating_sub(ANCHOR.len());
-        extents.extend(offsets.map(|&(start, end)| back(start)..back(end)));
+        let (encoding, anchors, front) = if is_behind_token {
+            let anchored = format!("{ANCHOR}{text}");
+            (self.behind_token()?.encode(anchored, false), 1, ANCHOR.len())
+        } else {
+            (self.special_as_text.encode(text, false), 0, 0)
+        };
+        let encoding = encoding.map_err(|error| argument(&error))?;
+        for (&id, &(start, end)) in
+            encoding.get_ids().iter().zip(encoding.get_offsets()).skip(anchors)
+        {
+            give(id, start.saturating_sub(front)..end.saturating_sub(front));
+        }
         Ok(())
     }
 

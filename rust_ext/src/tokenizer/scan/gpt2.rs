@@ -1,6 +1,6 @@
 //! GPT-2: `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`.
 
-use super::{Scanner, contraction, run_end};
+use super::{Block, Scanner, Starts, contraction, run_end};
 use crate::tokenizer::unicode::{LETTER, NUMBER, SPACE, class_at};
 
 /// The pre-tokenizer of GPT-2, in `tokenizer.json` the `ByteLevel` one with `use_regex`.
@@ -36,6 +36,21 @@ impl Scanner for Gpt2 {
             return if joins { run_end(text, next + length, |c| c & KINDS == kind) } else { next };
         }
         spaces_end(text, next)
+    }
+
+    #[inline(always)]
+    fn starts(block: &Block<'_>, certain: usize) -> Starts {
+        let (letters, digits) = (block.masks.letters, block.masks.digits);
+        let white = block.masks.white & block.valid();
+        let others = !(letters | digits | white);
+        let same = |class: u64| class & (class << 1);
+        let goes_on = same(letters) | same(digits) | same(others) | same(white);
+        // A space keeps what follows, and the last white before anything else stays back.
+        let joined = !white & (block.masks.spaces << 1);
+        let mask = (!goes_on & !joined) | (white & !(white >> 1)) | 1;
+        let mut starts = Starts { mask, certain };
+        block.split_contractions(&mut starts, false);
+        starts
     }
 }
 

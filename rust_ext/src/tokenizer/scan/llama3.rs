@@ -2,7 +2,7 @@
 //! `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*`
 //! `|\s*[\r\n]+|\s+(?!\S)|\s+`.
 
-use super::{Scanner, contraction, run_end};
+use super::{Block, Scanner, Starts, contraction, run_end};
 use crate::tokenizer::unicode::{LETTER, NUMBER, SPACE, class_at};
 
 /// The family: digits in groups of at most `DIGITS`; with `WHOLE_END`, white space that reaches
@@ -53,6 +53,84 @@ impl<const DIGITS: usize, const WHOLE_END: bool> Scanner for Family<DIGITS, WHOL
             spaces_end::<WHOLE_END>(text, start)
         }
     }
+
+    #[inline(always)]
+    fn starts(block: &Block<'_>, certain: usize) -> Starts {
+        let mut starts = word_starts::<DIGITS>(block, certain);
+        block.split_contractions(&mut starts, true);
+        starts
+    }
+}
+
+/// Returns where words start in a block, but for what contractions change.
+#[inline(always)]
+pub(super) fn word_starts<const DIGITS: usize>(block: &Block<'_>, certain: usize) -> Starts {
+    let (letters, digits) = (block.masks.letters, block.masks.digits);
+    let white = block.masks.white & block.valid();
+    let others = !(letters | digits | white);
+    let not_white = !white & block.valid();
+    if not_white == 0 {
+        return Starts { mask: 1, certain: 0 };
+    }
+    // How a run of white space is cut depends on all of it.
+    let certain = certain.min(64 - not_white.leading_zeros() as usize);
+    let newlines = block.masks.newlines & white;
+    let (white_starts, blanks) = starts_in_white(white, newlines, others);
+    let punctuation = others & !(others << 1) & !(block.masks.spaces << 1);
+    // Letters join one character before them that begins a word and is no newline.
+    let leads = (blanks | punctuation | (others & 1)) & !(others & (others >> 1));
+    let words = letters & !(letters << 1) & !(leads << 1);
+    let mask = white_starts | punctuation | digit_starts::<DIGITS>(digits) | words | 1;
+    Starts { mask, certain }
+}
+
+/// Returns where words start in white space, and which of it is no newline.
+#[inline(always)]
+fn starts_in_white(white: u64, newlines: u64, others: u64) -> (u64, u64) {
+    let blanks = white & !newlines;
+    // Newlines right behind punctuation belong to it: the carry of the sum runs through them.
+    let taken = newlines & !newlines.wrapping_add(newlines & (others << 1));
+    let mut to_newline = newlines;
+    if blanks & (newlines << 1) & ((newlines | blanks) >> 1) != 0 {
+        // Blanks with a newline behind them in their run, in six doublings.
+        let mut way = blanks;
+        for shift in [1, 2, 4, 8, 16, 32] {
+            to_newline |= way & (to_newline >> shift);
+            way &= way >> shift;
+        }
+    }
+    let free = white & !taken;
+    let starts = (free & !(white << 1))
+        | (free & (taken << 1))
+        | (blanks & (newlines << 1) & !to_newline)
+        | (blanks & !(white >> 1));
+    (starts, blanks)
+}
+
+/// Returns where groups of at most `MAX` digits start.
+#[inline(always)]
+fn digit_starts<const MAX: usize>(digits: u64) -> u64 {
+    if MAX == 1 {
+        return digits;
+    }
+    let firsts = digits & !(digits << 1);
+    let mut starts = firsts;
+    let pairs = digits & (digits << 1);
+    if pairs & (pairs << 2) != 0 {
+        // Runs of more than three.
+        let mut left = firsts;
+        while left != 0 {
+            let first = left.trailing_zeros();
+            left &= left - 1;
+            let length = (!(digits >> first)).trailing_zeros();
+            let mut offset = MAX as u32;
+            while offset < length {
+                starts |= 1 << (first + offset);
+                offset += MAX as u32;
+            }
+        }
+    }
+    starts
 }
 
 #[inline]

@@ -4,14 +4,19 @@
 //! twenty times as much as all the rest. None of these patterns looks behind, so a scan can begin
 //! at any word and carries no state.
 
+mod blocks;
 mod gpt2;
 mod llama3;
 mod o200k;
 
+use std::sync::LazyLock;
+
+use blocks::{Block, Starts};
 pub(super) use gpt2::Gpt2;
 pub(super) use llama3::{Cl100k, Llama3, Qwen2};
 pub(super) use o200k::O200k;
 
+use super::cache::Ends;
 use super::unicode::class_at;
 
 /// A rule that cuts a text into words, without leaving anything out.
@@ -20,6 +25,47 @@ pub(super) trait Scanner {
     ///
     /// `text` is UTF-8; the end of `text` is the end of the text the pattern sees.
     fn word_end(text: &[u8], start: usize) -> usize;
+
+    /// Whether [`Scanner::starts`] needs the masks of upper case and of slashes.
+    const CASED: bool = false;
+
+    /// Returns where words start in a block of 64 bytes of which more than a few are ASCII.
+    ///
+    /// The first `certain` of its bytes do not depend on what the block does not show, unless
+    /// white space goes on beyond them.
+    fn starts(block: &Block<'_>, certain: usize) -> Starts;
+}
+
+/// Finds the words of `text` from `start` on until there are enough; returns where the last ends.
+#[allow(unsafe_code)]
+pub(super) fn find_words<S: Scanner>(text: &[u8], mut start: usize, ends: &mut Ends) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if has_blocks() {
+        // SAFETY: the processor has what is needed.
+        return unsafe { blocks::find_words::<S>(text, start, ends) };
+    }
+    while start < text.len() && !ends.is_full() {
+        start = S::word_end(text, start);
+        ends.push(start);
+    }
+    start
+}
+
+/// Returns whether this processor can look at 64 bytes at a time.
+#[inline]
+pub(super) fn has_blocks() -> bool {
+    static HAS: LazyLock<bool> = LazyLock::new(|| {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            has!("avx2") && has!("bmi1") && has!("bmi2") && has!("lzcnt") && has!("popcnt")
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            false
+        }
+    });
+    *HAS
 }
 
 /// The patterns that have a scanner.
@@ -48,6 +94,12 @@ impl Pattern {
             O200K => Some(Self::O200k),
             _ => None,
         }
+    }
+
+    /// Returns the pattern of a [`Pattern::name`].
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let all = [Self::Gpt2, Self::Llama3, Self::Qwen2, Self::Cl100k, Self::O200k];
+        all.into_iter().find(|pattern| pattern.name() == name)
     }
 
     /// Returns the name by which messages call the pattern.

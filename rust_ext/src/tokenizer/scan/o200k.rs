@@ -4,8 +4,9 @@
 //! `[^\r\n\p{L}\p{N}]?U*L+C?|[^\r\n\p{L}\p{N}]?U+L*C?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*`
 //! `|\s*[\r\n]+|\s+(?!\S)|\s+`.
 
-use super::llama3::{digits_end, is_newline, spaces_end};
-use super::{Scanner, contraction, run_end};
+use super::blocks::BLOCK;
+use super::llama3::{digits_end, is_newline, spaces_end, word_starts};
+use super::{Block, Scanner, Starts, contraction, run_end};
 use crate::tokenizer::unicode::{LETTER, LOWER, NUMBER, SPACE, UPPER, class_at};
 
 /// The pre-tokenizer of o200k, in `tiktoken` and in `tokenizer.json` files made from it.
@@ -39,6 +40,48 @@ impl Scanner for O200k {
             }
         }
         spaces_end::<false>(text, start)
+    }
+
+    const CASED: bool = true;
+
+    #[inline(always)]
+    fn starts(block: &Block<'_>, certain: usize) -> Starts {
+        let mut starts = word_starts::<3>(block, certain);
+        let (upper, lower) = (block.masks.upper, block.masks.letters & !block.masks.upper);
+        starts.mask |= upper & (lower << 1);
+        // A slash behind a newline may belong to the punctuation before: rare, left to the other way.
+        let doubtful = block.masks.slashes & (block.masks.newlines << 1);
+        if doubtful != 0 {
+            starts.certain = starts.certain.min(doubtful.trailing_zeros() as usize - 1);
+        }
+        join_contractions(block, &mut starts);
+        starts
+    }
+}
+
+/// Gives each contraction to the word that it follows.
+#[inline(always)]
+fn join_contractions(block: &Block<'_>, starts: &mut Starts) {
+    let letters = block.masks.letters;
+    let mut left = block.masks.apostrophes & (letters << 1) & (letters >> 1);
+    let mut behind_last = 0;
+    while left != 0 {
+        let at = left.trailing_zeros() as usize;
+        left &= left - 1;
+        if at + 3 > block.known {
+            starts.certain = starts.certain.min(at - 1);
+            return;
+        }
+        // A word takes one contraction; an apostrophe behind it begins a word.
+        let length =
+            if at == behind_last { 0 } else { contraction(block.text, block.position + at, true) };
+        if length > 0 {
+            behind_last = at + length;
+            starts.mask &= !(((1 << length) - 1) << at);
+            if behind_last < BLOCK {
+                starts.mask |= 1 << behind_last;
+            }
+        }
     }
 }
 

@@ -2,11 +2,16 @@
 
 use super::proto::Kind;
 use super::{META_SPACE, SentencePiece};
+use crate::Result;
 use crate::tokenizer::alignment::{Alignment, Extent};
 use crate::tokenizer::cache::Cache;
+use crate::tokenizer::output::Output;
+
+/// [`META_SPACE`] as pieces hold it.
+const META_BYTES: &str = "\u{2581}";
 
 impl SentencePiece {
-    /// Appends the ids that [`SentencePiece::encode`] gives, and the extent of each.
+    /// Gives the ids that [`SentencePiece::encode`] gives, and the extent of each, in order.
     ///
     /// Each byte of a character without a piece is an extent; the space put in front has none.
     pub(in crate::tokenizer) fn encode_with_extents(
@@ -14,19 +19,22 @@ impl SentencePiece {
         text: &str,
         buffer: &mut String,
         cache: &mut Cache,
-        ids: &mut Vec<u32>,
-        extents: &mut Vec<Extent>,
+        give: &mut dyn FnMut(u32, Extent),
     ) {
-        let from = ids.len();
-        self.encode(text, buffer, cache, ids);
-        self.normalize(text, buffer);
-        let alignment = self.align(text, buffer.len());
-        let mut at = 0;
-        for &id in &ids[from..] {
-            let end = at + self.normalized_len(id);
-            extents.push(alignment.source(&(at..end)));
-            at = end;
-        }
+        let alignment = self.align(text);
+        let (mut ids, mut at) = (Vec::new(), 0);
+        let mut locate = |ids: &[u32]| -> Result<()> {
+            for &id in ids {
+                let end = at + self.normalized_len(id);
+                give(id, alignment.source(&(at..end)));
+                at = end;
+            }
+            Ok(())
+        };
+        let mut output = Output::with_sink(&mut ids, &mut locate);
+        self.encode(text, buffer, cache, &mut output);
+        let given = output.finish();
+        debug_assert!(given.is_ok(), "the sink refuses nothing");
     }
 
     /// Returns the id of a control or user-defined piece: what a rendered template may name.
@@ -35,39 +43,40 @@ impl SentencePiece {
         matches!(self.kind(id), Some(Kind::Control | Kind::UserDefined)).then_some(id)
     }
 
-    /// Returns how many bytes a piece takes in the normalized text, where a space is one byte.
+    /// Returns how many bytes a piece takes in the normalized text, where a space is one byte if it
+    /// is a piece, and the three of U+2581 if it is not.
     fn normalized_len(&self, id: u32) -> usize {
         if self.kind(id) == Some(Kind::Byte) {
             return 1;
         }
         let piece = self.vocabulary.token(id).unwrap_or_default();
-        let spaces = memchr::memmem::find_iter(piece, META_SPACE).count();
-        piece.len() - spaces * (META_SPACE.len() - 1)
+        let spaces = memchr::memmem::find_iter(piece, META_BYTES).count();
+        piece.len() - spaces * (META_BYTES.len() - 1)
     }
 
-    /// Returns which bytes of `text` became which of the `made` bytes that `normalize` made of it.
-    fn align(&self, text: &str, made: usize) -> Alignment {
+    /// Returns which bytes of `text` became which of those that its tokens stand for.
+    fn align(&self, text: &str) -> Alignment {
         let mut alignment = Alignment::default();
-        if made == 0 {
-            return alignment;
-        }
         let mut at = if self.removes_extra_spaces {
             text.len() - text.trim_start_matches(' ').len()
         } else {
             0
         };
+        let space_is_piece = self.characters.id(u32::from(META_SPACE)).is_some();
+        let space_bytes = if space_is_piece { 1 } else { META_BYTES.len() };
         if self.adds_dummy_prefix {
-            alignment.changed(at..at, 1);
+            alignment.changed(at..at, space_bytes);
         }
         let mut was_space = false;
         let mut same_from = at;
         while at < text.len() {
             let is_meta = text[at..].starts_with(META_SPACE);
             let is_space = text.as_bytes()[at] == b' ';
-            if is_meta || (is_space && was_space && self.removes_extra_spaces) {
-                let length = if is_meta { META_SPACE.len() } else { 1 };
+            let goes = is_space && was_space && self.removes_extra_spaces;
+            if is_meta || goes || (is_space && !space_is_piece) {
+                let length = if is_meta { META_BYTES.len() } else { 1 };
                 alignment.same(same_from, at);
-                alignment.changed(at..at + length, usize::from(is_meta));
+                alignment.changed(at..at + length, if goes { 0 } else { space_bytes });
                 at += length;
                 same_from = at;
             } else {
@@ -94,6 +103,14 @@ mod tests {
 
     /// Control pieces, the bytes, and `a`, `b`, a space and a space with `a`.
     fn model(adds_dummy_prefix: bool, removes_extra_spaces: bool) -> SentencePiece {
+        of_pieces(&["a", "b", "\u{2581}", "\u{2581}a"], adds_dummy_prefix, removes_extra_spaces)
+    }
+
+    fn of_pieces(
+        normal: &[&str],
+        adds_dummy_prefix: bool,
+        removes_extra_spaces: bool,
+    ) -> SentencePiece {
         let piece = |piece: &str, kind: Kind| PieceProto {
             piece: piece.to_owned(),
             score: -1.0,
@@ -101,7 +118,7 @@ mod tests {
         };
         let mut pieces = vec![piece("<unk>", Kind::Unknown), piece("</s>", Kind::Control)];
         pieces.extend((0..=255).map(|byte| piece(&format!("<0x{byte:02X}>"), Kind::Byte)));
-        pieces.extend(["a", "b", "\u{2581}", "\u{2581}a"].map(|text| piece(text, Kind::Normal)));
+        pieces.extend(normal.iter().map(|text| piece(text, Kind::Normal)));
         let proto = ModelProto {
             pieces,
             trainer: Some(TrainerSpec {
@@ -122,10 +139,12 @@ mod tests {
     fn extents(model: &SentencePiece, text: &str) -> Vec<Extent> {
         let (mut cache, mut buffer) = (Cache::new(), String::new());
         let (mut ids, mut extents, mut plain) = (Vec::new(), Vec::new(), Vec::new());
-        model.encode_with_extents(text, &mut buffer, &mut cache, &mut ids, &mut extents);
-        model.encode(text, &mut buffer, &mut cache, &mut plain);
+        model.encode_with_extents(text, &mut buffer, &mut cache, &mut |id, extent| {
+            ids.push(id);
+            extents.push(extent);
+        });
+        model.encode(text, &mut buffer, &mut cache, &mut Output::new(&mut plain));
         assert_eq!(ids, plain, "{text:?}");
-        assert_eq!(ids.len(), extents.len());
         extents
     }
 
@@ -156,5 +175,12 @@ mod tests {
         assert_eq!(extents(&model(true, false), "a b"), [0..1, 1..2, 2..3]);
         assert_eq!(extents(&model(true, false), "ba"), [0..0, 0..1, 1..2]);
         assert_eq!(extents(&model(true, true), "  ab"), [2..3, 3..4]);
+    }
+
+    #[test]
+    fn a_space_that_is_no_piece_is_three_bytes_of_one() {
+        let model = of_pieces(&["a", "b"], true, false);
+        let expected = [0..0, 0..0, 0..0, 0..1, 1..2, 1..2, 1..2, 2..3];
+        assert_eq!(extents(&model, "a b"), expected);
     }
 }

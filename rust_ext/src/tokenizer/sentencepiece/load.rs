@@ -5,10 +5,12 @@ use std::path::Path;
 
 use prost::Message as _;
 
+use super::characters::Characters;
+use super::joins::Joins;
 use super::proto::{Kind, MODEL_TYPE_BPE, ModelProto, NormalizerSpec, PieceProto, TrainerSpec};
-use super::{META_SPACE, SentencePiece};
+use super::{META_SPACE, SentencePiece, spaces};
 use crate::tokenizer::added::{AddedToken, AddedTokens};
-use crate::tokenizer::merges::{Merge, Merges, NONE};
+use crate::tokenizer::merges::{Merge, Merges, NONE, Rules};
 use crate::tokenizer::vocabulary::Vocabulary;
 use crate::{Error, Result};
 
@@ -89,29 +91,37 @@ fn build(
         }
     }
     let characters = characters_of(&mergeable);
-    let has_inner_space = |text: &str| text.trim_start_matches(' ').contains(' ');
+    let removes_extra_spaces = normalizer.remove_extra_whitespaces.unwrap_or(true);
+    let byte_ids = byte_ids(&vocabulary, &kinds)?;
     Ok(SentencePiece {
-        byte_ids: byte_ids(&vocabulary, &kinds)?,
+        ascii_ids: ascii_ids(&characters, &byte_ids),
+        byte_ids,
         merges: merges_of(&mergeable, &characters)?,
-        cuts_at_spaces: !mergeable.iter().any(|(text, ..)| has_inner_space(text)),
+        rewrites_text: removes_extra_spaces
+            || user_defined.iter().any(|token| token.content.contains(' ')),
+        joins: Joins::new(mergeable.iter().map(|(text, ..)| text.as_str())),
+        parts_spaces: spaces::stand_apart(
+            mergeable.iter().map(|(text, _, score)| (text.as_str(), *score)),
+        ),
         vocabulary,
         kinds,
         characters,
         user_defined: AddedTokens::new(user_defined)?,
         adds_dummy_prefix: normalizer.add_dummy_prefix.unwrap_or(true),
-        removes_extra_spaces: normalizer.remove_extra_whitespaces.unwrap_or(true),
+        removes_extra_spaces,
         unknown_surface: trainer.unk_surface.clone().unwrap_or_else(|| " \u{2047} ".to_owned()),
     })
 }
 
-/// Returns one more than the id of each character that is a piece, by code point.
-fn characters_of(pieces: &[(String, u32, f32)]) -> Vec<u32> {
-    let mut characters = vec![0; 0x11_0000];
-    for (text, id, _) in pieces {
+/// Returns the ids of the characters that are pieces; U+2581 is another name for the space.
+fn characters_of(pieces: &[(String, u32, f32)]) -> Characters {
+    let single = pieces.iter().filter_map(|(text, id, _)| {
         let mut rest = text.chars();
-        if let (Some(c), None) = (rest.next(), rest.next()) {
-            characters[c as usize] = id + 1;
-        }
+        rest.next().filter(|_| rest.next().is_none()).map(|c| (c, *id))
+    });
+    let mut characters = Characters::new(single);
+    if let Some(space) = characters.id(u32::from(' ')) {
+        characters.insert(META_SPACE, space);
     }
     characters
 }
@@ -119,15 +129,15 @@ fn characters_of(pieces: &[(String, u32, f32)]) -> Vec<u32> {
 /// Returns every way to make a piece of two others; a higher score is a lower rank.
 fn merges_of(
     pieces: &[(String, u32, f32)],
-    characters: &[u32],
+    characters: &Characters,
 ) -> std::result::Result<Merges, String> {
     let ids: HashMap<&str, u32> = pieces.iter().map(|(text, id, _)| (text.as_str(), *id)).collect();
     let mut scores: Vec<f32> = pieces.iter().map(|&(.., score)| score).collect();
     scores.sort_unstable_by(|left, right| right.total_cmp(left));
     scores.dedup();
-    let mut merges = Merges::with_capacity(pieces.len() * 5 / 2);
+    let mut rules = Rules::with_capacity(pieces.len() * 5 / 2);
     for (text, id, score) in pieces {
-        if let Some(c) = text.chars().find(|&c| characters[c as usize] == 0) {
+        if let Some(c) = text.chars().find(|&c| characters.id(c as u32).is_none()) {
             return Err(format!("piece {id} holds {c:?}, which is no piece itself"));
         }
         let rank = scores.partition_point(|other| other.total_cmp(score).is_gt());
@@ -135,11 +145,20 @@ fn merges_of(
         for (at, _) in text.char_indices().skip(1) {
             let (left, right) = text.split_at(at);
             if let (Some(&left), Some(&right)) = (ids.get(left), ids.get(right)) {
-                merges.insert(left, right, Merge { rank, symbol: *id });
+                rules.insert(left, right, Merge { rank, symbol: *id });
             }
         }
     }
-    Ok(merges)
+    Ok(rules.finish())
+}
+
+/// Returns the id of each ASCII character: `SentencePiece::ascii_ids`.
+pub(super) fn ascii_ids(characters: &Characters, byte_ids: &[u32; 256]) -> [u32; 128] {
+    std::array::from_fn(|byte| {
+        let fallback = if byte == usize::from(b' ') { NONE } else { byte_ids[byte] };
+        #[expect(clippy::cast_possible_truncation, reason = "below 128")]
+        characters.id(byte as u32).unwrap_or(fallback)
+    })
 }
 
 fn byte_ids(vocabulary: &Vocabulary, kinds: &[Kind]) -> std::result::Result<[u32; 256], String> {
@@ -152,4 +171,43 @@ fn byte_ids(vocabulary: &Vocabulary, kinds: &[Kind]) -> std::result::Result<[u32
             .ok_or_else(|| format!("expected a byte piece {piece}, found none"))?;
     }
     Ok(ids)
+}
+
+#[cfg(test)]
+pub(in crate::tokenizer) mod tests {
+    use super::*;
+
+    /// A model of all bytes, a few letters and what merges of them, with a user-defined piece.
+    pub(in crate::tokenizer) fn small_model() -> Vec<u8> {
+        let piece = |piece: &str, score: f32, kind: Kind| PieceProto {
+            piece: piece.to_owned(),
+            score,
+            kind: Some(kind as i32),
+        };
+        let mut pieces = vec![
+            piece("<unk>", 0.0, Kind::Unknown),
+            piece("<s>", 0.0, Kind::Control),
+            piece("<sep>", 0.0, Kind::UserDefined),
+        ];
+        pieces.extend((0..=255u8).map(|byte| piece(&format!("<0x{byte:02X}>"), 0.0, Kind::Byte)));
+        let normal = ["ca", "\u{2581}ca", "ts", "cats", "\u{2581}", "c", "a", "t", "s"];
+        let scores = (0u8..).map(|rank| -f32::from(rank));
+        pieces.extend(
+            normal.iter().zip(scores).map(|(text, score)| piece(text, score, Kind::Normal)),
+        );
+        let trainer = TrainerSpec {
+            model_type: Some(MODEL_TYPE_BPE),
+            byte_fallback: Some(true),
+            ..TrainerSpec::default()
+        };
+        ModelProto { pieces, trainer: Some(trainer), normalizer: None }.encode_to_vec()
+    }
+
+    #[test]
+    fn a_small_model_merges_by_score() {
+        let model = load(Path::new("small"), &small_model()).expect("a model");
+        let id = |piece| model.token_to_id(piece).expect("a piece");
+        assert_eq!(model.merges.get(id("ca"), id("ts")).symbol, id("cats"));
+        assert_eq!(model.merges.get(id("\u{2581}"), id("c")).symbol, NONE);
+    }
 }

@@ -1,59 +1,71 @@
 //! `SentencePiece` BPE with byte fallback: the merges run over characters, the white space among
 //! them, and characters without a piece become their bytes.
 //!
-//! Inside, a space stands for `SentencePiece`'s U+2581: neither text nor pieces keep both apart.
+//! Inside, a space and `SentencePiece`'s U+2581 are one character: neither text nor pieces keep
+//! both apart.
 
+mod characters;
+mod cuts;
 mod extents;
+mod joins;
 mod load;
 mod proto;
+mod spaces;
+mod store;
 
 pub(super) use load::load;
+#[cfg(test)]
+pub(super) use load::tests::small_model;
 use proto::Kind;
 
 use super::added::{AddedTokens, Part};
-use super::cache::{Cache, Model};
-use super::merger::Merger;
-use super::merges::Merges;
+use super::cache::{Cache, Ends, Model, Scratch};
+use super::merges::{Merges, NONE};
+use super::output::Output;
+use super::unicode::decode;
 use super::vocabulary::Vocabulary;
+use characters::Characters;
+use joins::Joins;
 
 /// What `SentencePiece` writes for a space.
-const META_SPACE: &str = "\u{2581}";
+const META_SPACE: char = '\u{2581}';
 
 /// A BPE model with what its normalizer does.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "settings of the file, and what follows from them"
+)]
 pub(super) struct SentencePiece {
     /// Pieces as the file spells them.
     vocabulary: Vocabulary,
     kinds: Vec<Kind>,
     merges: Merges,
-    /// One more than the id of a character's piece, by code point; 0 without one.
-    characters: Vec<u32>,
+    characters: Characters,
+    joins: Joins,
+    /// Whether the spaces before a word are encoded apart from it ([`spaces`]).
+    parts_spaces: bool,
+    /// The id of each ASCII character, of its byte if it is no piece; `NONE` for a space that is
+    /// none, which has three bytes.
+    ascii_ids: [u32; 128],
     byte_ids: [u32; 256],
     /// User-defined pieces, which are found before anything merges.
     user_defined: AddedTokens,
     adds_dummy_prefix: bool,
     removes_extra_spaces: bool,
-    /// Whether no piece has a space behind another character, so that words can be cut there.
-    cuts_at_spaces: bool,
+    /// Whether the text must be written anew ([`SentencePiece::normalize`]) before it is encoded.
+    rewrites_text: bool,
     unknown_surface: String,
 }
 
 impl Model for SentencePiece {
-    fn encode_word(&self, word: &[u8], merger: &mut Merger, ids: &mut Vec<u32>) {
-        // Words are cut at spaces and at user-defined pieces, so this is UTF-8 as the text was.
-        let word = std::str::from_utf8(word).unwrap_or_default();
-        merger.start();
-        for c in word.chars() {
-            match self.characters[c as usize] {
-                0 => {
-                    merger.merge(&self.merges, ids);
-                    let mut buffer = [0; 4];
-                    let bytes = c.encode_utf8(&mut buffer).bytes();
-                    ids.extend(bytes.map(|byte| self.byte_ids[usize::from(byte)]));
-                    merger.start();
-                }
-                symbol => merger.push(symbol - 1),
-            }
+    fn encode_word(&self, word: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>) {
+        let merger = &mut scratch.merger;
+        let symbols = merger.start();
+        let mut at = 0;
+        while at < word.len() {
+            // Pieces of bytes are in no merge, so they may stand among the others.
+            at += self.push_character(word, at, symbols);
         }
         merger.merge(&self.merges, ids);
     }
@@ -65,13 +77,50 @@ impl SentencePiece {
         text: &str,
         buffer: &mut String,
         cache: &mut Cache,
-        ids: &mut Vec<u32>,
+        output: &mut Output<'_>,
     ) {
-        self.normalize(text, buffer);
-        self.user_defined.parts(buffer, true, |part| match part {
-            Part::Token(id) => ids.push(id),
-            Part::Text(text) => self.encode_words(text.as_bytes(), cache, ids),
+        if self.rewrites_text {
+            self.normalize(text, buffer);
+            self.user_defined.parts(buffer, true, |part| match part {
+                Part::Token(id) => output.ids.push(id),
+                Part::Text(text) => self.encode_parts(text.as_bytes(), cache, output),
+            });
+            return;
+        }
+        let mut lacks_prefix = self.adds_dummy_prefix;
+        self.user_defined.parts(text, true, |part| {
+            let lacked_prefix = std::mem::take(&mut lacks_prefix);
+            let text = match part {
+                Part::Text(text) if lacked_prefix => {
+                    self.encode_prefix(text, buffer, cache, output)
+                }
+                Part::Text(text) => text,
+                Part::Token(id) => {
+                    if lacked_prefix {
+                        self.encode_prefix("", buffer, cache, output);
+                    }
+                    return output.ids.push(id);
+                }
+            };
+            self.encode_parts(text.as_bytes(), cache, output);
         });
+    }
+
+    /// Encodes the space that the model sees before `text`, and the part of it that is encoded
+    /// with the space; returns the rest.
+    fn encode_prefix<'t>(
+        &self,
+        text: &'t str,
+        buffer: &mut String,
+        cache: &mut Cache,
+        output: &mut Output<'_>,
+    ) -> &'t str {
+        let end = cuts::end_behind_space(&self.joins, text.as_bytes());
+        buffer.clear();
+        buffer.push(' ');
+        buffer.push_str(&text[..end]);
+        cache.encode(self, buffer.as_bytes(), output.ids);
+        &text[end..]
     }
 
     /// Writes `text` as the model sees it, with spaces for U+2581, into `buffer`.
@@ -86,10 +135,10 @@ impl SentencePiece {
             buffer.push(' ');
         }
         let mut start = 0;
-        for at in memchr::memmem::find_iter(text.as_bytes(), META_SPACE) {
+        for (at, found) in text.match_indices(META_SPACE) {
             self.push_without_extra_spaces(&text[start..at], buffer);
             buffer.push(' ');
-            start = at + META_SPACE.len();
+            start = at + found.len();
         }
         self.push_without_extra_spaces(&text[start..], buffer);
         if self.removes_extra_spaces {
@@ -112,13 +161,64 @@ impl SentencePiece {
         }
     }
 
-    fn encode_words(&self, text: &[u8], cache: &mut Cache, ids: &mut Vec<u32>) {
-        let mut start = 0;
-        while start < text.len() {
-            let end = if self.cuts_at_spaces { word_end(text, start) } else { text.len() };
-            cache.encode(self, text, start, end, ids);
-            start = end;
+    fn encode_parts(&self, text: &[u8], cache: &mut Cache, output: &mut Output<'_>) {
+        let (mut first, mut ends) = (0, Ends::new());
+        cuts::for_each_part(&self.joins, text, |start, end| {
+            match spaces::run_before_word(&text[start..end]) {
+                Some(run) if self.parts_spaces => {
+                    cache.encode_words(self, text, first, &mut ends, output.ids);
+                    self.encode_spaces(&text[start..end], run, cache, output.ids);
+                    first = end;
+                }
+                _ => ends.push(end),
+            }
+            if ends.is_full() {
+                cache.encode_words(self, text, first, &mut ends, output.ids);
+                output.hand_on();
+                first = end;
+            }
+        });
+        cache.encode_words(self, text, first, &mut ends, output.ids);
+    }
+
+    /// Encodes a part that begins with `run` spaces, two or more, and a word behind them.
+    fn encode_spaces(&self, part: &[u8], run: usize, cache: &mut Cache, ids: &mut Vec<u32>) {
+        let before = ids.len();
+        cache.encode(self, &part[..run - 1], ids);
+        let behind = ids.len();
+        cache.encode(self, &part[run - 1..], ids);
+        if ids.get(behind) == Some(&self.ascii_ids[usize::from(b' ')]) {
+            // The last space has not joined the word, so it belongs to the run.
+            let rest = ids.split_off(behind + 1);
+            ids.truncate(before);
+            cache.encode(self, &part[..run], ids);
+            ids.extend(rest);
         }
+    }
+
+    /// Appends the id of the character at `at`, those of its bytes if it is no piece; returns how
+    /// many bytes it has.
+    #[inline]
+    fn push_character(&self, text: &[u8], at: usize, ids: &mut Vec<u32>) -> usize {
+        let id = self.ascii_ids.get(usize::from(text[at])).copied().unwrap_or(NONE);
+        if id != NONE {
+            ids.push(id);
+            return 1;
+        }
+        let (code_point, length) = decode(text, at);
+        if let Some(id) = self.characters.id(code_point) {
+            ids.push(id);
+        } else if text[at] == b' ' {
+            let mut buffer = [0; 3];
+            self.push_bytes(META_SPACE.encode_utf8(&mut buffer).as_bytes(), ids);
+        } else {
+            self.push_bytes(&text[at..at + length], ids);
+        }
+        length
+    }
+
+    fn push_bytes(&self, bytes: &[u8], ids: &mut Vec<u32>) {
+        ids.extend(bytes.iter().map(|&byte| self.byte_ids[usize::from(byte)]));
     }
 
     /// Returns the text of `ids` as `SentencePiece` decodes it.
@@ -196,14 +296,6 @@ impl SentencePiece {
             .filter_map(|id| Some((self.id_to_token(id)?, id)))
             .collect()
     }
-}
-
-/// Returns the end of the word at `start`: spaces, then all up to the next space.
-#[inline]
-fn word_end(text: &[u8], start: usize) -> usize {
-    let spaces = text[start..].iter().take_while(|&&byte| byte == b' ').count();
-    let rest = &text[start + spaces..];
-    start + spaces + rest.iter().position(|&byte| byte == b' ').unwrap_or(rest.len())
 }
 
 /// Appends bytes as text, with one U+FFFD for each byte that is not part of a character.

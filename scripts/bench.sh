@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Measure against named peers; tables, JSON and a chart go to benchmarks/results.
+#
+#   scripts/bench.sh
+#
+# Installs the peers into .venv first, one by one: one that does not install is reported and left
+# out. TOKENIZERS (folders gpt2, llama3, ...), WEB (a .jsonl.zst) and JSON (a folder) choose what is
+# measured on; without them it is this machine's own Python library.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+uv=$(command -v uv || echo .tools/uv/bin/uv)
+while read -r package; do
+  "$uv" pip install --quiet --python .venv/bin/python "$package" ||
+    echo "bench: $package does not install here; it is left out" >&2
+done < <(grep -v '^#' benchmarks/requirements.txt)
+
+options=()
+[ -z "${TOKENIZERS:-}" ] || options+=(--tokenizers "$TOKENIZERS")
+[ -z "${WEB:-}" ] || options+=(--web "$WEB")
+[ -z "${JSON:-}" ] || options+=(--json "$JSON")
+.venv/bin/python -m benchmarks.tokenize ${options[@]+"${options[@]}"}
+
+options=()
+[ -z "${WEB:-}" ] || options+=(--corpus "$WEB")
+.venv/bin/python -m benchmarks.dedup ${options[@]+"${options[@]}"}
