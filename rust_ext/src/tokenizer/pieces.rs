@@ -59,7 +59,6 @@ impl Boundaries {
     }
 
     /// Returns the pieces of a word, in order; together they are the word, which is UTF-8.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for a cache of pieces"))]
     #[inline]
     pub(super) fn pieces<'a>(&'a self, word: &'a [u8]) -> Pieces<'a> {
         Pieces { boundaries: self, rest: word }
