@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,9 @@ def test_a_target_knows_its_side() -> None:
 
 
 def test_datasets_of_megatron_are_read_back(tmp_path: Path) -> None:
-    from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # theirs: optional packages that are missing
+        from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
 
     for name, dtype in (("small", np.uint16), ("large", np.int32)):
         builder = IndexedDatasetBuilder(str(tmp_path / f"{name}.bin"), dtype=dtype)

@@ -145,16 +145,7 @@ impl<'a> Scanner<'a> {
     pub(super) fn unescape(&mut self, to: &mut [u8]) -> Scanned<usize> {
         let mut length = 0;
         loop {
-            // More is copied than is kept: a copy of fixed size is two instructions.
-            while let Some(block) = self.bytes[self.at..].first_chunk::<BLOCK>() {
-                to[length..length + BLOCK].copy_from_slice(block);
-                let plain = special(block).trailing_zeros() as usize;
-                self.at += plain;
-                length += plain;
-                if plain < BLOCK {
-                    break;
-                }
-            }
+            length += self.unescape_blocks(&mut to[length..]);
             match self.bytes.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
@@ -169,6 +160,41 @@ impl<'a> Scanner<'a> {
                 _ => return Err(Fault::Invalid),
             }
         }
+    }
+
+    /// Does so block by block until a quote, an escape of a code point, something broken or the
+    /// last blocks of the line; returns the length written.
+    ///
+    /// More is copied than is kept: a copy of fixed size is two instructions. All that is special
+    /// in a block is found at once, so that one escape does not wait for the one before it.
+    fn unescape_blocks(&mut self, to: &mut [u8]) -> usize {
+        let (bytes, mut at, mut length) = (self.bytes, self.at, 0);
+        while let Some(blocks) = bytes.get(at..).and_then(<[u8]>::first_chunk::<{ 2 * BLOCK }>) {
+            let mut left = special(blocks.first_chunk().unwrap_or(&[0; BLOCK]));
+            let mut from = 0;
+            while left != 0 {
+                let found = left.trailing_zeros() as usize;
+                to[length..length + BLOCK].copy_from_slice(&blocks[from..from + BLOCK]);
+                length += found - from;
+                let simple = SIMPLE[usize::from(blocks[found + 1])];
+                if blocks[found] != b'\\' || simple == 0 {
+                    self.at = at + found;
+                    return length;
+                }
+                to[length] = simple;
+                length += 1;
+                from = found + 2;
+                // The escaped character may itself be special; it may lie in the next block, too.
+                left &= (!0_u32 << found) << 1 << 1;
+            }
+            if from <= BLOCK {
+                to[length..length + BLOCK].copy_from_slice(&blocks[from..from + BLOCK]);
+                length += BLOCK - from;
+            }
+            at += from.max(BLOCK);
+        }
+        self.at = at;
+        length
     }
 
     /// Passes any value.
@@ -291,11 +317,12 @@ impl<'a> Scanner<'a> {
     /// Stops at the next quote, backslash or control character, or at the end.
     fn pass_plain(&mut self) {
         while let Some(block) = self.bytes[self.at..].first_chunk::<BLOCK>() {
-            let plain = special(block).trailing_zeros() as usize;
-            self.at += plain;
-            if plain < BLOCK {
+            let found = special(block);
+            if found != 0 {
+                self.at += found.trailing_zeros() as usize;
                 return;
             }
+            self.at += BLOCK;
         }
         let rest = &self.bytes[self.at..];
         self.at += rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len());
@@ -352,17 +379,23 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// What a backslash and `letter` stand for.
+/// What a backslash and a letter stand for; 0 is for what is no escape, or one of a code point.
+const SIMPLE: [u8; 256] = {
+    let mut table = [0; 256];
+    let escapes = *b"\"\"\\\\//n\nt\tr\rb\x08f\x0C";
+    let mut index = 0;
+    while index < escapes.len() {
+        table[escapes[index] as usize] = escapes[index + 1];
+        index += 2;
+    }
+    table
+};
+
 fn simple(letter: u8) -> Scanned<u8> {
-    Ok(match letter {
-        b'"' | b'\\' | b'/' => letter,
-        b'n' => b'\n',
-        b't' => b'\t',
-        b'r' => b'\r',
-        b'b' => 0x08,
-        b'f' => 0x0C,
-        _ => return Err(Fault::Invalid),
-    })
+    match SIMPLE[usize::from(letter)] {
+        0 => Err(Fault::Invalid),
+        byte => Ok(byte),
+    }
 }
 
 /// Returns whether a byte ends a run of what stands for itself in a string.
@@ -405,6 +438,8 @@ fn special(block: &[u8; BLOCK]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -554,7 +589,10 @@ mod tests {
         fn text_comes_back_as_it_was(text in "(\\PC|[\"\\\\/\n\t\u{0}\u{1f}é😀]){0,80}") {
             let quoted = serde_json::to_string(&text).unwrap();
             prop_assert_eq!(unescaped(&quoted).unwrap(), text.clone());
-            let ascii: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+            let ascii = text.encode_utf16().fold(String::new(), |mut ascii, unit| {
+                write!(ascii, "\\u{unit:04x}").unwrap();
+                ascii
+            });
             prop_assert_eq!(unescaped(&format!("\"{ascii}\"")).unwrap(), text);
             prop_assert_eq!(scan(&quoted), Ok(()));
         }

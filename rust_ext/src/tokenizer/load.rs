@@ -142,6 +142,7 @@ impl Parts {
             kind: self.kind,
             file,
             sha256,
+            caches: std::sync::Mutex::default(),
         }
     }
 }

@@ -37,6 +37,7 @@ mod word;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use self::byte_level::ByteLevel;
 use self::cache::Cache;
@@ -57,7 +58,12 @@ pub struct Tokenizer {
     /// Tokens that the model's own table does not hold: added ones, and ones no text contains.
     other_ids: HashMap<String, u32>,
     other_tokens: HashMap<u32, String>,
+    /// Those of encoders that are gone, warm for the next ones.
+    caches: Mutex<Vec<Box<Cache>>>,
 }
+
+/// Caches kept for encoders to come; each is 150 MB at most.
+const KEPT_CACHES: usize = 16;
 
 /// The longest text that is encoded: a prefix space and NFC may make it longer, by a factor of three
 /// at most, and positions in it are numbers of 32 bits.
@@ -163,7 +169,27 @@ impl Tokenizer {
     /// Returns an encoder, which one thread uses for many texts.
     #[must_use]
     pub fn encoder(&self) -> Encoder<'_> {
-        Encoder { tokenizer: self, cache: None, buffer: String::new(), ids: Vec::new() }
+        let cache = self.lock_caches().pop();
+        Encoder { tokenizer: self, cache, buffer: String::new(), ids: Vec::new() }
+    }
+}
+
+impl Tokenizer {
+    fn lock_caches(&self) -> MutexGuard<'_, Vec<Box<Cache>>> {
+        // A panic elsewhere leaves at worst fewer caches.
+        self.caches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Encoder<'_> {
+    fn drop(&mut self) {
+        // One that panics may have left its cache half written.
+        if let Some(cache) = self.cache.take().filter(|_| !std::thread::panicking()) {
+            let mut caches = self.tokenizer.lock_caches();
+            if caches.len() < KEPT_CACHES {
+                caches.push(cache);
+            }
+        }
     }
 }
 
@@ -178,7 +204,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 #[derive(Debug)]
 pub struct Encoder<'t> {
     tokenizer: &'t Tokenizer,
-    /// Made for the first text: the reference does not need it.
+    /// One that an earlier encoder left, or made for the first text: the fallback needs none.
     cache: Option<Box<Cache>>,
     buffer: String,
     ids: Vec<u32>,

@@ -18,7 +18,7 @@ const TRAINING_TEXTS: u64 = 600;
 /// The same tokenizer in our encoder and in the crate that defines its ids.
 pub(crate) struct Pair {
     name: String,
-    ours: &'static Tokenizer,
+    ours: Tokenizer,
     parsing: tokenizers::Tokenizer,
     literal: tokenizers::Tokenizer,
 }
@@ -30,12 +30,11 @@ impl Pair {
         let parsing = tokenizers::Tokenizer::from_file(ours.file()).expect("loaded by theirs");
         let mut literal = parsing.clone();
         literal.set_encode_special_tokens(true);
-        // Pairs live as long as the process: the fuzzer keeps encoders between its runs.
-        Self { name: name.to_owned(), ours: Box::leak(Box::new(ours)), parsing, literal }
+        Self { name: name.to_owned(), ours, parsing, literal }
     }
 
     /// Returns an encoder whose cache outlives a text.
-    pub(crate) fn encoder(&self) -> _rust_ext::tokenizer::Encoder<'static> {
+    pub(crate) fn encoder(&self) -> _rust_ext::tokenizer::Encoder<'_> {
         self.ours.encoder()
     }
 
