@@ -289,13 +289,18 @@ mod tests {
         fn tables_made_up_by_somebody_never_fail_in_use(
             which in 0..2_usize,
             changes in prop::collection::vec(
-                (any::<prop::sample::Index>(), prop_oneof![any::<u8>(), Just(0), Just(255)]), 1..6,
+                (any::<prop::sample::Index>(), 0..4_u8, prop_oneof![any::<u8>(), Just(0), Just(255)]), 1..6,
             ),
         ) {
             thread_local!(static STORED: [Vec<u8>; 2] = samples().map(|content| stored(&parts(&content))));
             let mut bytes = STORED.with(|stored| stored[which].clone());
-            for (at, value) in changes {
-                let at = at.index(bytes.len());
+            for (at, place, value) in changes {
+                // Most of the bytes are bits of no consequence, between the others.
+                let at = match place {
+                    0 => at.index(bytes.len()),
+                    1 => bytes.len() - 1 - at.index(2_000),
+                    _ => at.index(16_000),
+                };
                 bytes[at] = value;
             }
             if let Some(tokenizer) = restored(&bytes) {

@@ -1,7 +1,7 @@
 //! A table of words whose key and ids both lie in the slot: one cache line is all that is read.
 //!
-//! Each key has two slots. The first belongs to the word that was used last, a newcomer takes the
-//! second; what it drives out is made again when it comes again.
+//! Each key has four slots. The first belongs to the word that was used last, a newcomer takes one
+//! of the others; what it drives out is made again when it comes again.
 
 use super::key::ELSEWHERE;
 use super::packed::{PACKED, pack, push_unpacked};
@@ -9,6 +9,9 @@ use super::table::Table;
 
 /// Slots that a table begins with: an encoder for one text costs little.
 const FIRST_SLOTS: usize = 1 << 10;
+
+/// The slots of a key, by what distinguishes their numbers from the first one's.
+const WAYS: [usize; 4] = [0, 1, 2, 3];
 
 /// Where ids lie that are too many for a slot.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +34,8 @@ pub(super) enum Found {
 pub(super) struct Slots<const KEY: usize, const SLOT: usize> {
     table: Table<SLOT>,
     taken: usize,
+    /// Which of a full set a newcomer takes: each but the first in turn.
+    next_way: usize,
     most_slots: usize,
     hash: fn([u64; KEY]) -> usize,
 }
@@ -38,7 +43,13 @@ pub(super) struct Slots<const KEY: usize, const SLOT: usize> {
 impl<const KEY: usize, const SLOT: usize> Slots<KEY, SLOT> {
     /// Makes a table that grows to `most_slots`, a power of two.
     pub(super) fn new(most_slots: usize, hash: fn([u64; KEY]) -> usize) -> Self {
-        Self { table: Table::zeroed(FIRST_SLOTS.min(most_slots)), taken: 0, most_slots, hash }
+        Self {
+            table: Table::zeroed(FIRST_SLOTS.min(most_slots)),
+            taken: 0,
+            next_way: 1,
+            most_slots,
+            hash,
+        }
     }
 
     /// Returns the slots, for who looks at the first of a key's two itself.
@@ -47,16 +58,16 @@ impl<const KEY: usize, const SLOT: usize> Slots<KEY, SLOT> {
         &self.table
     }
 
-    /// Returns the first slot of a key with this hash.
+    /// Returns the first of the four slots of a key with this hash.
     #[inline(always)]
     pub(super) fn slot(&self, hash: usize) -> usize {
         hash & (self.table.len() - 1)
     }
 
-    /// Looks a word up in both of its slots, and makes the first its own.
+    /// Looks a word up in its slots, and makes the first its own.
     pub(super) fn find(&mut self, key: [u64; KEY], out: &mut Vec<u32>) -> Found {
         let first = self.slot((self.hash)(key));
-        for slot in [first, first ^ 1] {
+        for slot in WAYS.map(|way| first ^ way) {
             let (found, value) = split::<KEY, SLOT>(&self.table[slot]);
             let found = if found == key {
                 push_unpacked(&value, out);
@@ -118,7 +129,9 @@ impl<const KEY: usize, const SLOT: usize> Slots<KEY, SLOT> {
         key[KEY - 1] &= !ELSEWHERE;
         let first = self.slot((self.hash)(key));
         let is_free = |slot: usize| self.table[slot][KEY - 1] == 0;
-        let slot = if is_free(first) { first } else { first ^ 1 };
+        let slot = WAYS.map(|way| first ^ way).into_iter().find(|&slot| is_free(slot));
+        let slot = slot.unwrap_or(first ^ WAYS[self.next_way]);
+        self.next_way = self.next_way % (WAYS.len() - 1) + 1;
         self.taken += usize::from(is_free(slot));
         self.table[slot] = new;
     }

@@ -5,31 +5,13 @@
 //! bytes, whose words may depend on what follows, are seen again by the next block. Whatever is
 //! not ASCII is left to [`Scanner::word_end`].
 
-use super::Scanner;
+use super::masks::{BLOCK, Masks};
+use super::{Scanner, masks};
 use crate::tokenizer::cache::Ends;
 
-/// Bytes of a block: one bit each in a mask.
-pub(super) const BLOCK: usize = 64;
 /// A start this far before the end of what is known depends on nothing behind it: a contraction
 /// reaches two characters ahead, and a class one.
 const LOOKAHEAD: usize = 4;
-
-/// Which of the 64 bytes of a block are of a class, the first in the lowest bit.
-#[derive(Clone, Copy, Debug, Default)]
-pub(in crate::tokenizer) struct Masks {
-    pub(super) letters: u64,
-    pub(super) digits: u64,
-    pub(super) spaces: u64,
-    /// ASCII white space, spaces among them.
-    pub(super) white: u64,
-    pub(super) newlines: u64,
-    pub(super) apostrophes: u64,
-    /// Bytes of characters that are not ASCII.
-    pub(super) high: u64,
-    /// Only where [`Scanner::CASED`] asks for them.
-    pub(super) upper: u64,
-    pub(super) slashes: u64,
-}
 
 /// What is known of the words in a block.
 #[derive(Clone, Copy, Debug)]
@@ -84,20 +66,34 @@ impl Block<'_> {
 }
 
 /// Finds the words of `text` from `start` on until there are enough; returns where the last ends.
-///
-/// # Safety
-/// The processor has the features named.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-#[inline]
-pub(super) fn find_words<S: Scanner>(text: &[u8], mut start: usize, ends: &mut Ends) -> usize {
+pub(super) fn find_words_avx2<S: Scanner>(text: &[u8], start: usize, ends: &mut Ends) -> usize {
+    find_words_with::<S>(text, start, ends, |bytes| masks::avx2(bytes, S::CASED))
+}
+
+/// As [`find_words_avx2`], for processors that compare 64 bytes at once.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx2,bmi1,bmi2,lzcnt,popcnt")]
+pub(super) fn find_words_avx512<S: Scanner>(text: &[u8], start: usize, ends: &mut Ends) -> usize {
+    find_words_with::<S>(text, start, ends, |bytes| masks::avx512(bytes, S::CASED))
+}
+
+#[allow(clippy::inline_always)] // compiled for the instructions of its caller
+#[inline(always)]
+fn find_words_with<S: Scanner>(
+    text: &[u8],
+    mut start: usize,
+    ends: &mut Ends,
+    masks_of: impl Fn(&[u8; BLOCK]) -> Masks,
+) -> usize {
     while start < text.len() && !ends.is_full() {
         if begins_beyond_ascii(text, start) {
             start = word_end::<S>(text, start);
             ends.push(start);
             continue;
         }
-        let block = block_at::<S>(text, start);
+        let block = block_at(text, start, &masks_of);
         let first = start;
         let mut found = 0;
         if block.known > LOOKAHEAD + 1 {
@@ -133,10 +129,9 @@ fn begins_beyond_ascii(text: &[u8], start: usize) -> bool {
     first >= 0x80 || (first == b' ' && text.get(start + 1).is_some_and(|&second| second >= 0x80))
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-#[inline]
-fn block_at<S: Scanner>(text: &[u8], position: usize) -> Block<'_> {
+#[allow(clippy::inline_always)] // compiled for the instructions of its caller
+#[inline(always)]
+fn block_at(text: &[u8], position: usize, masks_of: impl Fn(&[u8; BLOCK]) -> Masks) -> Block<'_> {
     let left = &text[position..];
     let mut padded = [0; BLOCK];
     // The masks are made in one place: where two ways met behind it, they would go bit by bit.
@@ -146,71 +141,15 @@ fn block_at<S: Scanner>(text: &[u8], position: usize) -> Block<'_> {
         padded[..left.len()].copy_from_slice(left);
         &padded
     };
-    let masks = masks_of::<S>(bytes);
-    let length = left.len().min(BLOCK);
-    let known = (masks.high.trailing_zeros() as usize).min(length);
+    let masks = masks_of(bytes);
+    let known = (masks.high.trailing_zeros() as usize).min(left.len().min(BLOCK));
     Block { text, position, masks, known }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-#[inline]
-fn masks_of<S: Scanner>(bytes: &[u8; BLOCK]) -> Masks {
-    let (low, high) = bytes.split_at(BLOCK / 2);
-    let (low, high) = (half::<S>(low), half::<S>(high));
-    let both = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
-    Masks {
-        letters: both(low[0], high[0]),
-        digits: both(low[1], high[1]),
-        spaces: both(low[2], high[2]),
-        white: both(low[3], high[3]),
-        newlines: both(low[4], high[4]),
-        apostrophes: both(low[5], high[5]),
-        high: both(low[6], high[6]),
-        upper: both(low[7], high[7]),
-        slashes: both(low[8], high[8]),
-    }
-}
-
-/// Returns the masks of 32 bytes, in the order of the fields of [`Masks`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-#[inline]
-#[allow(unsafe_code)]
-fn half<S: Scanner>(bytes: &[u8]) -> [u32; 9] {
-    use std::arch::x86_64::{
-        __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8,
-        _mm256_or_si256, _mm256_set1_epi8, _mm256_sub_epi8,
-    };
-    assert_eq!(bytes.len(), 32);
-    // SAFETY: 32 bytes are there to read.
-    let bytes = unsafe { _mm256_loadu_si256(bytes.as_ptr().cast::<__m256i>()) };
-    let all = |byte: u8| _mm256_set1_epi8(byte.cast_signed());
-    let mask = |bytes| _mm256_movemask_epi8(bytes).cast_unsigned();
-    // Bytes from `first` on, `more` of them behind it: compared as unsigned numbers.
-    let between = |bytes, first: u8, more: u8| {
-        let offset = _mm256_sub_epi8(bytes, all(first));
-        _mm256_cmpeq_epi8(_mm256_min_epu8(offset, all(more)), offset)
-    };
-    let equal = |byte: u8| _mm256_cmpeq_epi8(bytes, all(byte));
-    let spaces = equal(b' ');
-    [
-        mask(between(_mm256_or_si256(bytes, all(0x20)), b'a', 25)),
-        mask(between(bytes, b'0', 9)),
-        mask(spaces),
-        mask(_mm256_or_si256(spaces, between(bytes, b'\t', 4))),
-        mask(_mm256_or_si256(equal(b'\n'), equal(b'\r'))),
-        mask(equal(b'\'')),
-        mask(bytes),
-        if S::CASED { mask(between(bytes, b'A', 25)) } else { 0 },
-        if S::CASED { mask(equal(b'/')) } else { 0 },
-    ]
 }
 
 #[cfg(test)]
 #[cfg(target_arch = "x86_64")]
 mod tests {
-    use super::super::{Cl100k, Gpt2, Llama3, O200k, Qwen2, words};
+    use super::super::{Blocks, Cl100k, Gpt2, Llama3, O200k, Qwen2, words};
     use super::*;
 
     const ATOMS: [&str; 49] = [
@@ -266,11 +205,16 @@ mod tests {
     ];
 
     #[allow(unsafe_code)]
-    fn by_blocks<S: Scanner>(text: &str) -> Vec<&str> {
+    fn by_blocks<S: Scanner>(text: &str, blocks: Blocks) -> Vec<&str> {
         let (mut found, mut start, mut ends) = (Vec::new(), 0, Ends::new());
         while start < text.len() {
-            // SAFETY: the caller has looked.
-            let end = unsafe { find_words::<S>(text.as_bytes(), start, &mut ends) };
+            let bytes = text.as_bytes();
+            let end = match blocks {
+                // SAFETY: the caller has looked.
+                Blocks::Avx512 => unsafe { find_words_avx512::<S>(bytes, start, &mut ends) },
+                // SAFETY: as above.
+                _ => unsafe { find_words_avx2::<S>(bytes, start, &mut ends) },
+            };
             for position in ends.take() {
                 found.push(&text[start..position]);
                 start = position;
@@ -286,15 +230,14 @@ mod tests {
         fn blocks_find_the_words_that_the_scalar_code_finds(
             atoms in proptest::collection::vec(0..ATOMS.len(), 0..60),
         ) {
-            if !crate::tokenizer::scan::has_blocks() {
-                return Ok(());
-            }
             let text: String = atoms.into_iter().map(|atom| ATOMS[atom]).collect();
-            proptest::prop_assert_eq!(by_blocks::<Gpt2>(&text), words::<Gpt2>(&text));
-            proptest::prop_assert_eq!(by_blocks::<Llama3>(&text), words::<Llama3>(&text));
-            proptest::prop_assert_eq!(by_blocks::<Qwen2>(&text), words::<Qwen2>(&text));
-            proptest::prop_assert_eq!(by_blocks::<Cl100k>(&text), words::<Cl100k>(&text));
-            proptest::prop_assert_eq!(by_blocks::<O200k>(&text), words::<O200k>(&text));
+            for blocks in Blocks::all_here() {
+                proptest::prop_assert_eq!(by_blocks::<Gpt2>(&text, blocks), words::<Gpt2>(&text));
+                proptest::prop_assert_eq!(by_blocks::<Llama3>(&text, blocks), words::<Llama3>(&text));
+                proptest::prop_assert_eq!(by_blocks::<Qwen2>(&text, blocks), words::<Qwen2>(&text));
+                proptest::prop_assert_eq!(by_blocks::<Cl100k>(&text, blocks), words::<Cl100k>(&text));
+                proptest::prop_assert_eq!(by_blocks::<O200k>(&text, blocks), words::<O200k>(&text));
+            }
         }
     }
 }

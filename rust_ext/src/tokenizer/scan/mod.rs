@@ -7,6 +7,7 @@
 mod blocks;
 mod gpt2;
 mod llama3;
+mod masks;
 mod o200k;
 
 use std::sync::LazyLock;
@@ -39,33 +40,58 @@ pub(super) trait Scanner {
 /// Finds the words of `text` from `start` on until there are enough; returns where the last ends.
 #[allow(unsafe_code)]
 pub(super) fn find_words<S: Scanner>(text: &[u8], mut start: usize, ends: &mut Ends) -> usize {
-    #[cfg(target_arch = "x86_64")]
-    if has_blocks() {
+    match Blocks::here() {
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: the processor has what is needed.
-        return unsafe { blocks::find_words::<S>(text, start, ends) };
+        Blocks::Avx512 => unsafe { blocks::find_words_avx512::<S>(text, start, ends) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Blocks::Avx2 => unsafe { blocks::find_words_avx2::<S>(text, start, ends) },
+        _ => {
+            while start < text.len() && !ends.is_full() {
+                start = S::word_end(text, start);
+                ends.push(start);
+            }
+            start
+        }
     }
-    while start < text.len() && !ends.is_full() {
-        start = S::word_end(text, start);
-        ends.push(start);
-    }
-    start
 }
 
-/// Returns whether this processor can look at 64 bytes at a time.
-#[inline]
-pub(super) fn has_blocks() -> bool {
-    static HAS: LazyLock<bool> = LazyLock::new(|| {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::is_x86_feature_detected as has;
-            has!("avx2") && has!("bmi1") && has!("bmi2") && has!("lzcnt") && has!("popcnt")
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        {
-            false
-        }
-    });
-    *HAS
+/// By which instructions a processor looks at 64 bytes at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Blocks {
+    /// None that we know.
+    None,
+    /// AVX2 and the bit manipulations that came with it.
+    Avx2,
+    /// AVX-512 besides.
+    Avx512,
+}
+
+impl Blocks {
+    /// Returns the best that this processor has.
+    #[inline]
+    pub(super) fn here() -> Self {
+        static HERE: LazyLock<Blocks> = LazyLock::new(|| {
+            #[cfg(target_arch = "x86_64")]
+            {
+                use std::arch::is_x86_feature_detected as has;
+                let bits = has!("bmi1") && has!("bmi2") && has!("lzcnt") && has!("popcnt");
+                if bits && has!("avx2") {
+                    let wide = has!("avx512f") && has!("avx512bw");
+                    return if wide { Blocks::Avx512 } else { Blocks::Avx2 };
+                }
+            }
+            Blocks::None
+        });
+        *HERE
+    }
+
+    /// Returns all that this processor has.
+    #[cfg(test)]
+    fn all_here() -> impl Iterator<Item = Self> {
+        [Self::Avx2, Self::Avx512].into_iter().filter(|&blocks| blocks <= Self::here())
+    }
 }
 
 /// The patterns that have a scanner.

@@ -4,8 +4,8 @@
 //! `[^\r\n\p{L}\p{N}]?U*L+C?|[^\r\n\p{L}\p{N}]?U+L*C?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*`
 //! `|\s*[\r\n]+|\s+(?!\S)|\s+`.
 
-use super::blocks::BLOCK;
 use super::llama3::{digits_end, is_newline, spaces_end, word_starts};
+use super::masks::BLOCK;
 use super::{Block, Scanner, Starts, contraction, run_end};
 use crate::tokenizer::unicode::{LETTER, LOWER, NUMBER, SPACE, UPPER, class_at};
 

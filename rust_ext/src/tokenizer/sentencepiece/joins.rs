@@ -9,6 +9,11 @@ use std::collections::HashSet;
 use super::META_SPACE;
 use crate::tokenizer::stored::{SectionReader, Sections, Stored};
 
+/// A text may be cut between the two.
+pub(super) const CUT: u8 = 1;
+/// Both are spaces.
+pub(super) const SPACES: u8 = 2;
+
 /// Bits of the filter for each pair in it: so few are set that one in 32 is found by mistake.
 const FILTER_BITS: usize = 32;
 
@@ -17,7 +22,7 @@ const FILTER_BITS: usize = 32;
 /// A pair that the filter has by mistake costs a cut, never an id.
 #[derive(Debug)]
 pub(super) struct Joins {
-    /// By left and right character: 0 for a pair that some piece holds, 1 for a cut between them.
+    /// By left and right character: [`CUT`] unless some piece holds the pair, and [`SPACES`].
     ascii: Box<[[u8; 128]; 128]>,
     filter: Vec<u64>,
     shift: u32,
@@ -34,30 +39,32 @@ impl Joins {
         let others = pairs.iter().filter(|(left, right)| !(left.is_ascii() && right.is_ascii()));
         let num_bits = (others.count() * FILTER_BITS).next_power_of_two().max(64);
         let mut joins = Self {
-            ascii: Box::new([[1; 128]; 128]),
+            ascii: Box::new([[CUT; 128]; 128]),
             filter: vec![0; num_bits / 64],
             shift: 64 - num_bits.ilog2(),
         };
         for (left, right) in pairs {
             joins.insert(u32::from(left), u32::from(right));
         }
+        joins.ascii[usize::from(b' ')][usize::from(b' ')] |= SPACES;
         joins
     }
 
     fn insert(&mut self, left: u32, right: u32) {
         if left | right < 128 {
-            self.ascii[left as usize][right as usize] = 0;
+            self.ascii[left as usize][right as usize] &= !CUT;
         } else {
             let bit = self.bit(left, right);
             self.filter[bit / 64] |= 1 << (bit % 64);
         }
     }
 
-    /// Returns 1 if a text may be cut between two ASCII characters, 0 if not.
+    /// Returns [`CUT`] if a text may be cut between two ASCII characters, and [`SPACES`] if both
+    /// are spaces.
     ///
     /// Of other bytes only the lower seven bits count.
     #[inline]
-    pub(super) fn cut_in_ascii(&self, left: u8, right: u8) -> u8 {
+    pub(super) fn pair_in_ascii(&self, left: u8, right: u8) -> u8 {
         self.ascii[usize::from(left & 127)][usize::from(right & 127)]
     }
 
@@ -65,7 +72,7 @@ impl Joins {
     #[inline]
     pub(super) fn has(&self, left: u32, right: u32) -> bool {
         if left | right < 128 {
-            return self.ascii[left as usize][right as usize] == 0;
+            return self.ascii[left as usize][right as usize] & CUT == 0;
         }
         let bit = self.bit(left, right);
         self.filter[bit / 64] >> (bit % 64) & 1 == 1
@@ -87,8 +94,8 @@ impl Stored for Joins {
 
     fn restore(sections: &mut SectionReader<'_>) -> Option<Self> {
         let (ascii, filter) = (sections.take::<[u8; 128]>()?, sections.take::<u64>()?);
-        let is_sound =
-            ascii.as_flattened().iter().all(|&cut| cut <= 1) && filter.len().is_power_of_two();
+        let is_sound = ascii.as_flattened().iter().all(|&pair| pair <= (CUT | SPACES))
+            && filter.len().is_power_of_two();
         is_sound.then_some(())?;
         let shift = 64 - (filter.len() * 64).ilog2();
         Some(Self { ascii: ascii.into_boxed_slice().try_into().ok()?, filter, shift })
@@ -115,9 +122,10 @@ mod tests {
         }
         for (left, right) in [('g', '.'), (')', 'e'), ('7', '7'), ('e', ' '), ('e', 't')] {
             assert!(!joined(left, right), "{left:?} {right:?}");
-            assert_eq!(joins.cut_in_ascii(left as u8, right as u8), 1, "{left:?} {right:?}");
+            assert_eq!(joins.pair_in_ascii(left as u8, right as u8), CUT, "{left:?} {right:?}");
         }
-        assert_eq!(joins.cut_in_ascii(b't', b'h'), 0);
+        assert_eq!(joins.pair_in_ascii(b't', b'h'), 0);
+        assert_eq!(joins.pair_in_ascii(b' ', b' '), SPACES);
         assert!(joined(META_SPACE, 't') && joined(' ', META_SPACE) && !joined('e', META_SPACE));
         let by_mistake = ('一'..='龥').filter(|&c| joined(c, '中') || joined('中', c)).count();
         assert!(by_mistake < 20_902 / 4, "{by_mistake}");

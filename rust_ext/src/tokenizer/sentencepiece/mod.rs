@@ -25,6 +25,7 @@ use super::output::Output;
 use super::unicode::decode;
 use super::vocabulary::Vocabulary;
 use characters::Characters;
+use cuts::Parts;
 use joins::Joins;
 
 /// What `SentencePiece` writes for a space.
@@ -56,6 +57,61 @@ pub(super) struct SentencePiece {
     /// Whether the text must be written anew ([`SentencePiece::normalize`]) before it is encoded.
     rewrites_text: bool,
     unknown_surface: String,
+}
+
+/// The parts of a text on their way through the cache.
+struct Run<'a, 'o> {
+    model: &'a SentencePiece,
+    text: &'a [u8],
+    cache: &'a mut Cache,
+    output: &'a mut Output<'o>,
+    /// Where the parts end that wait to be looked up together, of which the first begins at `first`.
+    ends: Ends,
+    first: usize,
+    /// Where the next part begins.
+    start: usize,
+}
+
+impl Run<'_, '_> {
+    fn flush(&mut self) {
+        let Self { model, text, first, .. } = *self;
+        self.cache.encode_words(model, text, first, &mut self.ends, self.output.ids);
+        self.output.hand_on();
+        self.first = self.start;
+    }
+}
+
+impl Parts for Run<'_, '_> {
+    #[inline]
+    fn part(&mut self, end: usize) {
+        let part = &self.text[self.start..end];
+        if let Some(run) = spaces::run_before_word(part).filter(|_| self.model.parts_spaces) {
+            self.flush();
+            self.model.encode_spaces(part, run, self.cache, self.output.ids);
+            (self.start, self.first) = (end, end);
+            return;
+        }
+        self.start = end;
+        self.ends.push(end);
+        if self.ends.is_full() {
+            self.flush();
+        }
+    }
+
+    #[inline]
+    fn block(&mut self, first: usize, mut ends: u64, spaces: bool) {
+        if spaces || matches!(self.text[self.start..], [b' ', b' ', ..]) {
+            while ends != 0 {
+                self.part(first + ends.trailing_zeros() as usize);
+                ends &= ends - 1;
+            }
+        } else if ends != 0 {
+            self.start = self.ends.push_bits(first, ends);
+            if self.ends.is_full() {
+                self.flush();
+            }
+        }
+    }
 }
 
 impl Model for SentencePiece {
@@ -162,23 +218,10 @@ impl SentencePiece {
     }
 
     fn encode_parts(&self, text: &[u8], cache: &mut Cache, output: &mut Output<'_>) {
-        let (mut first, mut ends) = (0, Ends::new());
-        cuts::for_each_part(&self.joins, text, |start, end| {
-            match spaces::run_before_word(&text[start..end]) {
-                Some(run) if self.parts_spaces => {
-                    cache.encode_words(self, text, first, &mut ends, output.ids);
-                    self.encode_spaces(&text[start..end], run, cache, output.ids);
-                    first = end;
-                }
-                _ => ends.push(end),
-            }
-            if ends.is_full() {
-                cache.encode_words(self, text, first, &mut ends, output.ids);
-                output.hand_on();
-                first = end;
-            }
-        });
-        cache.encode_words(self, text, first, &mut ends, output.ids);
+        let mut run =
+            Run { model: self, text, cache, output, ends: Ends::new(), first: 0, start: 0 };
+        cuts::give_parts(&self.joins, text, &mut run);
+        run.flush();
     }
 
     /// Encodes a part that begins with `run` spaces, two or more, and a word behind them.
