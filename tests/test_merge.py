@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -86,15 +85,21 @@ def make_directory(directory: Path, parts: int = 3) -> list[list[int]]:
         documents.append([*range(10, 299), EOD])
         make_part(directory / f"part-{number:05}", documents)
         everything += documents
+    write_manifest(directory)
+    return everything
+
+
+def write_manifest(directory: Path) -> None:
+    """Write a manifest that lists the parts of a directory."""
     shards = [
         {
-            "name": f"part-{number:05}.bin",
-            "records": number * 7 + 3,
-            "bytes": (directory / f"part-{number:05}.bin").stat().st_size,
+            "name": f"{prefix.name}.bin",
+            "records": read_sidecar(prefix).documents,
+            "bytes": prefix.with_suffix(".bin").stat().st_size,
             "text_bytes": 1,
-            "xxh3": read_sidecar(directory / f"part-{number:05}").bin_xxh3,
+            "xxh3": read_sidecar(prefix).bin_xxh3,
         }
-        for number in range(parts)
+        for prefix in (path.with_suffix("") for path in sorted(directory.glob("part-*.bin")))
     ]
     total = sum(shard["records"] for shard in shards)  # type: ignore[misc]
     manifest = {
@@ -107,7 +112,6 @@ def make_directory(directory: Path, parts: int = 3) -> list[list[int]]:
         "seconds": 0,
     }
     (directory / "manifest.json").write_text(json.dumps(manifest))
-    return everything
 
 
 def files(directory: Path) -> dict[str, bytes]:
@@ -253,10 +257,7 @@ def make_large_directory(directory: Path) -> None:
     for number in range(1, 17):
         for file in list(directory.glob("part-00000.*")):
             os.link(file, directory / file.name.replace("00000", f"{number:05}"))
-    (directory / "manifest.json").write_text(
-        '{"stage": "tokenize", "version": "0", "config": {}, "inputs": [], "shards": [], '
-        '"counts": {"native": 0, "in": 0, "out": 0}, "seconds": 0}'
-    )
+    write_manifest(directory)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
@@ -301,7 +302,7 @@ def test_memory_grows_with_neither_documents_nor_their_lengths(tmp_path: Path) -
     _rust_ext.rebuild_index(prefix, lengths, vocab_size=VOCABULARY)
     write_sidecar(prefix, documents=count, tokens=2 * count)
     make_large_directory(tmp_path / "more")
-    shutil.copy(tmp_path / "more/manifest.json", tmp_path / "in")
+    write_manifest(tmp_path / "in")
     script = (
         "import resource, sys; from pathlib import Path\n"
         "from preprocess.merge import merge\n"
