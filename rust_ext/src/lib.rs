@@ -9,6 +9,7 @@ pub mod control;
 pub mod error;
 pub mod indexed;
 pub mod input;
+mod large_pages;
 pub mod minhash;
 pub mod output;
 pub mod pipeline;

@@ -57,7 +57,6 @@ fn upper_half(hash: u64) -> u32 {
 
 /// The loop itself. Four shingles share one pass over the slots, so that loads and stores do not
 /// outweigh the multiplications; the compiler makes vectors of whatever the caller may use.
-#[allow(clippy::inline_always)] // each caller compiles it for its own instructions
 #[inline(always)]
 fn lower_slots(shingles: &[u64], multipliers: &[u32], slots: &mut [u32]) {
     let (fours, rest) = shingles.as_chunks::<4>();

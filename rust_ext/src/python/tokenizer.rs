@@ -11,6 +11,7 @@ use pyo3::pybacked::PyBackedStr;
 
 use super::call;
 use crate::control::Control;
+use crate::large_pages;
 use crate::tokenizer::{Span, Tokenizer};
 use crate::{Error, Result};
 
@@ -19,6 +20,8 @@ type IdsAndMask<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u8>>);
 
 /// Texts that a thread takes at a time, so that few threads wait for a slow one.
 const BATCH: usize = 16;
+
+type Array<'py, T> = Bound<'py, PyArray1<T>>;
 
 /// A tokenizer as its file defines it. Immutable.
 #[pyclass(name = "Tokenizer", module = "preprocess._rust_ext", frozen)]
@@ -135,7 +138,7 @@ impl PyTokenizer {
         texts: Vec<PyBackedStr>,
         parse_special: bool,
         workers: usize,
-    ) -> PyResult<(Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<i64>>)> {
+    ) -> PyResult<(Array<'py, u32>, Array<'py, i64>)> {
         let (ids, offsets) = call::run(py, None, |control| {
             encode_flat(&self.inner, &texts, parse_special, workers, control)
         })?;
@@ -217,7 +220,10 @@ fn encode_flat(
     let work = |texts: &[PyBackedStr]| -> Result<(Vec<u32>, Vec<usize>)> {
         let mut encoder = tokenizer.encoder();
         let bytes: usize = texts.iter().map(|text| text.len()).sum();
-        let (mut ids, mut ends) = (Vec::with_capacity(bytes / 4), Vec::with_capacity(texts.len()));
+        // Hardly a text has more ids; what is not used costs nothing.
+        let mut ids: Vec<u32> = Vec::with_capacity(bytes / 2);
+        let mut ends = Vec::with_capacity(texts.len());
+        large_pages::advise(ids.as_ptr().cast(), ids.capacity() * size_of::<u32>());
         for batch in texts.chunks(BATCH) {
             control.check()?;
             for text in batch {

@@ -12,7 +12,6 @@ pub(super) use self::portable::{merge, merge_at_once};
 pub(super) use self::vectors::{merge, merge_at_once};
 
 /// Merges words until none has a rule left; returns the positions where symbols begin, as bits.
-#[allow(clippy::inline_always)] // compiled for the instructions of its caller
 #[inline(always)]
 fn merge_in_memory<const NUM: usize>(
     words: &mut [ShortWord; NUM],

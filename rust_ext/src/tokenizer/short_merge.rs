@@ -93,7 +93,6 @@ impl ShortWord {
     /// Merges the pair of the smallest key, or none if that is [`NO_KEY`] or above.
     ///
     /// `begins` has a bit for every position where a symbol begins. Keys are left to the caller.
-    #[allow(clippy::inline_always)] // compiled for the instructions of its caller
     #[inline(always)]
     pub(super) fn step(&mut self, smallest: u32, begins: &mut u64, merges: &Merges) -> Changes {
         let is_pair = smallest < NO_KEY;

@@ -98,11 +98,14 @@ impl Cache {
     /// Appends the ids of a word, which is not empty.
     #[inline(never)]
     pub(super) fn encode<M: Model>(&mut self, model: &M, word: &[u8], out: &mut Vec<u32>) {
-        match word.len() {
-            ..=SHORT_BYTES => self.encode_short(model, word, out),
-            ..=MIDDLE_BYTES => self.encode_middle(model, word, out),
-            ..=LONGEST => self.encode_long(model, word, out),
-            _ => model.encode_word(word, &mut self.scratch, out),
+        if word.len() <= SHORT_BYTES {
+            self.encode_short(model, word, out);
+        } else if word.len() <= MIDDLE_BYTES {
+            self.encode_middle(model, word, out);
+        } else if word.len() <= LONGEST {
+            self.encode_long(model, word, out);
+        } else {
+            model.encode_word(word, &mut self.scratch, out);
         }
     }
 

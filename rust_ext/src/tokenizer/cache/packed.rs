@@ -22,7 +22,6 @@ pub(super) fn pack(ids: &[u32]) -> Option<[u64; 2]> {
 
 /// Returns how many ids are packed.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the upper byte")]
 pub(super) fn count(packed: [u64; 2]) -> usize {
     (packed[1] >> (COUNT_SHIFT - 64)) as usize
 }

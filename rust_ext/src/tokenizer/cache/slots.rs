@@ -21,6 +21,7 @@ pub(super) struct Elsewhere {
 }
 
 /// What is known of a word.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Found {
     /// Its ids were appended.
     Appended,
@@ -36,20 +37,14 @@ pub(super) struct Slots<const KEY: usize, const SLOT: usize> {
     taken: usize,
     /// Which of a full set a newcomer takes: each but the first in turn.
     next_way: usize,
-    most_slots: usize,
+    limit: usize,
     hash: fn([u64; KEY]) -> usize,
 }
 
 impl<const KEY: usize, const SLOT: usize> Slots<KEY, SLOT> {
-    /// Makes a table that grows to `most_slots`, a power of two.
-    pub(super) fn new(most_slots: usize, hash: fn([u64; KEY]) -> usize) -> Self {
-        Self {
-            table: Table::zeroed(FIRST_SLOTS.min(most_slots)),
-            taken: 0,
-            next_way: 1,
-            most_slots,
-            hash,
-        }
+    /// Makes a table that grows to `limit`, a power of two.
+    pub(super) fn new(limit: usize, hash: fn([u64; KEY]) -> usize) -> Self {
+        Self { table: Table::zeroed(FIRST_SLOTS.min(limit)), taken: 0, next_way: 1, limit, hash }
     }
 
     /// Returns the slots, for who looks at the first of a key's two itself.
@@ -115,7 +110,7 @@ impl<const KEY: usize, const SLOT: usize> Slots<KEY, SLOT> {
     }
 
     fn put(&mut self, key: [u64; KEY], value: [u64; KEY]) {
-        if self.taken * 2 > self.table.len() && self.table.len() < self.most_slots {
+        if self.taken * 2 > self.table.len() && self.table.len() < self.limit {
             self.grow();
         }
         let mut slot = [0; SLOT];
@@ -138,7 +133,7 @@ impl<const KEY: usize, const SLOT: usize> Slots<KEY, SLOT> {
 
     /// Makes the table four times as large.
     fn grow(&mut self) {
-        let larger = Table::zeroed((self.table.len() * 4).min(self.most_slots));
+        let larger = Table::zeroed((self.table.len() * 4).min(self.limit));
         let old = std::mem::replace(&mut self.table, larger);
         self.taken = 0;
         for slot in old.iter().filter(|slot| slot[KEY - 1] != 0) {

@@ -6,8 +6,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
-/// Bytes of a large page: tables from this size on ask for them.
-const LARGE_PAGE: usize = 2 << 20;
+use crate::large_pages::{self, LARGE_PAGE};
 
 const CACHE_LINE: usize = 64;
 
@@ -77,11 +76,7 @@ fn map(layout: Layout) -> *mut u8 {
     if memory == libc::MAP_FAILED {
         return std::ptr::null_mut();
     }
-    #[cfg(target_os = "linux")]
-    // SAFETY: advice about memory that is ours; refusing it is no error.
-    unsafe {
-        libc::madvise(memory, layout.size(), libc::MADV_HUGEPAGE);
-    }
+    large_pages::advise(memory.cast(), layout.size());
     memory.cast()
 }
 

@@ -79,7 +79,6 @@ pub(super) fn find_words_avx512<S: Scanner>(text: &[u8], start: usize, ends: &mu
     find_words_with::<S>(text, start, ends, |bytes| masks::avx512(bytes, S::CASED))
 }
 
-#[allow(clippy::inline_always)] // compiled for the instructions of its caller
 #[inline(always)]
 fn find_words_with<S: Scanner>(
     text: &[u8],
@@ -129,7 +128,6 @@ fn begins_beyond_ascii(text: &[u8], start: usize) -> bool {
     first >= 0x80 || (first == b' ' && text.get(start + 1).is_some_and(|&second| second >= 0x80))
 }
 
-#[allow(clippy::inline_always)] // compiled for the instructions of its caller
 #[inline(always)]
 fn block_at(text: &[u8], position: usize, masks_of: impl Fn(&[u8; BLOCK]) -> Masks) -> Block<'_> {
     let left = &text[position..];

@@ -123,10 +123,8 @@ fn digit_starts<const MAX: usize>(digits: u64) -> u64 {
             let first = left.trailing_zeros();
             left &= left - 1;
             let length = (!(digits >> first)).trailing_zeros();
-            let mut offset = MAX as u32;
-            while offset < length {
+            for offset in (0..length).step_by(MAX).skip(1) {
                 starts |= 1 << (first + offset);
-                offset += MAX as u32;
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The classes of 64 bytes as masks.
 #![allow(unsafe_code)]
+#![allow(clippy::cast_ptr_alignment)] // loads that need none
 
 /// Bytes of a block: one bit each in a mask.
 pub(super) const BLOCK: usize = 64;
