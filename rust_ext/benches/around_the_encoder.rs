@@ -101,6 +101,7 @@ fn tokenize(input: &Path, output: &Path, workers: usize, dtype: Dtype) {
     let journal = tempfile::tempdir_in(output).unwrap();
     let options = Options {
         text_field: "text".into(),
+        spans_field: None,
         kinds: vec![],
         eod: Some(0),
         dtype,

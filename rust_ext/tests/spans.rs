@@ -10,9 +10,12 @@ use serde_json::{Value, json};
 fn spelled(byte: u8) -> char {
     let printable = |b: u8| matches!(b, 33..=126 | 161..=172 | 174..=255);
     let rank = (0..byte).filter(|&b| !printable(b)).count();
-    let code_point =
-        if printable(byte) { u32::from(byte) } else { 256 + u32::try_from(rank).unwrap() };
-    char::from_u32(code_point).unwrap()
+    let code_point = if printable(byte) {
+        u32::from(byte)
+    } else {
+        256 + u32::try_from(rank).expect("below 256")
+    };
+    char::from_u32(code_point).expect("below 512")
 }
 
 fn added(id: u32, content: &str, special: bool, strips: bool) -> Value {
@@ -63,10 +66,10 @@ fn metaspace() -> Value {
 }
 
 fn load(content: &Value) -> Tokenizer {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let path: PathBuf = directory.path().join("tokenizer.json");
-    std::fs::write(&path, content.to_string()).unwrap();
-    Tokenizer::load(&path).unwrap()
+    std::fs::write(&path, content.to_string()).expect("written");
+    Tokenizer::load(&path).expect("loaded")
 }
 
 fn text(text: &str, trained: bool) -> Span<'_> {
@@ -79,7 +82,7 @@ fn token(text: &str, trained: bool) -> Span<'_> {
 
 fn encode(tokenizer: &Tokenizer, spans: &[Span<'_>]) -> (Vec<u32>, Vec<u8>) {
     let (mut ids, mut mask) = (vec![7], vec![9]);
-    tokenizer.encoder().encode_spans(spans, &mut ids, &mut mask).unwrap();
+    tokenizer.encoder().encode_spans(spans, &mut ids, &mut mask).expect("encoded");
     assert_eq!((ids.remove(0), mask.remove(0)), (7, 9));
     assert_eq!(ids.len(), mask.len());
     (ids, mask)
@@ -88,7 +91,7 @@ fn encode(tokenizer: &Tokenizer, spans: &[Span<'_>]) -> (Vec<u32>, Vec<u8>) {
 fn rendered(tokenizer: &Tokenizer, spans: &[Span<'_>]) -> Vec<u32> {
     let joined: String = spans.iter().map(|span| &*span.text).collect();
     let mut ids = Vec::new();
-    tokenizer.encoder().encode(&joined, true, &mut ids).unwrap();
+    tokenizer.encoder().encode(&joined, true, &mut ids).expect("encoded");
     ids
 }
 
