@@ -5,14 +5,14 @@
 
 use super::long_merge::LongWords;
 use super::merges::Merges;
-use super::short_merge::{self, AT_ONCE, MOST_SYMBOLS, ShortWord};
+use super::short_merge::{self, MOST_SYMBOLS, ShortWord};
 use super::word::{Symbols, Word};
 
 /// The symbols of one word and the memory to merge them in, kept between words.
 #[derive(Debug, Default)]
 pub(super) struct Merger {
     symbols: Vec<u32>,
-    short: [ShortWord; AT_ONCE],
+    short: ShortWord,
     long: LongWords,
 }
 
@@ -38,51 +38,11 @@ impl Merger {
             0 => {}
             1 => out.push(word.symbol(0)),
             length @ 2..=MOST_SYMBOLS => {
-                short_merge::merge(&mut self.short[0], word, 0..length, merges, |symbol, _| {
+                short_merge::merge(&mut self.short, word, 0..length, merges, |symbol, _| {
                     out.push(symbol);
                 });
             }
             _ => self.long.merge(word, merges, out),
-        }
-    }
-
-    /// Merges words and appends what remains of each to `out`, and where it ends there to `ends`.
-    ///
-    /// Takes half the time of merging them one by one, least if they are alike in length.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for a cache that gathers what it lacks"))]
-    pub(super) fn merge_words<W: Word>(
-        &mut self,
-        words: &[W],
-        merges: &Merges,
-        out: &mut Vec<u32>,
-        ends: &mut Vec<usize>,
-    ) {
-        let (fours, rest) = words.as_chunks::<AT_ONCE>();
-        for four in fours {
-            if four.iter().any(|word| word.length() > MOST_SYMBOLS) {
-                self.merge_each(four, merges, out, ends);
-                continue;
-            }
-            let ranges = four.each_ref().map(|word| (word, 0..word.length()));
-            let begins = short_merge::merge_at_once(&mut self.short, ranges, merges);
-            for (place, begins) in self.short.iter().zip(begins) {
-                place.each(begins, |symbol, _| out.push(symbol));
-                ends.push(out.len());
-            }
-        }
-        self.merge_each(rest, merges, out, ends);
-    }
-
-    fn merge_each<W: Word>(
-        &mut self,
-        words: &[W],
-        merges: &Merges,
-        out: &mut Vec<u32>,
-        ends: &mut Vec<usize>,
-    ) {
-        for word in words {
-            self.merge_word(word, merges, out);
-            ends.push(out.len());
         }
     }
 }
@@ -166,26 +126,6 @@ mod tests {
                 let word: Vec<u32> = (0..length).collect();
                 let expected = by_definition(&merges, word.clone());
                 proptest::prop_assert_eq!(merged(&mut merger, &merges, &word), expected);
-            }
-        }
-
-        #[test]
-        fn words_at_once_become_what_each_becomes_alone(
-            rules in proptest::collection::vec((0u32..12, 0u32..12, 0u32..6), 0..60),
-            words in proptest::collection::vec(
-                proptest::collection::vec(0u32..4, 0..70), 0..14,
-            ),
-        ) {
-            let merges = table(&rules);
-            let mut merger = Merger::default();
-            let (mut out, mut ends, mut start) = (vec![99], vec![], 1);
-            let symbols: Vec<_> =
-                words.iter().map(|word| Symbols { symbols: word, merges: &merges }).collect();
-            merger.merge_words(&symbols, &merges, &mut out, &mut ends);
-            proptest::prop_assert_eq!(ends.len(), words.len());
-            for (word, end) in words.into_iter().zip(ends) {
-                proptest::prop_assert_eq!(&out[start..end], &by_definition(&merges, word)[..]);
-                start = end;
             }
         }
     }
