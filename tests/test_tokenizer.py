@@ -426,6 +426,47 @@ def test_what_is_not_done_here_is_left_to_the_library_with_the_reason(
     assert ours.decode(ids) == reference.parsing.decode(ids, skip_special_tokens=False)
 
 
+DOUBLES = {
+    "token": ('"vocab":{', '"vocab":{"h":5,', "names a token twice"),
+    "id": ('"ignore_merges":false,"vocab":{', '"ignore_merges":true,"vocab":{"xx":9,', "two tokens"),
+}
+
+
+@pytest.mark.parametrize("what", list(DOUBLES))
+def test_a_vocabulary_with_doubles_is_left_to_the_library(tmp_path: Path, what: str) -> None:
+    trained(tmp_path)
+    path = next(tmp_path.glob("*.json"))
+    before, behind, reason = DOUBLES[what]
+    content = json.dumps(json.loads(path.read_text()), separators=(",", ":"))
+    assert before in content
+    path.write_text(content.replace(before, behind))
+    ours, reference = Tokenizer.load(path), tokenizers.Tokenizer.from_file(str(path))
+    assert reason in (ours.fallback_reason or "")
+    texts = [*VARIANT_TEXTS, "xx h hh the hat", *nasty(11, 50)]
+    rows = [reference.encode(text, add_special_tokens=False).ids for text in texts]
+    assert [ours.encode(text, parse_special=True) for text in texts] == rows
+    assert sum(map(len, rows)) > 100
+
+
+def test_white_space_that_a_token_took_is_no_token_again(tmp_path: Path) -> None:
+    flags = {"normalized": False, "special": False}
+    tokens = [
+        AddedToken("<x>", rstrip=True, **flags),
+        AddedToken("  ", lstrip=True, rstrip=True, **flags),
+        AddedToken("\n", lstrip=True, **flags),
+    ]
+    trained(tmp_path)
+    path = next(tmp_path.glob("*.json"))
+    reference = tokenizers.Tokenizer.from_file(str(path))
+    assert reference.add_tokens(tokens) == 3
+    reference.save(str(path))
+    ours = Tokenizer.load(path)
+    assert ours.fallback_reason is None
+    for text in ["a     b", "<x>\n<y>", "<x> \n", "a<x>  b  c\n\n", "  <x>  "]:
+        expected = reference.encode(text, add_special_tokens=False).ids
+        assert ours.encode(text, parse_special=True) == expected, text
+
+
 def test_a_word_piece_model_is_left_to_the_library(tmp_path: Path) -> None:
     tokenizer = tokenizers.Tokenizer(models.WordPiece({"[UNK]": 0, "a": 1}, unk_token="[UNK]"))
     tokenizer.enable_truncation(2)

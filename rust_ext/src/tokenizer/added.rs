@@ -93,13 +93,18 @@ impl AddedTokens {
                 if (token.special && !parse_special) || !token.may_stand_between(before, behind) {
                     continue;
                 }
-                let token_start = if token.lstrip { before.trim_end().len() } else { before.len() };
+                let stripped = if token.lstrip { before.trim_end().len() } else { before.len() };
+                // What the token before has taken is gone; one of white space may be gone whole.
+                let token_start = stripped.max(start);
+                if token.lstrip && token_start >= found.end() {
+                    continue;
+                }
                 if start < token_start {
                     part(start..token_start, None);
                 }
                 let stripped = if token.rstrip { behind.trim_start() } else { behind };
                 let token_end = text.len() - stripped.len();
-                part(token_start.max(start)..token_end, Some(token.id));
+                part(token_start..token_end, Some(token.id));
                 start = token_end;
             }
         }

@@ -56,7 +56,7 @@ impl Fallback {
 
     pub(super) fn num_ids(&self) -> u32 {
         let vocabulary = self.parsing_special.get_vocab(true);
-        vocabulary.into_values().max().map_or(0, |id| id + 1)
+        vocabulary.into_values().max().map_or(0, |id| id.saturating_add(1))
     }
 
     pub(super) fn token_to_id(&self, token: &str) -> Option<u32> {

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
+use super::merger::MOST_KEPT;
 use super::merges::{Merge, Merges, NO_MERGE, NONE};
 use super::word::Word;
 
@@ -40,6 +41,10 @@ impl HeapWord {
         while at < length {
             give(self.symbols[at], start + at);
             at = self.next[at] as usize;
+        }
+        if length > MOST_KEPT {
+            // Seldom, and of no use to the words to come.
+            *self = Self::default();
         }
     }
 

@@ -70,6 +70,13 @@ pub(super) fn load(content: &[u8]) -> Result<Loaded, Reason> {
         return Err(format!("token {token:?} with the id {id}"));
     }
     let (vocabulary, unreachable) = vocabulary_of(&bpe);
+    // The library keeps the last of two entries, or both: not worth a second rule here.
+    if vocabulary.num_tokens() + unreachable.len() != bpe.vocab.0.len() {
+        return Err("a vocabulary that names a token twice".to_owned());
+    }
+    if vocabulary.iter().count() != vocabulary.num_tokens() {
+        return Err("a vocabulary with one id for two tokens".to_owned());
+    }
     let merges = merges_of(&bpe, &vocabulary)?;
     let byte_ids = byte_ids(&vocabulary).ok_or("a vocabulary without a token for every byte")?;
     let byte_symbols = ByteSymbols::new(&byte_ids, &merges);

@@ -8,6 +8,9 @@ use super::merges::Merges;
 use super::short_merge::{self, MOST_SYMBOLS, ShortWord};
 use super::word::{Symbols, Word};
 
+/// Symbols whose memory is kept for the next word.
+pub(super) const MOST_KEPT: usize = 1 << 16;
+
 /// The symbols of one word and the memory to merge them in, kept between words.
 #[derive(Debug, Default)]
 pub(super) struct Merger {
@@ -29,6 +32,8 @@ impl Merger {
         let symbols = std::mem::take(&mut self.symbols);
         self.merge_word(&Symbols { symbols: &symbols, merges }, merges, out);
         self.symbols = symbols;
+        // What one long word took is not kept for the rest.
+        self.symbols.shrink_to(MOST_KEPT);
     }
 
     /// Merges a word and appends what remains to `out`.

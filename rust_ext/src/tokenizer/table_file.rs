@@ -20,7 +20,9 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -88,7 +90,9 @@ impl TableFile {
         let metadata = fs::metadata(&self.path).ok()?;
         let bytes = usize::try_from(metadata.len()).ok()?;
         let is_private = metadata.permissions().mode().trailing_zeros() >= 6;
-        (metadata.is_file() && is_private && bytes <= self.largest_bytes).then_some(())?;
+        let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
+        let fits = bytes <= self.largest_bytes;
+        (metadata.is_file() && is_ours && is_private && fits).then_some(())?;
         let mut content = Vec::with_capacity(bytes);
         let file = fs::File::open(&self.path).ok()?;
         file.take(metadata.len()).read_to_end(&mut content).ok()?;

@@ -65,6 +65,9 @@ fn build(
     for (id, piece) in (0..).zip(pieces) {
         let kind = piece.kind.map_or(Ok(Kind::Normal), Kind::try_from);
         let kind = kind.map_err(|error| format!("piece {id}: {error}"))?;
+        if piece.piece.is_empty() {
+            return Err(format!("piece {id} is empty"));
+        }
         if vocabulary.id(piece.piece.as_bytes()).is_some() {
             return Err(format!("piece {id} ({:?}) occurs twice", piece.piece));
         }
@@ -134,7 +137,8 @@ fn merges_of(
     let ids: HashMap<&str, u32> = pieces.iter().map(|(text, id, _)| (text.as_str(), *id)).collect();
     let mut scores: Vec<f32> = pieces.iter().map(|&(.., score)| score).collect();
     scores.sort_unstable_by(|left, right| right.total_cmp(left));
-    scores.dedup();
+    // -0.0, which trainers write, stands behind 0.0, as in the reference.
+    scores.dedup_by(|left, right| left.total_cmp(right).is_eq());
     let mut rules = Rules::with_capacity(pieces.len() * 5 / 2);
     for (text, id, score) in pieces {
         if let Some(c) = text.chars().find(|&c| characters.id(c as u32).is_none()) {
@@ -201,6 +205,22 @@ pub(in crate::tokenizer) mod tests {
             ..TrainerSpec::default()
         };
         ModelProto { pieces, trainer: Some(trainer), normalizer: None }.encode_to_vec()
+    }
+
+    #[test]
+    fn the_two_zeros_are_two_scores() {
+        // As sentencepiece 0.2.3 merges: "abc" with these is "a", "bc".
+        let scored = [("zz", 0.0), ("bc", -0.0), ("ab", -1.0), ("a", -2.0), ("b", -2.0)];
+        let pieces: Vec<_> = (0..)
+            .zip(scored.into_iter().chain([("c", -2.0), ("z", -2.0)]))
+            .map(|(id, (text, score))| (text.to_owned(), id, score))
+            .collect();
+        let single = pieces.iter().filter(|(text, ..)| text.len() == 1);
+        let characters =
+            Characters::new(single.map(|(text, id, _)| (char::from(text.as_bytes()[0]), *id)));
+        let merges = merges_of(&pieces, &characters).expect("rules");
+        let rank = |left, right| merges.get(left, right).rank;
+        assert!(rank(6, 6) < rank(4, 5) && rank(4, 5) < rank(3, 4));
     }
 
     #[test]
