@@ -144,7 +144,9 @@ impl<'a> UnitReader<'a> {
             self.file_lines += batch.lines.len() as u64;
             let is_done = Position { file, record: self.file_lines } <= self.start;
             let used = Arc::clone(&self.used);
-            let job = Job { batch, file, first_line, line_weight: self.line_weight, used };
+            // An id that is made of the file's name takes as much as that.
+            let line_weight = self.line_weight + self.files[file].relative.len();
+            let job = Job { batch, file, first_line, line_weight, used };
             if !is_done {
                 return Ok(Some(job));
             }
@@ -227,6 +229,6 @@ mod tests {
         std::fs::write(&path, "1\n".repeat(1_000)).unwrap();
         let files = [InputFile { path, relative: "a.jsonl".to_owned() }];
         let job = UnitReader::new(&files, BATCH_BYTES, 256).next_job().unwrap().unwrap();
-        assert_eq!(job.weight(), 1_000 * 256 + 2_000 * WEIGHT);
+        assert_eq!(job.weight(), 1_000 * (256 + "a.jsonl".len()) + 2_000 * WEIGHT);
     }
 }
