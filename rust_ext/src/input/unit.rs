@@ -15,6 +15,11 @@ use crate::{Error, Result};
 /// is cut by it, so it must not depend on the machine.
 pub const BATCH_BYTES: usize = 1 << 20;
 
+/// The longest line that is read, however much memory there is: so the machine does not decide
+/// which records are. A text of 1 GiB, the longest that is encoded, may take twice as much with its
+/// escapes.
+pub const MAX_LINE_BYTES: usize = 1 << 31;
+
 /// A batch, what it weighs in flight included: the lines and what is made of them.
 const WEIGHT: usize = 3;
 
@@ -86,7 +91,8 @@ pub struct UnitReader<'a> {
 }
 
 impl<'a> UnitReader<'a> {
-    /// Begins with the first file; a line of more than `max_line_bytes` comes as its head.
+    /// Begins with the first file; a line of more than `max_line_bytes`, or of more than
+    /// [`MAX_LINE_BYTES`], comes as its head.
     ///
     /// `line_weight` is what a line stands for in flight, however short it is: where it lies and
     /// what is made of it.
@@ -94,7 +100,7 @@ impl<'a> UnitReader<'a> {
     pub fn new(files: &'a [InputFile], max_line_bytes: usize, line_weight: usize) -> Self {
         Self {
             files,
-            max_line_bytes,
+            max_line_bytes: max_line_bytes.min(MAX_LINE_BYTES),
             line_weight,
             start: Position::default(),
             columns: Columns::All,
