@@ -178,16 +178,16 @@ def read_document(prefix: _Path, document: int) -> list[int]:
     """Return the elements of one document."""
 
 def merge_datasets(
-    parts: Sequence[tuple[_Path, str, str | None]],
+    parts: Sequence[tuple[_Path, str, str, str | None]],
     output: _Path,
     *,
     eod_id: int | None,
     vocab_size: int,
     progress: _Progress = None,
 ) -> str:
-    """Join datasets, each given by prefix and the xxh3 of its `.bin` and `.ids.zst`, into one.
+    """Join datasets, each given by prefix and the xxh3 of its `.bin`, `.idx` and `.ids.zst`.
 
-    Datasets without ids, which masks are, have None for the latter.
+    Datasets without ids, which masks are, have None for the last.
 
     `output` is a private prefix: the files appear there as they are written; none is left by an
     error. The copy is read back once, which proves it by the hashes, the end-of-document token

@@ -109,6 +109,13 @@ def _sample(prefixes: Sequence[Path], count: int) -> list[tuple[str, Path, int]]
     return [(name.decode(), prefixes[part], number) for _, part, number, name in chosen]
 
 
+_BLANK = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
+"""White space of Unicode and the byte order mark: an id of nothing else names nothing."""
+
+
 class _Named(msgspec.Struct):
     id: str | None = None
 
@@ -137,9 +144,11 @@ def _records(file: InputFile, text_field: str, wanted: set[str]) -> Iterator[tup
             continue
         number += 1
         try:
-            name = decoder.decode(data).id or f"{file.relative}#{number}"
+            name = decoder.decode(data).id or ""
         except msgspec.DecodeError:
             continue  # rejected, and counted there
+        if not name.strip(_BLANK):
+            name = f"{file.relative}#{number}"
         if name in wanted:
             record: Any = msgspec.json.decode(data)
             yield name, str(record.get(text_field, ""))

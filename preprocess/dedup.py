@@ -176,7 +176,7 @@ def dedup(
         )
     refuse_inside(inputs, output)
     units = units_of(record_files(list(inputs)))
-    directory = RunDirectory.begin(output, "dedup", asdict(config), units)
+    directory = RunDirectory.begin(output, "dedup", asdict(config) | options.limits(), units)
     run = _Run(directory, config, options)
     manifest = directory.manifest()
     if manifest is None:

@@ -70,7 +70,8 @@ def ingest(
     refuse_inside(inputs, output)
     reader = READERS[config.dataset]
     files = resolve(list(inputs), reader.accepts, f"files of {config.dataset} ({reader.layout})")
-    directory = RunDirectory.begin(output, "ingest", config.to_json(), units_of(files))
+    begun = config.to_json() | options.limits()
+    directory = RunDirectory.begin(output, "ingest", begun, units_of(files))
     manifest = directory.manifest()
     if manifest is None:
         with (

@@ -18,6 +18,7 @@ from preprocess.manifest import Share, hash_file
 from preprocess.readers import READERS
 from preprocess.record_shards import Frame
 from preprocess.records import TruncatedInput, encode
+from preprocess.run_directory import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,11 +53,12 @@ class WorkerPool:
 
     def __init__(self, workers: int, config: IngestConfig, memory_bytes: int) -> None:
         context = multiprocessing.get_context("spawn")
+        limit_bytes = min(memory_bytes // max(workers, 1), MAX_RECORD_BYTES)
         self._workers: list[tuple[BaseProcess, Connection[Any, Any]]] = []
         for _ in range(max(workers, 1)):
             ours, theirs = context.Pipe()
             process = context.Process(
-                target=_serve, args=(theirs, config, memory_bytes // max(workers, 1)), daemon=True
+                target=_serve, args=(theirs, config, limit_bytes), daemon=True
             )
             process.start()
             theirs.close()

@@ -81,7 +81,7 @@ def _join_tokens(
 ) -> Merged:
     raw = _rust_ext.merge_datasets(
         [
-            (path, each.bin_xxh3, each.ids_xxh3)
+            (path, each.bin_xxh3, each.idx_xxh3, each.ids_xxh3)
             for path, each in zip(prefixes, sidecars, strict=True)
         ],
         private,
@@ -101,7 +101,7 @@ def _join_masks(
 ) -> Merged:
     raw = _rust_ext.merge_datasets(
         [
-            (mask_of(path), each.mask_bin_xxh3 or "", None)
+            (mask_of(path), each.mask_bin_xxh3 or "", each.mask_idx_xxh3 or "", None)
             for path, each in zip(prefixes, sidecars, strict=True)
         ],
         mask_of(private),

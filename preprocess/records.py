@@ -20,6 +20,12 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
 }
 """The groups that are mixed in proportion, and the kinds in each."""
 
+LONGEST_SHOWN_BYTES = 1 << 20
+"""Rejected records of more than this are shown by their head."""
+
+SHOWN_BYTES = 1 << 16
+"""How much of them."""
+
 _ID = re.compile(r"[^/#\s]+/[^\r\n]+#\d+")
 _ENCODER = msgspec.json.Encoder()
 
@@ -95,7 +101,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Rejection(msgspec.Struct, frozen=True, kw_only=True):
-    """A native record that cannot be read, kept as it came."""
+    """A native record that cannot be read, kept as it came; of a long one the head."""
 
     origin: Origin
     reason: str
@@ -104,12 +110,27 @@ class Rejection(msgspec.Struct, frozen=True, kw_only=True):
     def encode(self) -> bytes:
         """Return one line of JSON without its newline; `raw` is base64 when it is not UTF-8."""
         line: dict[str, Any] = {"origin": self.origin, "reason": self.reason}
+        is_long = len(self.raw) > LONGEST_SHOWN_BYTES
+        shown = _head(self.raw) if is_long else self.raw
         try:
-            line["raw"] = self.raw.decode("utf-8")
+            line["raw"] = shown.decode("utf-8")
         except UnicodeDecodeError:
-            line["raw"] = base64.b64encode(self.raw).decode("ascii")
+            line["raw"] = base64.b64encode(shown).decode("ascii")
             line["raw_encoding"] = "base64"
+        if is_long:
+            line["raw_bytes"] = len(self.raw)
         return _ENCODER.encode(line)
+
+
+def _head(raw: bytes) -> bytes:
+    """Return the beginning of a long record, cut between characters."""
+    head = raw[:SHOWN_BYTES]
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data":
+            return head[: error.start]
+    return head
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -59,13 +59,15 @@ if TYPE_CHECKING:
 VERSION = "0.1.0"
 REJECTED = "rejected.jsonl.zst"
 DEFAULT_MEMORY_BYTES_PER_WORKER = 2 << 30
+MAX_RECORD_BYTES = 2 << 30
+"""The longest record that is read, on any machine; `MAX_LINE_BYTES` of the extension."""
 
 ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
-    """What a run may use; nothing here changes a byte of the output."""
+    """What a run may use; nothing here changes a byte of the output but `max_record_bytes`."""
 
     workers: int
     memory_bytes: int
@@ -78,6 +80,15 @@ class RunOptions:
         lambda _label, _total: contextlib.nullcontext(lambda _records, _text_bytes: None)
     )
     """Given a label and the bytes of text expected (None: unknown), shows progress."""
+
+    def limits(self) -> dict[str, int]:
+        """Return what `run.json` must say of the memory, nothing where there is enough of it.
+
+        Less memory than `MAX_RECORD_BYTES` rejects records that more would read: a run that
+        began with it must go on with as much.
+        """
+        limit = self.memory_bytes
+        return {"max_record_bytes": limit} if limit < MAX_RECORD_BYTES else {}
 
 
 class FileSummary(msgspec.Struct, frozen=True, kw_only=True):

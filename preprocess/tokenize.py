@@ -150,7 +150,10 @@ def tokenize(
     if config.spans_field is not None:
         _refuse_rows(files)
     directory = RunDirectory.begin(
-        output, "tokenize", _describe(config, tokenizer, eod), units_of(files)
+        output,
+        "tokenize",
+        {**_describe(config, tokenizer, eod), **options.limits()},
+        units_of(files),
     )
     manifest = directory.manifest()
     if manifest is None:

@@ -14,6 +14,7 @@ import zstandard
 from conftest import Preprocess, write_records
 
 from preprocess.readers import READERS
+from preprocess.records import KINDS
 
 GOOD = '{"id": "a", "text": "the fox"}\n'
 
@@ -188,6 +189,79 @@ def test_a_record_over_memory_is_rejected_by_name(
     )
     assert done.returncode == 0, done.stderr
     assert rejected(tmp_path / "in")[0]["reason"] == "over_memory"
+
+
+def test_a_run_goes_on_with_the_memory_that_rejects_the_same_records(
+    tmp_path: Path, preprocess: Preprocess, tokenizer: Path
+) -> None:
+    (tmp_path / "a.jsonl").write_text(GOOD * 50)
+    small = ("--memory", "2MiB")
+    assert tokenize(preprocess, "a.jsonl", tokenizer, *small)[0] == 0
+    assert tokenize(preprocess, "a.jsonl", tokenizer, *small, "--workers", "2")[0] == 0
+    assert tokenize(preprocess, "a.jsonl", tokenizer) == (
+        1,
+        "preprocess tokenize: out: this directory was begun with max_record_bytes 2097152, not "
+        "None; choose a new directory, or remove this one\n",
+    )
+    shutil.rmtree(tmp_path / "out")
+    # Enough for any record is enough, however much.
+    assert tokenize(preprocess, "a.jsonl", tokenizer, "--workers", "1")[0] == 0
+    assert tokenize(preprocess, "a.jsonl", tokenizer, "--memory", "3GiB")[0] == 0
+
+
+def test_ids_that_name_nothing_are_those_of_places(
+    tmp_path: Path, preprocess: Preprocess, tokenizer: Path
+) -> None:
+    ids = ["", " ", "\u2028", "\ufeff", None, "x"]
+    lines = [json.dumps({"id": name, "text": "the fox", "source": None}) for name in ids]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    status, message = tokenize(preprocess, "a.jsonl", tokenizer, "--check", "6")
+    assert status == 0, message
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert (manifest["check"]["checked"], manifest["check"]["equal"]) == (6, 6)
+    content = zstandard.ZstdDecompressor().stream_reader(
+        (tmp_path / "out/part-00000.ids.zst").read_bytes(), read_across_frames=True
+    )
+    assert content.read().decode() == "".join(f"a.jsonl#{each}\n" for each in range(5)) + "x\n"
+    assert preprocess("verify", "out").returncode == 0
+
+
+def test_a_huge_rejected_line_is_shown_by_its_head(
+    tmp_path: Path, preprocess: Preprocess, tokenizer: Path
+) -> None:
+    (tmp_path / "a.jsonl").write_text(GOOD * 50 + "x" * 5_000_000 + "\n")
+    assert tokenize(preprocess, "a.jsonl", tokenizer)[0] == 0
+    (entry,) = rejected(tmp_path / "out")
+    assert (len(str(entry["raw"])), entry["raw_bytes"]) == (1 << 16, 5_000_000)
+
+
+def test_many_sources_are_told_apart_up_to_a_limit_and_hide_no_group(
+    tmp_path: Path, preprocess: Preprocess, tokenizer: Path
+) -> None:
+    pairs = [(f"source {number}", f"kind {number % 7}") for number in range(3_000)]
+    pairs += [("behind", kind) for kind in KINDS]
+    lines = [
+        json.dumps({"id": f"{at}", "text": "the fox", "source": source, "kind": kind})
+        for at, (source, kind) in enumerate(pairs)
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    for stage, out in (("tokenize", "out"), ("dedup", "once")):
+        options = ["--tokenizer", tokenizer, "--holdout", "0"] if stage == "tokenize" else []
+        if stage == "dedup":
+            lines = [line.replace("the fox", f"the fox {at}") for at, line in enumerate(lines)]
+            (tmp_path / "a.jsonl").write_text("\n".join(lines))
+        done = preprocess(stage, "a.jsonl", out, *options, "--workers", "2")
+        assert done.returncode == 0, done.stderr
+        (shard,) = json.loads((tmp_path / out / "manifest.json").read_text())["shards"]
+        others = {
+            each["kind"]: each["records"]
+            for each in shard["composition"]
+            if each["source"] == "other"
+        }
+        assert others == {"other": 3_000 - 1_024, **dict.fromkeys(KINDS, 1)}
+    done = preprocess("tokenize", "once", "code", "--tokenizer", tokenizer, "--group", "code")
+    assert done.returncode == 0, done.stderr
+    assert counts(tmp_path / "code")["out"] == 1
 
 
 def test_a_tokenizer_without_end_of_document(

@@ -464,5 +464,5 @@ def test_less_memory_in_a_later_step_cuts_no_record(tmp_path: Path) -> None:
     output = tmp_path / "out"
     for step in STEPS[:-1]:
         dedup([str(source)], output, DedupConfig(), options(), step=step)
-    with pytest.raises(UserError, match="expected memory for line 0 of unit 0"):
+    with pytest.raises(UserError, match="begun with max_record_bytes 33554432, not 2097152"):
         dedup([str(source)], output, DedupConfig(), options(memory_bytes=2 << 20), step="drop")

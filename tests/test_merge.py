@@ -227,6 +227,19 @@ def test_a_damaged_part_ends_the_merge_and_leaves_nothing(
     assert files(tmp_path / "out") == {}
 
 
+def test_an_index_of_other_documents_is_refused(tmp_path: Path) -> None:
+    make_directory(tmp_path / "in")
+    for path in (tmp_path / "in").glob("part-*.bin"):
+        write_sidecar(path.with_suffix(""), eod_id=None)
+    # As many documents and tokens as before, and no token that would end each of them.
+    lengths = np.array([290] + [3] * 9, dtype=np.uint32)
+    _rust_ext.rebuild_index(tmp_path / "in/part-00001", lengths, vocab_size=VOCABULARY)
+    message = r"part-00001\.idx: expected the xxh3 \w+ of its sidecar, found"
+    with pytest.raises(_rust_ext.CorruptDataError, match=message):
+        merge(tmp_path / "in", tmp_path / "out" / "all", quiet)
+    assert files(tmp_path / "out") == {}
+
+
 def test_a_full_disk_leaves_nothing_and_the_next_run_ends_in_the_same_bytes(
     tmp_path: Path,
 ) -> None:

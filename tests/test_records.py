@@ -1,5 +1,6 @@
 """Records, rejections and outcomes as bytes."""
 
+import base64
 import json
 
 import msgspec
@@ -119,6 +120,17 @@ def test_a_rejection_keeps_text_as_text_and_other_bytes_as_base64() -> None:
         "raw": "/wA=",
         "raw_encoding": "base64",
     }
+
+
+@pytest.mark.parametrize("letter", ["x", "é"])
+def test_a_long_rejection_keeps_its_head_and_its_length(letter: str) -> None:
+    raw = b"y" + letter.encode() * (1 << 20)
+    content = json.loads(Rejection(origin=ORIGIN, reason="r", raw=raw).encode())
+    assert content["raw"] == "y" + letter * (((1 << 16) - 1) // len(letter.encode()))
+    assert content["raw_bytes"] == len(raw)
+    assert "raw_encoding" not in content
+    binary = json.loads(Rejection(origin=ORIGIN, reason="r", raw=b"\xff" * (2 << 20)).encode())
+    assert len(base64.b64decode(binary["raw"])) == 1 << 16
 
 
 def test_an_outcome_is_either_records_or_one_rejection() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import xxhash
 
 from preprocess import _rust_ext
 
@@ -229,6 +230,9 @@ def test_a_mask_that_is_not_what_it_should_be_ends_the_merge_and_leaves_nothing(
         ends = np.cumsum(np.array([0, *lengths[:-1]], dtype=np.int64))
         index[34 + 4 * len(lengths) : 34 + 12 * len(lengths)] = ends.tobytes()
         (masked / "part-00001_mask.idx").write_bytes(index)
+        # Else the hash alone would say so.
+        sidecar["mask_idx_xxh3"] = xxhash.xxh3_64_hexdigest(bytes(index))
+        (masked / "part-00001.json").write_text(json.dumps(sidecar))
         expected += "out/part-00001_mask: expected documents as long as those beside it, found oth"
     elif what == "missing file":
         mask.unlink()

@@ -22,6 +22,9 @@ use crate::{Error, Result};
 /// What Megatron counts documents with: `document_index` of its `GPTDataset` is int32.
 const MAX_DOCUMENTS: u64 = i32::MAX as u64;
 
+/// Bytes of an index that are read before an interrupt is looked for.
+const INDEX_BLOCK_BYTES: u64 = 1 << 26;
+
 /// A dataset to join, and what its sidecar promises of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -29,6 +32,8 @@ pub struct Part {
     pub prefix: PathBuf,
     /// xxh3 of `.bin`.
     pub bin_xxh3: String,
+    /// xxh3 of `.idx`.
+    pub idx_xxh3: String,
     /// xxh3 of `.ids.zst`; a mask has none, then no other part has.
     pub ids_xxh3: Option<String>,
 }
@@ -141,6 +146,30 @@ fn plan(parts: &[Part]) -> Result<(Dtype, u64)> {
     Ok((dtype, documents))
 }
 
+/// Holds an index against its sidecar: lengths that were moved about still have the same sum.
+fn check_index(part: &Part, control: &Control) -> Result<()> {
+    let path = with_suffix(&part.prefix, ".idx");
+    let failed = |source| Error::io(&path, source);
+    let mut index = Hashing::new(File::open(&path).map_err(failed)?);
+    while std::io::copy(&mut index.by_ref().take(INDEX_BLOCK_BYTES), &mut sink()).map_err(failed)?
+        > 0
+    {
+        control.check()?;
+    }
+    let found = index.summary().xxh3;
+    if found != part.idx_xxh3 {
+        return Err(Error::corrupt(
+            &path,
+            format!(
+                "expected the xxh3 {} of its sidecar, found {found}; run `preprocess verify` on \
+                 the directory",
+                part.idx_xxh3
+            ),
+        ));
+    }
+    Ok(())
+}
+
 /// Proves the copy of a part's elements; appends its lengths and returns the number of elements.
 fn check_elements(
     part: &Part,
@@ -161,6 +190,8 @@ fn check_elements(
             ),
         ));
     }
+    // Last, since what is wrong inside says more.
+    check_index(part, control)?;
     let idx_path = with_suffix(&part.prefix, ".idx");
     KernelCopy::new(lengths, &idx_path).append(&idx_path, reader.lengths(), control)?;
     Ok(audit.tokens)

@@ -9,7 +9,7 @@ use super::lines::{Batch, Line};
 /// What was needed of a record; strings without escapes are borrowed from the line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Fields<'a> {
-    /// `id`, if the line has one.
+    /// `id`, if the line has one that is not blank.
     pub id: Option<Cow<'a, str>>,
     /// The text, not empty; with escapes, it lies in the scratch.
     pub text: &'a str,
@@ -90,7 +90,7 @@ impl Scratch {
     }
 }
 
-/// Takes `text_field`, `id`, `kind` and `source` out of a line.
+/// Takes `text_field`, `id`, `kind` and `source` out of a line; a field that is null is absent.
 ///
 /// # Errors
 /// What makes the line unreadable.
@@ -123,6 +123,9 @@ pub fn parse<'a>(
 fn utf8(bytes: &[u8]) -> Result<&str, Unreadable> {
     simdutf8::basic::from_utf8(bytes).map_err(|_| Unreadable::InvalidUtf8)
 }
+
+/// What begins a `null`: no other value of JSON does.
+const NULL: u8 = b'n';
 
 /// The text field.
 enum Text {
@@ -162,7 +165,9 @@ impl Found {
             loop {
                 let key = scanner.string()?;
                 scanner.expect(b':')?;
-                found.value(&mut scanner, &unquote(bytes, &key)?, text_field, scratch)?;
+                // Half a surrogate pair is no character, and so in no key that is looked for.
+                let key = unquote(bytes, &key).ok();
+                found.value(&mut scanner, key.as_deref(), text_field, scratch)?;
                 if !scanner.accept(b',')? {
                     break;
                 }
@@ -176,26 +181,27 @@ impl Found {
     fn value(
         &mut self,
         scanner: &mut Scanner<'_>,
-        key: &[u8],
+        key: Option<&[u8]>,
         text_field: &str,
         scratch: &mut Scratch,
     ) -> Result<(), Fault> {
         let wanted = match key {
-            _ if key == text_field.as_bytes() => {
-                self.text = Some(text(scanner, scratch)?);
+            Some(key) if key == text_field.as_bytes() => {
+                self.text = text(scanner, scratch)?;
                 return Ok(());
             }
-            b"id" => &mut self.id,
-            b"kind" => &mut self.kind,
-            b"source" => &mut self.source,
+            Some(b"id") => &mut self.id,
+            Some(b"kind") => &mut self.kind,
+            Some(b"source") => &mut self.source,
             _ => return scanner.skip_value(),
         };
-        *wanted = Some(if scanner.peek()? == b'"' {
-            Some(scanner.string()?)
-        } else {
-            scanner.skip_value()?;
-            None
-        });
+        *wanted = match scanner.peek()? {
+            b'"' => Some(Some(scanner.string()?)),
+            first => {
+                scanner.skip_value()?;
+                (first != NULL).then_some(None)
+            }
+        };
         Ok(())
     }
 
@@ -213,11 +219,7 @@ impl Found {
         };
         let missing = if self.text.is_some() { Unreadable::WrongType } else { Unreadable::NoText };
         let text = text.ok_or(missing)?;
-        let id = string(bytes, self.id)?;
-        // The sidecar of a dataset holds an id a line.
-        if id.as_ref().is_some_and(|id| id.contains(['\n', '\r'])) {
-            return Err(Unreadable::WrongType);
-        }
+        let id = checked_id(string(bytes, self.id)?)?;
         if text.is_empty() {
             return Err(Unreadable::EmptyText);
         }
@@ -231,20 +233,33 @@ impl Found {
 }
 
 /// Passes the value of the text field; only what has escapes is copied.
-fn text(scanner: &mut Scanner<'_>, scratch: &mut Scratch) -> Result<Text, Fault> {
-    if scanner.peek()? != b'"' {
+fn text(scanner: &mut Scanner<'_>, scratch: &mut Scratch) -> Result<Option<Text>, Fault> {
+    let first = scanner.peek()?;
+    if first != b'"' {
         scanner.skip_value()?;
-        return Ok(Text::NoString);
+        return Ok((first != NULL).then_some(Text::NoString));
     }
     let (plain, is_whole) = scanner.plain_string()?;
     if is_whole {
-        return Ok(Text::Plain(plain));
+        return Ok(Some(Text::Plain(plain)));
     }
     let room = scratch.room_for(plain.len() + scanner.remaining());
     room[..plain.len()].copy_from_slice(scanner.bytes(plain.clone()));
     let length = plain.len() + scanner.unescape(&mut room[plain.len()..])?;
     // The quote is the last byte passed.
-    Ok(Text::Unescaped { range: plain.start..scanner.position() - 1, length })
+    Ok(Some(Text::Unescaped { range: plain.start..scanner.position() - 1, length }))
+}
+
+/// Returns the id of a record: `None` for a blank one, which would name nothing.
+///
+/// # Errors
+/// `WrongType` for a line end inside.
+pub(super) fn checked_id(id: Option<Cow<'_, str>>) -> Result<Option<Cow<'_, str>>, Unreadable> {
+    // A byte order mark is passed over where it begins a line.
+    let blank = |c: char| c.is_whitespace() || c == '\u{feff}';
+    let Some(id) = id.filter(|id| !id.chars().all(blank)) else { return Ok(None) };
+    // The sidecar of a dataset holds an id a line.
+    if id.contains(['\n', '\r']) { Err(Unreadable::WrongType) } else { Ok(Some(id)) }
 }
 
 fn string(bytes: &[u8], value: Option<Value>) -> Result<Option<Cow<'_, str>>, Unreadable> {
@@ -289,11 +304,27 @@ mod tests {
         let line = br#"{"meta": {"text": [1, null, "no"]}, "id": "a\u00e9", "text": "x\n\ud83d\ude00", "n": 1e5}"#;
         assert_eq!(fields(line), Ok((Some("aé".into()), "x\n😀".into())));
         assert_eq!(fields(br#"{"text": "b"}"#), Ok((None, "b".into())));
-        assert_eq!(
-            fields(br#"{"text": "b", "text": "c", "id": null}"#),
-            Err(Unreadable::WrongType)
-        );
+        assert_eq!(fields(br#"{"text": "b", "text": "c", "n": 1}"#), Ok((None, "c".into())));
+        let surrogate = br#"{"\ud800": 1, "text": "b", "meta": "\ud800"}"#;
+        assert_eq!(fields(surrogate), Ok((None, "b".into())));
         assert_eq!(fields(br#"{"te\u0078t": "b", "text": "c"}"#), Ok((None, "c".into())));
+    }
+
+    #[test]
+    fn a_null_is_absent_and_so_is_a_blank_id() {
+        for id in
+            ["null", "\"\"", "\" \\t\"", "\"\u{feff}\"", "\"\u{2028}\\n\"", "\"x\", \"id\": null"]
+        {
+            let line =
+                format!("{{\"id\": {id}, \"kind\": null, \"source\": null, \"text\": \"a\"}}");
+            assert_eq!(fields(line.as_bytes()), Ok((None, "a".into())), "{id}");
+        }
+        for field in ["id", "kind", "source"] {
+            let line = format!("{{\"{field}\": 5, \"text\": \"a\"}}");
+            assert_eq!(fields(line.as_bytes()), Err(Unreadable::WrongType), "{field}");
+        }
+        let padded = fields(br#"{"id": " x", "text": "a"}"#);
+        assert_eq!(padded, Ok((Some(" x".into()), "a".into())));
     }
 
     #[test]
@@ -329,6 +360,8 @@ mod tests {
             assert_eq!(fields(broken), Err(Unreadable::InvalidJson), "{broken:?}");
         }
         assert_eq!(fields(br#"{"texts": "a"}"#), Err(Unreadable::NoText));
+        assert_eq!(fields(br#"{"text": null}"#), Err(Unreadable::NoText));
+        assert_eq!(fields(br#"{"text": nil}"#), Err(Unreadable::InvalidJson));
         assert_eq!(fields(br#"{"text": 5}"#), Err(Unreadable::WrongType));
         assert_eq!(fields(br#"{"text": ""}"#), Err(Unreadable::EmptyText));
         for id in ["a\\nb", "a\\r"] {

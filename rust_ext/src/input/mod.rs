@@ -10,6 +10,7 @@
 mod escape;
 pub mod fields;
 mod guarded;
+mod gzip;
 mod json;
 pub mod lines;
 mod parquet_column;

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::gzip::Members;
 use crate::{Error, Result};
 
 /// A file of records.
@@ -29,7 +29,7 @@ impl From<(PathBuf, String)> for InputFile {
 pub enum Compression {
     /// As they are.
     Plain,
-    /// gzip, any number of members.
+    /// gzip, any number of members, zeros between them or behind.
     Gzip,
     /// Zstandard, any number of frames.
     Zstd,
@@ -74,7 +74,7 @@ impl Read for Stored {
 
 enum Decoder {
     Plain(Box<Stored>),
-    Gzip(Box<MultiGzDecoder<Stored>>),
+    Gzip(Box<Members<Stored>>),
     Zstd(Box<zstd::Decoder<'static, BufReader<Stored>>>),
 }
 
@@ -98,7 +98,7 @@ impl Source {
         let stored = Stored { file, bytes: 0, hash: Xxh3::new() };
         let decoder = match Compression::of(path) {
             Compression::Plain => Decoder::Plain(Box::new(stored)),
-            Compression::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(stored))),
+            Compression::Gzip => Decoder::Gzip(Box::new(Members::new(stored))),
             Compression::Zstd => {
                 let mut decoder = zstd::Decoder::new(stored).map_err(named)?;
                 decoder.window_log_max(WINDOW_LOG_MAX).map_err(named)?;
@@ -119,7 +119,7 @@ impl Source {
     pub fn stored_bytes(&self) -> u64 {
         match &self.decoder {
             Decoder::Plain(stored) => stored.bytes,
-            Decoder::Gzip(decoder) => decoder.get_ref().bytes,
+            Decoder::Gzip(members) => members.get_ref().bytes,
             Decoder::Zstd(decoder) => decoder.get_ref().get_ref().bytes,
         }
     }
@@ -132,7 +132,7 @@ impl Source {
         let Self { path, decoder } = self;
         let mut stored = match decoder {
             Decoder::Plain(stored) => *stored,
-            Decoder::Gzip(decoder) => decoder.into_inner(),
+            Decoder::Gzip(members) => members.into_inner(),
             Decoder::Zstd(decoder) => decoder.finish().into_inner(),
         };
         let mut rest = vec![0; 1 << 16];

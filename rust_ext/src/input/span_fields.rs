@@ -7,14 +7,14 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use sonic_rs::LazyValue;
 
-use super::fields::Unreadable;
+use super::fields::{Unreadable, checked_id};
 use super::lines::{Batch, Line};
 use crate::tokenizer::Span;
 
 /// What was needed of a record in spans.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SpanFields<'a> {
-    /// `id`, if the line has one.
+    /// `id`, if the line has one that is not blank.
     pub id: Option<Cow<'a, str>>,
     /// The spans, in order; there may be none.
     pub spans: Vec<Span<'a>>,
@@ -37,7 +37,7 @@ struct Spelled<'a> {
 /// How deep values may be nested: the parser calls itself.
 const MAX_DEPTH: usize = 1_000;
 
-/// Takes `spans_field`, `id`, `kind` and `source` out of a line.
+/// Takes `spans_field`, `id`, `kind` and `source` out of a line; a field that is null is absent.
 ///
 /// # Errors
 /// What makes the line unreadable.
@@ -102,18 +102,18 @@ struct Found<'a> {
 
 impl<'a> Found<'a> {
     fn check(self) -> Result<SpanFields<'a>, Unreadable> {
-        let spans = self.spans.ok_or(Unreadable::NoSpans)?;
+        let spans = self.spans.filter(is_there).ok_or(Unreadable::NoSpans)?;
         let spans = match spans.as_raw_cow() {
             Cow::Borrowed(raw) => read_spans(raw)?,
             Cow::Owned(raw) => read_spans(&raw)?.into_iter().map(owned).collect(),
         };
-        let id = string(self.id)?;
-        // The sidecar of a dataset holds an id a line.
-        if id.as_ref().is_some_and(|id| id.contains(['\n', '\r'])) {
-            return Err(Unreadable::WrongType);
-        }
+        let id = checked_id(string(self.id)?)?;
         Ok(SpanFields { id, spans, kind: string(self.kind)?, source: string(self.source)? })
     }
+}
+
+fn is_there(value: &LazyValue<'_>) -> bool {
+    value.as_raw_cow() != "null"
 }
 
 fn read_spans(raw: &str) -> Result<Vec<Span<'_>>, Unreadable> {
@@ -133,7 +133,7 @@ fn owned(span: Span<'_>) -> Span<'static> {
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn string(value: Option<LazyValue<'_>>) -> Result<Option<Cow<'_, str>>, Unreadable> {
-    let Some(value) = value else { return Ok(None) };
+    let Some(value) = value.filter(is_there) else { return Ok(None) };
     let read = match value.as_raw_cow() {
         Cow::Borrowed(raw) => sonic_rs::from_str::<Text<'_>>(raw).map(|text| text.0),
         Cow::Owned(raw) => {
@@ -207,8 +207,9 @@ mod tests {
     #[test]
     fn each_fault_has_its_word() {
         assert_eq!(spans(r#"{"text": "a"}"#), Err(Unreadable::NoSpans));
+        assert_eq!(spans(r#"{"spans": null}"#), Err(Unreadable::NoSpans));
+        assert_eq!(spans(r#"{"spans": [], "id": null, "kind": null}"#), Ok(vec![]));
         for malformed in [
-            r#"{"spans": null}"#,
             r#"{"spans": "a"}"#,
             r#"{"spans": ["a"]}"#,
             r#"{"spans": [{"text": "a"}]}"#,

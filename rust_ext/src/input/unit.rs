@@ -15,6 +15,11 @@ use crate::{Error, Result};
 /// is cut by it, so it must not depend on the machine.
 pub const BATCH_BYTES: usize = 1 << 20;
 
+/// The longest line that is read, however much memory there is: so the machine does not decide
+/// which records are. A text of 1 GiB, the longest that is encoded, may take twice as much with its
+/// escapes.
+pub const MAX_LINE_BYTES: usize = 1 << 31;
+
 /// A batch, what it weighs in flight included: the lines and what is made of them.
 const WEIGHT: usize = 3;
 
@@ -86,7 +91,8 @@ pub struct UnitReader<'a> {
 }
 
 impl<'a> UnitReader<'a> {
-    /// Begins with the first file; a line of more than `max_line_bytes` comes as its head.
+    /// Begins with the first file; a line of more than `max_line_bytes`, or of more than
+    /// [`MAX_LINE_BYTES`], comes as its head.
     ///
     /// `line_weight` is what a line stands for in flight, however short it is: where it lies and
     /// what is made of it.
@@ -94,7 +100,7 @@ impl<'a> UnitReader<'a> {
     pub fn new(files: &'a [InputFile], max_line_bytes: usize, line_weight: usize) -> Self {
         Self {
             files,
-            max_line_bytes,
+            max_line_bytes: max_line_bytes.min(MAX_LINE_BYTES),
             line_weight,
             start: Position::default(),
             columns: Columns::All,
@@ -144,7 +150,9 @@ impl<'a> UnitReader<'a> {
             self.file_lines += batch.lines.len() as u64;
             let is_done = Position { file, record: self.file_lines } <= self.start;
             let used = Arc::clone(&self.used);
-            let job = Job { batch, file, first_line, line_weight: self.line_weight, used };
+            // An id that is made of the file's name takes as much as that.
+            let line_weight = self.line_weight + self.files[file].relative.len();
+            let job = Job { batch, file, first_line, line_weight, used };
             if !is_done {
                 return Ok(Some(job));
             }
@@ -227,6 +235,6 @@ mod tests {
         std::fs::write(&path, "1\n".repeat(1_000)).unwrap();
         let files = [InputFile { path, relative: "a.jsonl".to_owned() }];
         let job = UnitReader::new(&files, BATCH_BYTES, 256).next_job().unwrap().unwrap();
-        assert_eq!(job.weight(), 1_000 * 256 + 2_000 * WEIGHT);
+        assert_eq!(job.weight(), 1_000 * (256 + "a.jsonl".len()) + 2_000 * WEIGHT);
     }
 }

@@ -84,7 +84,7 @@ struct Signed {
 impl Weigh for Signed {
     fn weight(&self) -> usize {
         let entries = self.entries.capacity() * size_of::<Entry>() + self.slots.capacity() * 4;
-        entries + self.ids.capacity() + self.rejected.capacity()
+        entries + self.ids.capacity() + self.rejected.capacity() + self.shares.held_bytes()
     }
 }
 
@@ -164,7 +164,7 @@ impl Unit {
             let mut entry = *entry;
             if entry.status == Status::Record {
                 let (source, kind) = &signed.shares.all()[entry.share as usize];
-                entry.share = self.shares.number(source, kind);
+                entry.share = self.shares.number_within(source, kind);
             }
             entry.encode(&mut self.entries);
         }

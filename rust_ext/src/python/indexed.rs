@@ -47,12 +47,13 @@ pub(super) fn read_document(py: Python<'_>, prefix: PathBuf, document: u64) -> P
     call::run(py, None, |_| Reader::open(&prefix)?.document(document))
 }
 
-/// Joins datasets, each given by prefix and the hashes of its `.bin` and, if it has ids, `.ids.zst`.
+/// Joins datasets, each given by prefix and the hashes of its `.bin`, `.idx` and, if it has ids,
+/// `.ids.zst`.
 #[pyfunction]
 #[pyo3(signature = (parts, output, *, eod_id, vocab_size, progress = None))]
 pub(super) fn merge_datasets(
     py: Python<'_>,
-    parts: Vec<(PathBuf, String, Option<String>)>,
+    parts: Vec<(PathBuf, String, String, Option<String>)>,
     output: PathBuf,
     eod_id: Option<i64>,
     vocab_size: u64,
@@ -60,7 +61,7 @@ pub(super) fn merge_datasets(
 ) -> PyResult<String> {
     let parts: Vec<Part> = parts
         .into_iter()
-        .map(|(prefix, bin_xxh3, ids_xxh3)| Part { prefix, bin_xxh3, ids_xxh3 })
+        .map(|(prefix, bin_xxh3, idx_xxh3, ids_xxh3)| Part { prefix, bin_xxh3, idx_xxh3, ids_xxh3 })
         .collect();
     let rules = Rules { eod: eod_id, vocab_size: Some(vocab_size) };
     call::run(py, progress.as_ref(), |control| {

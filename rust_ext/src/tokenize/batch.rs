@@ -72,7 +72,7 @@ impl Reuse for Encoded {
         let ids: usize = self.ids.iter().map(Vec::capacity).sum();
         let events = self.events.capacity() * size_of::<Event>();
         let masks: usize = self.masks.iter().map(Vec::capacity).sum();
-        elements + masks + ids + events + self.rejected.capacity()
+        elements + masks + ids + events + self.rejected.capacity() + self.shares.held_bytes()
     }
 }
 

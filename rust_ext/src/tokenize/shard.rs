@@ -70,7 +70,7 @@ impl Open {
     /// Adds a document of a source and kind.
     fn count(&mut self, (source, kind): &(String, String), text_bytes: u64) {
         self.text_bytes += text_bytes;
-        let share = self.shares.number(source, kind) as usize;
+        let share = self.shares.number_within(source, kind) as usize;
         if share == self.sums.len() {
             self.sums.push((0, 0));
         }
