@@ -120,7 +120,7 @@ def read_model_files(tokenizer: Path | None, model: Path | None) -> ModelFiles:
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = msgspec.json.decode(path.read_bytes())
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: expected JSON, but {error}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a JSON object, found {type(content).__name__}")
