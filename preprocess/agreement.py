@@ -8,7 +8,9 @@ alone. N is shared out to the units by their stored size, so that each task chec
 
 from __future__ import annotations
 
+import contextlib
 import heapq
+import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -35,6 +37,12 @@ SEED = 0x636865636B
 LONGEST_CHECKED_BYTES = 1 << 20
 """A reference may take time quadratic in a word's length; such texts are counted, not checked."""
 
+SPARE = 8
+"""So many more are sampled than asked for, to stand in for those that cannot be compared."""
+
+BLANK = b" \t\n\r\x0c"
+"""A line of these alone is no record."""
+
 
 def sample_size(count: int, units: Sequence[Unit], index: int) -> int:
     """Return how many of `count` records a unit checks; the units' shares sum to `count`."""
@@ -53,49 +61,75 @@ def check_unit(
     eod_id: int | None,
 ) -> Agreement:
     """Compare sampled documents of a unit's datasets with what the reference makes of the input."""
-    sample = _sample(prefixes, count)
-    texts, is_whole = _texts(files, text_field, {name for name, _, _ in sample})
-    equal = passed_over = 0
-    differing = []
-    for name, prefix, document in sample:
-        found = texts.get(name, [])
-        # Of a damaged file one parser may read more rows than another.
-        if not found and not is_whole:
+    equal = checked = passed_over = 0
+    differing: list[str] = []
+    for name, prefix, document, texts in _comparable(files, prefixes, count, text_field):
+        if not texts:
             passed_over += 1
             continue
-        if any(len(text.encode()) > LONGEST_CHECKED_BYTES for text in found):
-            passed_over += 1
-            continue
+        checked += 1
         ids = _rust_ext.read_document(prefix, document)
         end = [] if eod_id is None else [eod_id]
         # A name that the input has twice stands for either record.
-        if any(reference.encode(text) + end == ids for text in found):
+        if any(reference.encode(text) + end == ids for text in texts):
             equal += 1
         else:
             differing.append(name)
     return Agreement(
         references=[reference.name],
-        checked=len(sample) - passed_over,
+        checked=checked,
         equal=equal,
         passed_over=passed_over,
         differing=differing[:DIFFERING_SHOWN],
     )
 
 
-def refuse_difference(agreement: Agreement | None, place: Path) -> None:
-    """Fail a run whose ids are not those of the reference.
+def refuse_difference(agreement: Agreement | None, documents: int, place: Path) -> None:
+    """Fail a run whose ids are not those of the reference, or of whose documents none was compared.
 
     Raises:
         UserError: Naming a record.
     """
-    if agreement is None or agreement.equal == agreement.checked:
+    if agreement is None:
         return
-    raise UserError(
-        f"{place}: expected the ids of {', '.join(agreement.references)} for "
-        f"{agreement.checked:,} sampled records, {agreement.checked - agreement.equal:,} differ, "
-        f"{agreement.differing[0]} for example; all is kept; do not train on it, and report it "
-        "with that record"
-    )
+    names = ", ".join(agreement.references)
+    if documents and not agreement.checked:
+        raise UserError(
+            f"{place}: expected records to compare with {names}, none of the sample of "
+            f"{documents:,} documents could be ({agreement.passed_over:,} are too long, or not "
+            "found again in the input); all is kept; ask for more with --check in a new directory, "
+            "or leave --check out"
+        )
+    if agreement.equal < agreement.checked:
+        raise UserError(
+            f"{place}: expected the ids of {names} for {agreement.checked:,} sampled records, "
+            f"{agreement.checked - agreement.equal:,} differ, {agreement.differing[0]} for "
+            "example; all is kept; do not train on it, and report it with that record"
+        )
+
+
+def _comparable(
+    files: Sequence[InputFile], prefixes: Sequence[Path], count: int, text_field: str
+) -> list[tuple[str, Path, int, list[str]]]:
+    """Return sampled documents with their texts, up to `count` that can be compared.
+
+    Those without texts are passed over, and others stand in for them.
+    """
+    asked = count + SPARE
+    while True:
+        sample = _sample(prefixes, asked)
+        texts = _texts(files, text_field, {name for name, _, _ in sample})
+        chosen: list[tuple[str, Path, int, list[str]]] = []
+        left = count
+        for name, prefix, document in sample:
+            if not left:
+                return chosen
+            found = texts.get(name, [])
+            chosen.append((name, prefix, document, found))
+            left -= bool(found)
+        if not left or len(sample) < asked:
+            return chosen
+        asked *= 8
 
 
 def _sample(prefixes: Sequence[Path], count: int) -> list[tuple[str, Path, int]]:
@@ -116,42 +150,81 @@ _BLANK = (
 """White space of Unicode and the byte order mark: an id of nothing else names nothing."""
 
 
-class _Named(msgspec.Struct):
-    id: str | None = None
-
-
-def _texts(
-    files: Sequence[InputFile], text_field: str, wanted: set[str]
-) -> tuple[dict[str, list[str]], bool]:
-    """Return the texts of the records of these ids, and whether all of the input could be read."""
+def _texts(files: Sequence[InputFile], text_field: str, wanted: set[str]) -> dict[str, list[str]]:
+    """Return the texts of the records of these ids, none of an id that has a text too long."""
     texts: dict[str, list[str]] = {}
-    is_whole = True
+    too_long = set()
     for file in files if wanted else ():
-        try:
+        with contextlib.suppress(TruncatedInput):  # named among the run's problems
             for name, text in _records(file, text_field, wanted):
-                texts.setdefault(name, []).append(text)
-        except TruncatedInput:
-            is_whole = False  # named among the run's problems
-    return texts, is_whole
+                if len(text.encode()) > LONGEST_CHECKED_BYTES:
+                    too_long.add(name)
+                else:
+                    texts.setdefault(name, []).append(text)
+    return {name: found for name, found in texts.items() if name not in too_long}
 
 
 def _records(file: InputFile, text_field: str, wanted: set[str]) -> Iterator[tuple[str, str]]:
-    decoder = msgspec.json.Decoder(_Named)
+    fields = _Fields(text_field)
     number = -1
     for line in _lines(file, text_field):
         data = line.data.removeprefix(b"\xef\xbb\xbf")
-        if not data.strip():
+        if not data.strip(BLANK):
             continue
         number += 1
+        # What cannot be read was rejected, and counted there.
+        with contextlib.suppress(ValueError, RecursionError):
+            name, text = fields.read(data)
+            name = name or f"{file.relative}#{number}"
+            if name in wanted and text:
+                yield name, text
+
+
+class _Fields:
+    """Reads id and text of a line; of equal keys the last one counts, other values are not read."""
+
+    def __init__(self, text_field: str) -> None:
+        self._text_field = text_field
+        self._kind = msgspec.defstruct(
+            "_Kept",
+            [("id", msgspec.Raw, msgspec.Raw(b"null")), ("text", msgspec.Raw, msgspec.Raw(b"null"))]
+            if text_field != "id"
+            else [("text", msgspec.Raw, msgspec.Raw(b"null"))],
+            rename={"text": text_field},
+        )
+        self._decoder = msgspec.json.Decoder(self._kind)
+
+    def read(self, line: bytes) -> tuple[str | None, str | None]:
+        """Return id and text, None where there is none.
+
+        Raises:
+            ValueError: It is no record.
+            RecursionError: It is nested too deeply for the parser.
+        """
         try:
-            name = decoder.decode(data).id or ""
-        except msgspec.DecodeError:
-            continue  # rejected, and counted there
-        if not name.strip(_BLANK):
-            name = f"{file.relative}#{number}"
-        if name in wanted:
-            record: Any = msgspec.json.decode(data)
-            yield name, str(record.get(text_field, ""))
+            found: Any = self._decoder.decode(line)
+            name = msgspec.json.decode(getattr(found, "id", b"null"), type=str | None)
+            text = msgspec.json.decode(found.text, type=str | None)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            # It refuses half a surrogate pair even where nobody looks; this parser takes it, and
+            # numbers are left as they are spelled, since they may be of any size.
+            loose = json.loads(line, parse_int=_Number, parse_float=_Number)
+            if not isinstance(loose, dict):
+                raise ValueError("no object") from None
+            name = None if self._text_field == "id" else loose.get("id")
+            text = loose.get(self._text_field)
+            for each in (name, text):
+                if isinstance(each, str):
+                    each.encode()  # raises where half a pair is in what is needed
+                elif each is not None:
+                    raise ValueError("no string") from None
+        return (name if name and name.strip(_BLANK) else None), text
+
+
+class _Number:
+    """Stands for a number that nobody needs."""
+
+    def __init__(self, _spelled: str) -> None: ...
 
 
 def _lines(file: InputFile, text_field: str) -> Iterator[Line]:

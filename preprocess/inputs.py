@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 RECORD_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 NOT_RECORDS = (".", "rejected.", "clusters.")
 """Names that begin so are hidden, or stand beside the shards of a stage."""
+SPELLED_LIKE_RECORDS = re.compile(r"\.(json|parquet)", re.IGNORECASE)
 UNIT_BYTES = 256 << 20
 """A unit of loose files ends with the file that brings it to this stored size."""
 FINGERPRINT_BYTES = 1 << 16
@@ -184,6 +186,7 @@ def _directory(directory: Path, accepts: Callable[[PurePosixPath], bool]) -> lis
                 f"nothing to read, {left[0]} for example",
                 file=sys.stderr,
             )
+        _say_passed_over(directory, accepts)
         return [_file(directory / relative, str(relative)) for relative in there]
     if manifest.problems:
         raise UserError(
@@ -202,6 +205,31 @@ def _directory(directory: Path, accepts: Callable[[PurePosixPath], bool]) -> lis
         )
         for shard in manifest.shards
     ]
+
+
+def _say_passed_over(directory: Path, accepts: Callable[[PurePosixPath], bool]) -> None:
+    """Say what in a directory looks like input and is not taken: nobody would miss it else."""
+    found = []
+    for root, folders, names in os.walk(directory):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        below = Path(root)
+        found += [below / name for name in folders if (below / name).is_symlink()]
+        found += [
+            below / name
+            for name in names
+            if SPELLED_LIKE_RECORDS.search(name)
+            and not name.endswith((*RECORD_SUFFIXES, ".json"))
+            and not name.startswith(NOT_RECORDS)
+            and not accepts(PurePosixPath((below / name).relative_to(directory)))
+        ]
+    if found:
+        shown = portable_path(str(min(found, key=os.fsencode)))
+        print(
+            f"{directory}: {len(found)} linked folders or names spelled otherwise than "
+            f"{', '.join(RECORD_SUFFIXES)} are passed over, {shown} for example; name them as "
+            "inputs, or rename them",
+            file=sys.stderr,
+        )
 
 
 def _walk(directory: Path) -> Iterator[PurePosixPath]:

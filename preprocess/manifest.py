@@ -34,7 +34,7 @@ def read_journal[T](path: Path, kind: type[T]) -> T | None:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path}: expected what this stage wrote, but {error}; remove the file and run again"
         ) from error
@@ -115,7 +115,7 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Sampled records that were compared."""
     equal: int
     passed_over: int = 0
-    """Sampled records whose text is too long for a reference, or lies behind damage of its file."""
+    """Sampled records whose text is too long for a reference, or not found again in the input."""
     differing: list[str] = []
     """Ids of the first records that differ."""
 
@@ -140,7 +140,7 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             f"{', '.join(self.references)}"
         )
         if self.passed_over:
-            text += f", {self.passed_over:,} more are too long or too damaged to compare"
+            text += f", {self.passed_over:,} more are too long to compare or not found again"
         return text
 
 
@@ -197,7 +197,7 @@ def read_manifest(directory: Path) -> Manifest | None:
         return None
     try:
         return msgspec.json.decode(content, type=Manifest)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UserError(
             f"{directory / MANIFEST}: expected a manifest, but {error}; "
             "make the directory again into a new place"

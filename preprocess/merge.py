@@ -10,15 +10,26 @@ does not follow from those of its parts, so that reading cannot be saved, and no
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import secrets
+import socket
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from preprocess import _rust_ext
+from preprocess.agreement import refuse_difference
 from preprocess.errors import UserError
-from preprocess.manifest import sync_directory, to_json, write_whole
+from preprocess.manifest import (
+    MANIFEST,
+    RUN,
+    read_manifest,
+    sync_directory,
+    to_json,
+    write_whole,
+)
 from preprocess.mask import MASK_VALUES, have_equal_lengths
 from preprocess.run_directory import FileSummary
 from preprocess.sidecar import Sidecar, datasets_in, mask_of, read_sidecar, with_suffix
@@ -33,6 +44,13 @@ MASK_FILES = ("_mask.bin", "_mask.idx")
 FILES = (".bin", ".ids.zst", ".idx")
 """In the order in which they get their names, behind those of the mask; `.json` follows, and makes
 them a dataset."""
+
+
+WRITE_ADVICE = {
+    errno.ENOSPC: "free some space, then merge again",
+    errno.EDQUOT: "the quota is used up: free some space, then merge again",
+    errno.EROFS: "the file system is read-only, choose another place",
+}
 
 
 class Merged(msgspec.Struct, frozen=True):
@@ -58,9 +76,9 @@ def merge(tokens: Path, prefix: Path, progress: ProgressCallback, series: str = 
             there are more documents than Megatron counts.
         CorruptDataError: A shard, or the copy of it, is not what its sidecar promises.
     """
+    refuse_place(prefix)
     prefixes, sidecars = _shards(tokens, prefix, series)
-    prefix.parent.mkdir(parents=True, exist_ok=True)
-    with _private(prefix) as private:
+    with _named(prefix), _private(prefix) as private:
         written = _join_tokens(prefixes, sidecars, private, progress)
         for name in ("documents", "tokens"):
             expected = sum(getattr(each, name) for each in sidecars)
@@ -147,6 +165,8 @@ def _shards(tokens: Path, prefix: Path, series: str) -> tuple[list[Path], list[S
             f"{prefix}: expected a prefix outside of {tokens}, whose shards it would replace or "
             "join; choose another folder"
         )
+    if tokens.is_dir():
+        _refuse_unsound(tokens)
     prefixes = datasets_in(tokens, series)
     if not prefixes:
         raise UserError(f"{tokens}: expected {series} shards, found none; check the path")
@@ -168,6 +188,46 @@ def _shards(tokens: Path, prefix: Path, series: str) -> tuple[list[Path], list[S
     return prefixes, sidecars
 
 
+def refuse_place(prefix: Path) -> None:
+    """Refuse a prefix under which other things would be lost.
+
+    Raises:
+        UserError: It is a directory, its folder is that of a run, or its `.json` is no sidecar.
+    """
+    if prefix.is_dir():
+        raise UserError(
+            f"{prefix}: expected a prefix (the path without .bin), found a directory; name the "
+            f"dataset in it, {prefix / 'all'} for example"
+        )
+    for name in (RUN, MANIFEST):
+        if (prefix.parent / name).exists():
+            raise UserError(
+                f"{prefix}: expected a folder outside of a stage's output, found {name} in "
+                f"{prefix.parent}; choose another folder"
+            )
+    path = with_suffix(prefix, ".json")
+    if path.exists():
+        try:
+            read_sidecar(prefix)
+        except UserError as error:
+            raise UserError(
+                f"{path}: expected nothing or the sidecar of an earlier merge, found another file, "
+                "which would be lost; choose another prefix"
+            ) from error
+
+
+def _refuse_unsound(tokens: Path) -> None:
+    manifest = read_manifest(tokens)
+    if manifest is None:
+        return
+    if manifest.problems:
+        raise UserError(
+            f"{tokens}: expected whole output, but {manifest.problems[0]}; mend that input and "
+            "make the directory again"
+        )
+    refuse_difference(manifest.check, manifest.counts.out, tokens)
+
+
 def _shown(value: object) -> object:
     return getattr(value, "sha256", value)
 
@@ -175,13 +235,54 @@ def _shown(value: object) -> object:
 @contextlib.contextmanager
 def _private(prefix: Path) -> Iterator[Path]:
     """Lend a prefix beside another one that no other process uses, and clear it in the end."""
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    _remove_dead(prefix)
     # Not the number of the process alone: of two machines on one disk both may have it.
-    private = prefix.with_name(f".{prefix.name}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    host = re.sub(r"[^\w]", "_", socket.gethostname())
+    private = prefix.with_name(f".{prefix.name}.{host}-{os.getpid()}-{secrets.token_hex(8)}.tmp")
     try:
         yield private
     finally:
         for extension in (*MASK_FILES, *FILES):
             with_suffix(private, extension).unlink(missing_ok=True)
+
+
+def _remove_dead(prefix: Path) -> None:
+    """Remove what runs of this prefix left on this machine when they were killed."""
+    host = re.escape(re.sub(r"[^\w]", "_", socket.gethostname()))
+    endings = "|".join(map(re.escape, (*MASK_FILES, *FILES)))
+    pattern = re.compile(
+        rf"\.{re.escape(prefix.name)}\.{host}-(\d+)-[0-9a-f]{{16}}\.tmp(?:{endings})"
+    )
+    for path in prefix.parent.iterdir():
+        match = pattern.fullmatch(path.name)
+        if match and not _is_alive(int(match[1])):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def _named(prefix: Path) -> Iterator[None]:
+    """Have errors of a disk that cannot be written name the prefix: nothing of a merge is kept."""
+    try:
+        yield
+    except OSError as error:
+        advice = WRITE_ADVICE.get(error.errno or 0)
+        if advice is None:
+            raise
+        reason = os.strerror(error.errno or 0).lower()
+        raise UserError(
+            f"{prefix}: expected to write there, but {reason}; nothing of it was kept; {advice}"
+        ) from error
 
 
 def _publish(private: Path, prefix: Path, sidecar: Sidecar) -> None:
@@ -191,6 +292,10 @@ def _publish(private: Path, prefix: Path, sidecar: Sidecar) -> None:
         if target.read_bytes() != content:
             # It speaks of other bytes: nobody shall take it for the sidecar of these.
             target.unlink()
+    # Before the first of the new files: no index shall stand beside tokens of another merge.
+    for extension in (".idx", "_mask.idx"):
+        with_suffix(prefix, extension).unlink(missing_ok=True)
+    sync_directory(prefix.parent)
     for extension in MASK_FILES:
         if sidecar.has_mask:
             with_suffix(private, extension).replace(with_suffix(prefix, extension))

@@ -99,8 +99,9 @@ def run_plan(plan: Plan, say: Callable[[str], None]) -> None:
             raise KeyboardInterrupt
         if status:
             raise UserError(
-                f"stage {stage.name} ended with status {status}, its reason stands above; "
-                f"mend it and run `preprocess run {plan.path}` again: what is done stays done"
+                f"{plan.path}: stage {stage.name} ended with status {status}, its reason stands "
+                f"above; mend it and run `preprocess run {plan.path}` again: what is done stays "
+                "done"
             )
 
 

@@ -376,9 +376,10 @@ def judge(manifest: Manifest, directory: Path, options: RunOptions) -> None:
         dropped = ", ".join(f"{reason} {count:,}" for reason, count in counts.dropped.items())
         raise UserError(
             f"expected records, none is left of {counts.native:,} in the input"
-            f"{f' (dropped: {dropped})' if dropped else ''}; check the input of {directory}"
+            f"{f' (dropped: {dropped})' if dropped else ''}"
+            f"{f' (rejected: {reasons})' if reasons else ''}; check the input of {directory}"
         )
-    refuse_difference(manifest.check, directory)
+    refuse_difference(manifest.check, counts.out, directory)
 
 
 def _plain(config: dict[str, Any]) -> dict[str, Any]:
@@ -400,7 +401,7 @@ def _read_begun(path: Path) -> _Begun | None:
         return None
     try:
         return msgspec.json.decode(content, type=_Begun)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path / RUN}: expected what a stage wrote there, but {error}; choose a new directory"
         ) from error

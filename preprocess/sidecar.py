@@ -78,7 +78,7 @@ def read_sidecar(prefix: Path) -> Sidecar:
             f"{path}: expected what `preprocess tokenize` writes beside a dataset, found nothing; "
             "check the prefix, which is the path without .bin"
         ) from None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: expected a dataset's sidecar, but {error}") from error
 
 

@@ -149,6 +149,8 @@ def tokenize(
             )
     if config.spans_field is not None:
         _refuse_rows(files)
+    # Before anything is begun: the library may not be there.
+    reference = load_reference(tokenizer) if config.check else None
     directory = RunDirectory.begin(
         output,
         "tokenize",
@@ -157,8 +159,6 @@ def tokenize(
     )
     manifest = directory.manifest()
     if manifest is None:
-        # Before anything else is done: the library may not be there.
-        reference = load_reference(tokenizer) if config.check else None
         expected = sum(file.text_bytes or 0 for file in files) or None
         with options.report("tokenize", expected) as progress:
             job = _Job(
@@ -173,11 +173,19 @@ def tokenize(
             directory.run(options, lambda unit: _do(unit, job))
         if options.task is not None:
             # Of the whole it knows nothing yet, of its own units it does.
-            mine = (directory.result(unit.index) for unit in directory.units_of(options))
-            refuse_difference(Agreement.total(each.check for each in mine if each), output)
+            units = directory.units_of(options)
+            results = filter(None, (directory.result(unit.index) for unit in units))
+            mine = [result for result in results if result.check is not None]
+            documents = sum(result.counts.out for result in mine)
+            refuse_difference(Agreement.total(each.check for each in mine), documents, output)
             return None
         manifest = directory.complete()
     judge(manifest, output, options)
+    if config.check and manifest.check is None and manifest.counts.out:
+        raise UserError(
+            f"{output}: expected sampled records to compare, but all units were done without "
+            "--check; leave it out, or run into a new directory"
+        )
     return manifest
 
 
@@ -199,7 +207,6 @@ def _describe(
         "group": config.group,
         "text_field": config.text_field if config.spans_field is None else None,
         "spans_field": config.spans_field,
-        "check": config.check,
         "shard_text_bytes": config.shard_text_bytes,
     }
 

@@ -15,7 +15,7 @@ from conftest import Preprocess, write_records
 
 from preprocess import agreement, reference
 from preprocess._rust_ext import Tokenizer
-from preprocess.agreement import check_unit, sample_size
+from preprocess.agreement import check_unit, refuse_difference, sample_size
 from preprocess.errors import UserError
 from preprocess.inputs import InputFile, Unit, record_files
 from preprocess.manifest import Agreement, read_manifest
@@ -138,8 +138,11 @@ def test_a_run_that_ended_before_its_check_makes_up_for_it(
     assert whole.check == again.check
     assert again.check is not None
     assert (again.check.checked, again.check.equal) == (30, 30)
-    with pytest.raises(UserError, match="this directory was begun with check 30, not 31"):
-        tokenize(paths, tmp_path / "out", replace(config, check=31), ALONE)
+    for other in (0, 31):  # it changes no byte of the data
+        tokenize(paths, tmp_path / "out", replace(config, check=other), ALONE)
+    tokenize(paths, tmp_path / "none", replace(config, check=0), ALONE)
+    with pytest.raises(UserError, match="all units were done without --check"):
+        tokenize(paths, tmp_path / "none", config, ALONE)
 
 
 @pytest.fixture
@@ -201,6 +204,50 @@ def test_a_text_too_long_for_a_reference_is_counted_apart(
     long = sum(len(text.encode()) > 60 for text in TEXTS)
     assert 50 < long < 350
     assert (found.checked, found.equal, found.passed_over) == (401 - long, 401 - long, long)
+
+
+def test_a_record_too_long_makes_room_for_the_next(
+    encoded: tuple[list[InputFile], Path, Reference, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, prefix, true, eod = encoded
+    monkeypatch.setattr(agreement, "LONGEST_CHECKED_BYTES", 60)
+    monkeypatch.setattr(agreement, "SPARE", 0)
+    found = check_unit(files, [prefix], true, count=20, text_field="text", eod_id=eod)
+    assert (found.checked, found.equal) == (20, 20)
+    monkeypatch.setattr(agreement, "LONGEST_CHECKED_BYTES", 1)
+    none = check_unit(files, [prefix], true, count=20, text_field="text", eod_id=eod)
+    assert (none.checked, none.passed_over) == (0, 401)
+    with pytest.raises(UserError, match="none of the sample of 401 documents could be"):
+        refuse_difference(none, 401, prefix)
+    refuse_difference(Agreement(references=["a 1"], checked=0, equal=0), 0, prefix)
+
+
+ODD = [
+    r'{"id": "s1", "text": "hello one", "meta": "\ud800"}',
+    r'{"id": "n1", "text": "hello two", "n": 1e999}',
+    '{"id": "n2", "text": "hello three", "n": ' + "1" * 5_000 + "}",
+    '{"id": "d1", "text": "hello four", "n": ' + "[" * 900 + "]" * 900 + "}",
+    '{"id": 5, "id": "x1", "text": "hello five"}',
+    '{"text": "other", "text": "hello six", "id": "x2"}',
+    "\x0b",
+    '{"text": "hello seven"}',
+    '{"id": "", "text": "hello eight"}',
+    '{"id": " ", "text": "hello nine"}',
+]
+
+
+@pytest.mark.parametrize("field", ["text", "id"])
+def test_odd_lines_raise_no_alarm(tmp_path: Path, tokenizer: Path, field: str) -> None:
+    (tmp_path / "a.jsonl").write_text("\n".join([*ODD, *('{"text": "a", "id": "b"}',) * 9]))
+    config = TokenizeConfig(tokenizer=tokenizer, check=100, holdout=0, text_field=field)
+    made = tokenize(
+        [str(tmp_path / "a.jsonl")], tmp_path / "out", config, replace(ALONE, max_rejected=1.0)
+    )
+    assert made is not None
+    assert made.check is not None
+    assert made.check.differing == []
+    assert made.check.checked == made.check.equal > 10
+    assert made.check.passed_over <= 2
 
 
 @pytest.mark.parametrize("ids", ["strings", "bytes", "numbers", "none"])
@@ -271,7 +318,7 @@ def test_a_library_that_is_missing_is_named_before_any_work(
             TokenizeConfig(tokenizer=tokenizer, check=1),
             ALONE,
         )
-    assert not list((tmp_path / "out/units").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_agreements_add_up() -> None:

@@ -11,7 +11,7 @@ import pytest
 from conftest import Preprocess, write_records
 
 from preprocess._rust_ext import Tokenizer
-from preprocess.doctor import encoder, file_system, machine, plan_needs
+from preprocess.doctor import _same_file, encoder, file_system, machine, plan_needs
 from preprocess.doctor.facts import ModelFiles, Vocabulary, read_model_files
 from preprocess.doctor.findings import Finding, as_table
 from preprocess.doctor.special_tokens import check_special_tokens
@@ -158,6 +158,40 @@ def test_ids_without_a_row_of_the_embedding_fail_by_name() -> None:
     )
     assert (padded.level, "116 rows without a token" in padded.found) == ("ok", True)
     assert "Megatron makes it 256" in padded.found
+
+
+@pytest.mark.parametrize(
+    ("config", "level"),
+    [
+        ({"model_type": "x"}, "warn"),
+        ({"vocab_size": True}, "fail"),
+        ({"vocab_size": "14"}, "fail"),
+        ({"vocab_size": 99, "text_config": {"vocab_size": 13}}, "fail"),
+        ({"vocab_size": 13, "text_config": {"vocab_size": 14}}, "ok"),
+    ],
+)
+def test_rows_are_an_integer_and_those_of_the_text(config: dict[str, Any], level: str) -> None:
+    findings = check_vocabulary(LLAMA_3, ModelFiles(config=config))
+    assert worst(findings, "vocabulary and embedding").level == level
+
+
+def test_ids_that_are_no_integers_fail_and_no_pad_is_none() -> None:
+    files = ModelFiles(config={"eos_token_id": "11", "bos_token_id": [True], "pad_token_id": -1})
+    findings = check_special_tokens(LLAMA_3, files)
+    assert worst(findings, "eos of config.json").level == "fail"
+    assert worst(findings, "bos of config.json").level == "fail"
+    assert worst(findings, "pad").level == "ok"
+    assert not [each for each in findings if each.subject == "pad of config.json"]
+
+
+def test_another_tokenizer_beside_the_model_is_named(tmp_path: Path, tokenizer: Path) -> None:
+    file = tokenizer / "tokenizer.json" if tokenizer.is_dir() else tokenizer
+    copy = tmp_path / file.name
+    copy.write_bytes(file.read_bytes())
+    loaded = Tokenizer.load(file)
+    assert [each.level for each in _same_file(loaded, tmp_path)] == ["ok"]
+    copy.write_bytes(file.read_bytes() + b" ")
+    assert [each.level for each in _same_file(loaded, tmp_path)] == ["warn"]
 
 
 def test_gaps_and_repeated_tokens_are_counted() -> None:
@@ -395,7 +429,7 @@ def test_the_command_tells_a_person_and_a_program(
     assert done.returncode == 1
     assert "what to do" in done.stdout
     assert done.stderr.count("\n") == 1
-    assert "found 2 of" in done.stderr
+    assert "found 3 of" in done.stderr  # its tokenize has no --tokenizer
     assert "the first is vocabulary and embedding: enlarge the embedding" in done.stderr
     assert not (tmp_path / "out").exists()
     done = preprocess("doctor", "--model", tmp_path)
@@ -431,3 +465,24 @@ def test_records_of_the_plan_are_counted_by_their_manifest(
     done = preprocess("ingest", "a.jsonl", "records", "--dataset", "jsonl")
     assert done.returncode == 0, done.stderr
     assert plan_needs.text_bytes(tmp_path / "records") == 70
+
+
+def test_options_that_a_command_does_not_take_fail(tmp_path: Path) -> None:
+    from preprocess.doctor.plan_options import check_options
+
+    path = tmp_path / "plan.toml"
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/tokenizer.json").write_text("{}")
+    path.write_text(
+        f'[run]\ndirectory = "{tmp_path}/run"\n'
+        '[[stage]]\nname = "a"\ncommand = "dedup"\ninput = "x"\noptions = {treshold = 0.5}\n'
+        '[[stage]]\nname = "b"\ncommand = "tokenize"\ninput = "a"\n'
+        f'options = {{tokenizer = "{tmp_path}/broken"}}\n'
+        '[[stage]]\nname = "c"\ncommand = "dedup"\ninput = "x"\noptions = {threshold = 0.5}\n'
+    )
+    findings = check_options(read_plan(path, frozenset({"dedup", "tokenize"})))
+    assert [(each.level, each.subject) for each in findings] == [
+        ("fail", "plan: options of a"),
+        ("fail", "plan: tokenizer of b"),
+    ]
+    assert "treshold" in findings[0].found

@@ -356,3 +356,19 @@ def test_a_merge_of_an_unknown_series_is_misuse(preprocess: Preprocess) -> None:
         2,
         "preprocess merge: --series: expected part or valid, got 'foo'\n",
     )
+
+
+def test_what_looks_like_input_and_is_passed_over_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from preprocess.inputs import record_files
+
+    (tmp_path / "in/more").mkdir(parents=True)
+    for name in ("a.jsonl", "b.JSONL", "c.jsonl.bz2", "notes.txt"):
+        (tmp_path / "in" / name).write_text('{"text": "a"}\n')
+    (tmp_path / "in/linked").symlink_to(tmp_path / "in/more")
+    assert [file.relative for file in record_files([str(tmp_path / "in")])] == ["a.jsonl"]
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert ": 3 linked folders or names spelled otherwise" in said
+    assert "in/b.JSONL for example" in said

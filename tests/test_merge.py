@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -261,6 +262,90 @@ def test_a_full_disk_leaves_nothing_and_the_next_run_ends_in_the_same_bytes(
         signal.signal(signal.SIGXFSZ, before)
     merge(tmp_path / "in", tmp_path / "out" / "all", quiet)
     assert files(tmp_path / "out") == files(tmp_path / "whole")
+
+
+def test_a_kill_while_names_are_given_leaves_no_index_beside_other_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_directory(tmp_path / "a", 2)
+    make_directory(tmp_path / "b", 3)
+    merge(tmp_path / "a", tmp_path / "out" / "all", quiet)
+    true = type(tmp_path).replace
+
+    def killed(path: Path, target: Path) -> None:
+        if target.name == "all.ids.zst":
+            raise KeyboardInterrupt
+        true(path, target)
+
+    monkeypatch.setattr(type(tmp_path), "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        merge(tmp_path / "b", tmp_path / "out" / "all", quiet)
+    assert sorted(files(tmp_path / "out")) == ["all.bin", "all.ids.zst"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"problems": ["x.jsonl.zst: it breaks off"]}, "whole output, but x.jsonl.zst: it breaks"),
+        (
+            {"check": {"references": ["a 1"], "checked": 2, "equal": 1, "differing": ["x#1"]}},
+            "1 differ, x#1 for example",
+        ),
+    ],
+)
+def test_an_unsound_directory_is_no_input(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    make_directory(tmp_path / "in")
+    path = tmp_path / "in/manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(UserError, match=message):
+        merge(tmp_path / "in", tmp_path / "out" / "all", quiet)
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_of_others_is_written_over(tmp_path: Path) -> None:
+    make_directory(tmp_path / "in")
+    make_directory(tmp_path / "other")
+    (tmp_path / "package.json").write_text("{}")
+    for prefix, message in (
+        (tmp_path / "package", r"package\.json: expected nothing or the sidecar"),
+        (tmp_path / "other", "expected a prefix .*, found a directory"),
+        (tmp_path / "other/all", r"found manifest\.json in"),
+    ):
+        with pytest.raises(UserError, match=message):
+            merge(tmp_path / "in", prefix, quiet)
+    assert (tmp_path / "package.json").read_text() == "{}"
+
+
+def test_private_files_of_the_dead_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_directory(tmp_path / "in")
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr("socket.gethostname", lambda: "here")
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    kept = [
+        f".all.here-{os.getpid()}-0123456789abcdef.tmp.bin",
+        f".all.there-{gone.pid}-0123456789abcdef.tmp.bin",
+        f".all2.here-{gone.pid}-0123456789abcdef.tmp.bin",
+    ]
+    for name in (*kept, f".all.here-{gone.pid}-0123456789abcdef.tmp.bin"):
+        (tmp_path / "out" / name).touch()
+    merge(tmp_path / "in", tmp_path / "out" / "all", quiet)
+    assert sorted(name for name in files(tmp_path / "out") if name[0] == ".") == sorted(kept)
+
+
+def test_a_full_disk_is_said_of_the_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_directory(tmp_path / "in")
+
+    def full(*_arguments: object, **_options: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device", ".private.bin")
+
+    monkeypatch.setattr(_rust_ext, "merge_datasets", full)
+    with pytest.raises(UserError, match=r"out/all: expected to write there, but no space .* merge"):
+        merge(tmp_path / "in", tmp_path / "out" / "all", quiet)
 
 
 def make_large_directory(directory: Path) -> None:

@@ -428,7 +428,11 @@ def test_what_is_not_done_here_is_left_to_the_library_with_the_reason(
 
 DOUBLES = {
     "token": ('"vocab":{', '"vocab":{"h":999,', "names a token twice"),
-    "id": ('"ignore_merges":false,"vocab":{', '"ignore_merges":true,"vocab":{"xx":9,', "two tokens"),
+    "id": (
+        '"ignore_merges":false,"vocab":{',
+        '"ignore_merges":true,"vocab":{"xx":9,',
+        "two tokens",
+    ),
 }
 
 

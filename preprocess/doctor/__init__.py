@@ -7,6 +7,7 @@ One module a concern, each a few functions from what is known to findings: `voca
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,10 @@ from preprocess import _rust_ext
 from preprocess.doctor.encoder import check_encoder
 from preprocess.doctor.facts import Vocabulary, read_model_files
 from preprocess.doctor.file_system import check_directory
-from preprocess.doctor.findings import Finding, as_json, as_table, fail
+from preprocess.doctor.findings import Finding, as_json, as_table, fail, ok, warn
 from preprocess.doctor.machine import available_bytes, check_machine
 from preprocess.doctor.plan_needs import check_plan
+from preprocess.doctor.plan_options import check_options
 from preprocess.doctor.special_tokens import check_special_tokens
 from preprocess.doctor.vocabulary import check_vocabulary
 from preprocess.plan import Plan
@@ -63,6 +65,7 @@ def doctor(patient: Patient, parse_size: Callable[[str], int]) -> list[Finding]:
     findings += check_machine(patient.workers, patient.memory_bytes)
     if patient.plan is not None and directory is not None:
         free = shutil.disk_usage(_existing(directory)).free
+        findings += check_options(patient.plan)
         findings += check_plan(patient.plan, free, available_bytes(), parse_size)
     return findings
 
@@ -77,7 +80,30 @@ def _tokenizer(path: Path, model: Path | None, eod: str | None) -> list[Finding]
     return [
         *check_vocabulary(vocabulary, files),
         *check_special_tokens(vocabulary, files),
+        *_same_file(tokenizer, model),
         *check_encoder(tokenizer),
+    ]
+
+
+def _same_file(tokenizer: _rust_ext.Tokenizer, model: Path | None) -> list[Finding]:
+    """Compare the tokenizer with the file of the same name in the model's directory."""
+    if model is None:
+        return []
+    folder = model if model.is_dir() else model.parent
+    beside = folder / Path(tokenizer.file).name
+    if not beside.is_file():
+        return []
+    subject = "tokenizer of the model"
+    with beside.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found == tokenizer.sha256:
+        return [ok(subject, f"{beside.name} is the same file")]
+    return [
+        warn(
+            subject,
+            f"{beside} has the SHA-256 {found[:16]}..., the tokenizer {tokenizer.sha256[:16]}...",
+            "take the tokenizer of the model, unless the other one is meant",
+        )
     ]
 
 

@@ -75,12 +75,16 @@ class ModelFiles:
     @property
     def embedding_rows(self) -> int | None:
         """Rows of the embedding; None where no file says so."""
+        rows = self.vocab_size
+        return rows if isinstance(rows, int) and not isinstance(rows, bool) else None
+
+    @property
+    def vocab_size(self) -> Any:
+        """What config.json gives as such; of a model with several parts, that of its text."""
         inner = self.config.get("text_config")
-        for content in (self.config, inner if isinstance(inner, dict) else {}):
-            rows = content.get("vocab_size")
-            if isinstance(rows, int):
-                return rows
-        return None
+        if isinstance(inner, dict) and inner.get("vocab_size") is not None:
+            return inner["vocab_size"]
+        return self.config.get("vocab_size")
 
 
 def read_model_files(tokenizer: Path | None, model: Path | None) -> ModelFiles:
@@ -120,7 +124,7 @@ def read_model_files(tokenizer: Path | None, model: Path | None) -> ModelFiles:
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = msgspec.json.decode(path.read_bytes())
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: expected JSON, but {error}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a JSON object, found {type(content).__name__}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from preprocess.doctor.facts import CONFIG, GENERATION, SPECIAL_TOKENS, TOKENIZER_CONFIG
 from preprocess.doctor.findings import Finding, fail, ok, warn
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 END_OF_TURN = re.compile(r"eot|eom|im_end|end_of_turn|turn_end|\|end\|", re.IGNORECASE)
 """Tokens by which instruct models end a turn; others may do so too."""
 
+NO_PAD = -1
+"""What configurations write where there is no token for padding."""
+
 
 def check_special_tokens(vocabulary: Vocabulary, files: ModelFiles) -> list[Finding]:
     """Return what the special tokens say."""
@@ -21,6 +24,7 @@ def check_special_tokens(vocabulary: Vocabulary, files: ModelFiles) -> list[Find
     said = {name: said_of(vocabulary, files, name) for name in ("eos", "bos", "pad")}
     for name, places in said.items():
         findings += unknown(vocabulary, name, places)
+        findings += no_ids(files, name)
     findings += [ends(vocabulary, said["eos"]), beginning(vocabulary, files, said["bos"])]
     findings.append(padding(vocabulary, said["pad"], said["eos"]))
     return findings
@@ -35,7 +39,10 @@ def said_of(vocabulary: Vocabulary, files: ModelFiles, name: str) -> dict[str, l
     for place, content in ((CONFIG, files.config), (GENERATION, files.generation)):
         value = content.get(f"{name}_token_id")
         ids = value if isinstance(value, list) else [value]
-        if found := [number for number in ids if isinstance(number, int)]:
+        found = [number for number in ids if _is_id(number)]
+        if name == "pad":
+            found = [number for number in found if number != NO_PAD]
+        if found:
             said[place] = list(found)
     for place, content in (
         (TOKENIZER_CONFIG, files.tokenizer),
@@ -45,6 +52,27 @@ def said_of(vocabulary: Vocabulary, files: ModelFiles, name: str) -> dict[str, l
         if token:
             said[place] = [vocabulary.ids.get(token, token)]
     return said
+
+
+def _is_id(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def no_ids(files: ModelFiles, name: str) -> list[Finding]:
+    """Look for ids that are no integers: who reads the file would find no token, or fail."""
+    findings = []
+    for place, content in ((CONFIG, files.config), (GENERATION, files.generation)):
+        value = content.get(f"{name}_token_id")
+        ids = value if isinstance(value, list) else [] if value is None else [value]
+        if wrong := [each for each in ids if not _is_id(each)]:
+            findings.append(
+                fail(
+                    f"{name} of {place}",
+                    f"{name}_token_id holds {str(wrong[0])[:60]!r}, which is no integer",
+                    "write the id of the token there",
+                )
+            )
+    return findings
 
 
 def _content(value: Any) -> str | None:

@@ -21,11 +21,33 @@ PADDED_TO = 128
 def check_vocabulary(vocabulary: Vocabulary, files: ModelFiles) -> list[Finding]:
     """Return what size, gaps and repeated tokens say."""
     return [
-        *embedding(vocabulary, files.embedding_rows),
+        *(_no_rows(files) or embedding(vocabulary, files.embedding_rows)),
         gaps(vocabulary),
         repeated(vocabulary),
         declared_tokens(vocabulary, files),
         element_type(vocabulary),
+    ]
+
+
+def _no_rows(files: ModelFiles) -> list[Finding]:
+    """Say that a configuration does not give the rows of the embedding as a number."""
+    if not files.config or files.embedding_rows is not None:
+        return []
+    subject, found = "vocabulary and embedding", files.vocab_size
+    if found is None:
+        return [
+            warn(
+                subject,
+                "config.json has no vocab_size: whether each id has a row is not known",
+                "take the config.json of the model, or compare it by hand",
+            )
+        ]
+    return [
+        fail(
+            subject,
+            f"vocab_size of config.json is {str(found)[:60]!r}, which is no integer",
+            "write the rows of the embedding there",
+        )
     ]
 
 
