@@ -76,8 +76,8 @@ def merge(tokens: Path, prefix: Path, progress: ProgressCallback, series: str = 
             there are more documents than Megatron counts.
         CorruptDataError: A shard, or the copy of it, is not what its sidecar promises.
     """
-    refuse_place(prefix)
     prefixes, sidecars = _shards(tokens, prefix, series)
+    refuse_place(prefix)
     with _named(prefix), _private(prefix) as private:
         written = _join_tokens(prefixes, sidecars, private, progress)
         for name in ("documents", "tokens"):
