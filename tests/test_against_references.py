@@ -123,9 +123,11 @@ def _texts_of_shared() -> Iterator[Path]:
 @pytest.mark.shared
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_every_file_of_the_machine_has_the_ids_of_the_reference(name: str) -> None:
+def test_files_of_the_machine_have_the_ids_of_the_reference(name: str) -> None:
+    # One in twenty; `python -m benchmarks.compare_files` takes all, web_docs too.
     files = [path for path in files_of(list(_texts_of_shared())) if path.suffix != ".pyc"]
-    tally = compare_files(model_of(name), files, PROCESSES)
+    chosen = [path for path in sorted(files)[::20] if "web_docs" not in path.name]
+    tally = compare_files(model_of(name), chosen, PROCESSES)
     assert tally.different == 0, tally
-    assert tally.strings > 80_000
-    assert tally.ids > 80_000_000
+    assert tally.strings > len(chosen) // 2 > 50
+    assert tally.ids > 500_000
