@@ -37,6 +37,24 @@ def write_json(path: Path, records: list[dict[str, Any]]) -> None:
     path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
 
 
+def tokenized(tokenizer: _rust_ext.Tokenizer, path: Path, journal: Path) -> Any:
+    """Encode one file as a unit of several shards, and return its summary."""
+    raw = _rust_ext.tokenize_unit(
+        tokenizer,
+        [(path, "a")],
+        journal=journal,
+        unit=0,
+        text_field="text",
+        kinds=(),
+        eod_id=0,
+        holdout=0.1,
+        shard_text_bytes=100_000,
+        workers=2,
+        memory_bytes=1 << 26,
+    )
+    return json.loads(raw)
+
+
 def datasets(directory: Path) -> dict[str, bytes]:
     return {
         path.name: path.read_bytes()
@@ -89,20 +107,7 @@ def test_rows_and_lines_give_the_same_shards(
     summaries = []
     for name in ("jsonl", "parquet"):
         (tmp_path / name).mkdir()
-        raw = _rust_ext.tokenize_unit(
-            loaded,
-            [(tmp_path / f"a.{name}", "a")],
-            journal=tmp_path / name,
-            unit=0,
-            text_field="text",
-            kinds=(),
-            eod_id=0,
-            holdout=0.1,
-            shard_text_bytes=100_000,
-            workers=2,
-            memory_bytes=1 << 26,
-        )
-        summaries.append(json.loads(raw))
+        summaries.append(tokenized(loaded, tmp_path / f"a.{name}", tmp_path / name))
     assert summaries[0]["shards"] == summaries[1]["shards"]
     assert len(summaries[0]["shards"]) > 2
     assert sum(shard["native"] for shard in summaries[1]["shards"]) == 1_500
@@ -114,19 +119,7 @@ def test_a_killed_run_goes_on_in_the_middle_of_a_file(tmp_path: Path, tokenizer:
     pq.write_table(pa.Table.from_pylist(rows(3_000)), tmp_path / "a.parquet", row_group_size=500)
 
     def run() -> dict[str, bytes]:
-        _rust_ext.tokenize_unit(
-            loaded,
-            [(tmp_path / "a.parquet", "a")],
-            journal=tmp_path / "out",
-            unit=0,
-            text_field="text",
-            kinds=(),
-            eod_id=0,
-            holdout=0.1,
-            shard_text_bytes=100_000,
-            workers=2,
-            memory_bytes=1 << 26,
-        )
+        tokenized(loaded, tmp_path / "a.parquet", tmp_path / "out")
         return datasets(tmp_path / "out")
 
     (tmp_path / "out").mkdir()
