@@ -99,10 +99,10 @@ def test_a_small_run_compares_measures_draws_and_writes(tmp_path: Path) -> None:
     assert all(isinstance(target["reached"], float | int) for target in content["targets"])
     assert content["targets"]
     path = tmp_path / "README.md"
-    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    path.write_text(f"before\n{readme.BEGIN}\nfigures of another day\n{readme.END}\nafter\n")
     readme.rewrite(path, content)
     written = path.read_text()
     assert written.startswith(f"before\n{readme.BEGIN}\n| tokenizer")
-    assert "old" not in written
+    assert "figures of another day" not in written
     assert content["machine"]["commit"] in written
     assert written.endswith(f"{readme.END}\nafter\n")

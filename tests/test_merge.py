@@ -402,15 +402,18 @@ def test_memory_grows_with_neither_documents_nor_their_lengths(tmp_path: Path) -
     make_large_directory(tmp_path / "more")
     write_manifest(tmp_path / "in")
     script = (
-        "import resource, sys; from pathlib import Path\n"
+        "from pathlib import Path\n"
         "from preprocess.merge import merge\n"
         "from preprocess._rust_ext import audit_dataset\n"
         "quiet = lambda *_: None\n"
+        # Not `ru_maxrss`: it outlives `exec`, and so would begin at the peak of this process.
+        "status = Path('/proc/self/status')\n"
+        "peak = lambda: int(status.read_text().split('VmHWM:')[1].split()[0])\n"
         "merge(Path('more'), Path('out/small'), quiet)\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = peak()\n"
         "merge(Path('in'), Path('out/all'), quiet)\n"
         f"audit_dataset('out/all', eod_id={EOD}, vocab_size={VOCABULARY})\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+        "print(peak() - before)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -14,15 +13,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# A process that a large one starts counts that one's memory as its own peak (`ru_maxrss` outlives
+# `exec`), so a small one starts it and measures.
+MEASURED = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+assert os.waitstatus_to_exitcode(status) == 0
+print(usage.ru_maxrss * 1024)
+"""
+
+
 def peak_bytes(source: Path, output: Path, tokenizer: Path) -> int:
     """Return the most memory that a run with two workers took."""
     command = [sys.executable, "-m", "preprocess", "tokenize", str(source), str(output)]
     options = ["--tokenizer", str(tokenizer), "--holdout", "0", "--workers", "2"]
-    process = subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss * 1024
+    measured = [sys.executable, "-c", MEASURED, *command, *options]
+    return int(subprocess.run(measured, capture_output=True, check=True).stdout)
 
 
 def write_short_records(path: Path, count: int) -> None:
