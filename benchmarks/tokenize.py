@@ -69,7 +69,7 @@ def main(
             slice_source=work / "slice.jsonl.zst",
         )
         rig = _with_corpora(rig, json_directory, QUICK if quick else 1)
-        content = _run(rig, WORST_BYTES // (QUICK if quick else 1), results)
+        content = _run(rig, results, is_whole=not quick)
     content["source"] = source.name if web else "Python's own library"
     path = results / "tokenize.json"
     path.write_text(json.dumps(content, indent=1) + "\n")
@@ -78,7 +78,7 @@ def main(
     print(f"kept in {path}")
 
 
-def _run(rig: Rig, worst_bytes: int, results: Path) -> dict[str, Any]:
+def _run(rig: Rig, results: Path, *, is_whole: bool) -> dict[str, Any]:
     described, versions = machine.describe(), rig.versions()
     say("references")
     expected = in_memory.make_references(rig)
@@ -87,9 +87,9 @@ def _run(rig: Rig, worst_bytes: int, results: Path) -> dict[str, Any]:
     say("starting, reading, scaling, hostile texts")
     figures = [
         *extremes.loading(rig),
-        *extremes.reading(rig, rows, disk),
+        *extremes.reading(rig, is_whole=is_whole),
         *extremes.scaling(rig),
-        *extremes.worst(rig, rows, worst_bytes),
+        *extremes.worst(rig, rows, WORST_BYTES // (1 if is_whole else QUICK)),
     ]
     targets = judge(rows, disk, figures)
     tables.show(rows, disk, targets)
