@@ -22,6 +22,7 @@ pub mod connect;
 pub mod datasketch;
 pub mod drop;
 pub mod jaccard;
+mod minima;
 pub mod sections;
 pub mod shingle;
 pub mod sign;
