@@ -1,11 +1,11 @@
 //! A window of a text: where its words begin and end, and their hashes.
 #![allow(unsafe_code)]
 
-use super::characters::{self, ALONE, LOWERED, OTHER, RESIZED};
+use super::characters::{self, RESIZED};
 use super::hash::{self, CHUNK, WordHasher};
 #[cfg(target_arch = "x86_64")]
 use super::masks::{Avx2, Avx512};
-use super::masks::{BLOCK, MOST_WORDS, Machine, Portable};
+use super::masks::{BLOCK, MOST_WORDS, Machine, Masks, Portable};
 use crate::simd::Level;
 
 /// Bytes of a window; what is known of it stays in the nearest cache.
@@ -139,71 +139,78 @@ impl Window {
         let Some(lowered) = self.lowered[offset..].first_chunk_mut() else {
             return Block { length: left, ..Block::default() };
         };
-        let masks = M::masks(bytes, lowered);
+        let mut masks = M::masks(bytes, lowered);
         let length = left.min(BLOCK);
         let valid = first_bits(length);
+        masks.leads &= valid;
         let block = Block { words: masks.words & valid, length, ..Block::default() };
-        if masks.high & valid == 0 {
-            block
-        } else {
-            self.beyond_ascii(block, masks.high & valid, offset)
-        }
+        if masks.leads == 0 { block } else { self.beyond_ascii::<M>(block, masks, bytes, offset) }
     }
 
-    /// Adds the characters to a block that are not ASCII; `high` are their bytes.
+    /// Adds the characters to a block that are not ASCII.
     #[inline(always)]
-    fn beyond_ascii(&mut self, mut block: Block, high: u64, offset: usize) -> Block {
-        let mut left = high;
-        while left != 0 {
-            let at = left.trailing_zeros() as usize;
-            let (character, length) = character_at(&self.lowered, offset + at);
-            if at + length > block.length {
-                block.length = at;
-                return block;
-            }
-            let bits = ((1 << length) - 1) << at;
-            left &= !bits;
-            let class = characters::class(character);
-            // No branches here: the classes of the characters of a text are not foreseeable.
-            block.words |= if class == OTHER { 0 } else { bits };
-            let alone = u64::from(class == ALONE);
-            block.alone_firsts |= alone << at;
-            block.alone_lasts |= alone << (at + length - 1);
-            if class >= LOWERED {
-                self.lower(offset + at, characters::lowered(character, class));
-            } else if class == RESIZED {
-                self.resized.push(narrow(offset + at));
-            }
+    fn beyond_ascii<M: Machine>(
+        &mut self,
+        mut block: Block,
+        mut masks: Masks,
+        bytes: &[u8; BLOCK],
+        offset: usize,
+    ) -> Block {
+        let last = BLOCK - 1 - masks.leads.leading_zeros() as usize;
+        if last + length_of(bytes[last]) > block.length {
+            block.length = last;
+            masks.leads &= !(1 << last);
+        }
+        let firsts = M::classes(bytes, masks.leads);
+        let whole = |firsts: u64| {
+            let two = firsts | firsts << 1 & masks.tails;
+            let three = two | two << 1 & masks.tails;
+            three | three << 1 & masks.tails
+        };
+        block.words |= whole(firsts.words);
+        block.alone_firsts = firsts.alone;
+        block.alone_lasts = whole(firsts.alone) & !(masks.tails >> 1);
+        let mut changed = firsts.changed;
+        while changed != 0 {
+            self.lower(offset + changed.trailing_zeros() as usize);
+            changed &= changed - 1;
         }
         block
     }
 
-    /// Replaces a character by another of as many bytes.
-    #[cold]
-    fn lower(&mut self, at: usize, character: u32) {
-        let character = char::from_u32(character).unwrap_or_default();
-        let mut bytes = [0; 4];
-        let bytes = character.encode_utf8(&mut bytes).as_bytes();
-        self.lowered[at..at + bytes.len()].copy_from_slice(bytes);
+    /// Puts a character into lower case, or notes that this takes more or fewer bytes.
+    #[inline(never)]
+    fn lower(&mut self, at: usize) {
+        let character = characters::number_at(&self.lowered, at);
+        let class = characters::class(character);
+        if class == RESIZED {
+            self.resized.push(narrow(at));
+            return;
+        }
+        let lowered = characters::lowered(character, class);
+        let lowered = char::from_u32(lowered).unwrap_or(char::REPLACEMENT_CHARACTER);
+        let room = &mut self.lowered[at..];
+        lowered.encode_utf8(room);
     }
 
     /// Appends the hashes of the words that have ended.
     #[inline(always)]
     fn hash(&self, words: &mut Vec<u32>) {
-        let found = self.starts.iter().zip(&self.ends).take(self.num_ends);
-        words.extend(found.map(|(&start, &end)| {
-            let length = usize::from(end - start);
+        let before = words.len();
+        words.resize(before + self.num_ends, 0);
+        // A loop, not an iterator's closure: this has to be compiled into its caller.
+        for ((word, &start), &end) in words[before..].iter_mut().zip(&self.starts).zip(&self.ends) {
+            let (mut at, mut length) = (usize::from(start), usize::from(end - start));
             let mut hash = 0;
-            let mut done = 0;
-            while length - done > CHUNK {
-                let [low, high] = self.chunk(usize::from(start) + done);
+            while length > CHUNK {
+                let [low, high] = self.chunk(at);
                 hash = hash::add(hash, low, high);
-                done += CHUNK;
+                (at, length) = (at + CHUNK, length - CHUNK);
             }
-            let [low, high] = self.chunk(usize::from(start) + done);
-            let [low_mask, high_mask] = LEADING[length - done];
-            hash::finish(hash::add(hash, low & low_mask, high & high_mask))
-        }));
+            let [low, high] = self.chunk(at);
+            let [low_mask, high_mask] = LEADING[length];
+            *word = hash::finish(hash::add(hash, low & low_mask, high & high_mask));
+        }
     }
 
     #[inline(always)]
@@ -266,17 +273,10 @@ fn positions<M: Machine>(mask: u64, offset: usize, positions: &mut [u16], count:
     *count += mask.count_ones() as usize;
 }
 
-/// Returns the number of the character at a position and its length in bytes.
+/// Returns the length of a character that is not ASCII by its first byte.
 #[inline(always)]
-fn character_at(bytes: &[u8; WINDOW + BLOCK], at: usize) -> (u32, usize) {
-    let Some(&four) = bytes[at..].first_chunk::<4>() else { return (0, 1) };
-    let [first, second, third, fourth] = four.map(u32::from);
-    let (second, third, fourth) = (second & 0x3f, third & 0x3f, fourth & 0x3f);
-    match first {
-        0..0xe0 => ((first & 0x1f) << 6 | second, 2),
-        0xe0..0xf0 => ((first & 0x0f) << 12 | second << 6 | third, 3),
-        _ => ((first & 0x07) << 18 | second << 12 | third << 6 | fourth, 4),
-    }
+fn length_of(first: u8) -> usize {
+    2 + usize::from(first >= 0xe0) + usize::from(first >= 0xf0)
 }
 
 #[inline(always)]
