@@ -220,7 +220,7 @@ mod tests {
         let mut probe = Probe::new();
         assert_eq!(probe.jaccard_at_least(&[1], least(0.0)), None);
         for size in [1000, 3, 0, 1, 70_000] {
-            let set: Vec<u64> = (1..=size).map(|value| value << 40 | value % 7).collect();
+            let set: Vec<u64> = (1..=size).map(|value| (value << 40) | (value % 7)).collect();
             probe.load(&[&set[..], &set[..]].concat());
             assert_eq!(probe.len() as u64, size);
             assert_eq!(probe.is_empty(), size == 0);

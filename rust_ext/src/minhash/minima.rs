@@ -44,6 +44,7 @@ fn lower_portable(shingles: &[u32], multipliers: &[u32], slots: &mut [u32]) {
 
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
+#[allow(clippy::cast_ptr_alignment)] // loads and stores that need none
 mod vectors {
     use std::arch::x86_64::{
         __m256i, __m512i, _mm256_loadu_si256, _mm256_min_epu32, _mm256_mullo_epi32,

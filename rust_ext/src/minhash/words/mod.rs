@@ -11,6 +11,10 @@
 //! 64 bytes at a time give masks of the bytes of words, and these, by bit algebra, where words
 //! begin and end ([`window`]).
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod characters;
 mod hash;
 mod masks;

@@ -3,9 +3,9 @@
 
 use super::characters::{self, RESIZED};
 use super::hash::{self, CHUNK, WordHasher};
-#[cfg(target_arch = "x86_64")]
-use super::masks::{Avx2, Avx512};
 use super::masks::{BLOCK, MOST_WORDS, Machine, Masks, Portable};
+#[cfg(target_arch = "x86_64")]
+use super::{avx2::Avx2, avx512::Avx512};
 use crate::simd::Level;
 
 /// Bytes of a window; what is known of it stays in the nearest cache.
