@@ -30,7 +30,7 @@ pub fn count(words: usize, ngram_size: usize) -> usize {
     (words + 1).saturating_sub(ngram_size.max(1)).max(usize::from(words > 0))
 }
 
-/// Hands the shingles of a text to `take`, some at a time, as 32 well-mixed bits each.
+/// Hands the shingles of a text to `take`, some at a time, as 32 well-mixed bits each, none 0.
 ///
 /// They come in the order of the text; one that occurs twice comes twice.
 pub fn each_block32(words: &[u32], ngram_size: usize, take: impl FnMut(&[u32])) {
@@ -42,7 +42,7 @@ fn each_block32_by(level: Level, words: &[u32], ngram_size: usize, mut take: imp
         let sum = words.iter().fold(0, |sum, &word| next_32(sum, word));
         #[expect(clippy::cast_possible_truncation, reason = "fewer words than ngram_size")]
         let count = words.len() as u32;
-        take(&[mix_32(sum ^ count.wrapping_mul(SHORT_32))]);
+        take(&[finish_32(sum ^ count.wrapping_mul(SHORT_32))]);
         return;
     }
     let mut block = [0; BLOCK];
@@ -99,7 +99,7 @@ fn add_up(words: &[u32], ngram_size: usize, shingles: &mut [u32]) {
         }
     }
     for sum in shingles {
-        *sum = mix_32(*sum);
+        *sum = finish_32(*sum);
     }
 }
 
@@ -112,13 +112,19 @@ fn roll(words: &[u32], ngram_size: usize, shingles: &mut [u32]) {
     for ((shingle, &word), &before) in shingles.iter_mut().zip(&words[ngram_size - 1..]).zip(before)
     {
         sum = next_32(sum, word).wrapping_sub(before.wrapping_mul(leaving));
-        *shingle = mix_32(sum);
+        *shingle = finish_32(sum);
     }
 }
 
 #[inline(always)]
 fn next_32(sum: u32, word: u32) -> u32 {
     sum.wrapping_mul(BASE_32).wrapping_add(word)
+}
+
+/// Mixes a polynomial. 0 would be 0 in every slot of a signature, and make strangers alike.
+#[inline(always)]
+fn finish_32(sum: u32) -> u32 {
+    mix_32(sum).max(1)
 }
 
 /// Appends the shingles of a text as 64 well-mixed bits each, none 0, in the order of the text;
@@ -204,10 +210,10 @@ mod tests {
             let (low, high) = value(words);
             let low = low ^ u32::try_from(words.len()).unwrap().wrapping_mul(SHORT_32);
             let high = high ^ (words.len() as u64).wrapping_mul(SHORT_64);
-            return (vec![mix_32(low)], vec![mix_64(high)]);
+            return (vec![mix_32(low).max(1)], vec![mix_64(high).max(1)]);
         }
         let values = words.windows(ngram_size).map(value);
-        values.map(|(low, high)| (mix_32(low), mix_64(high))).unzip()
+        values.map(|(low, high)| (mix_32(low).max(1), mix_64(high).max(1))).unzip()
     }
 
     #[test]

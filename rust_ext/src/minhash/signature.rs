@@ -155,4 +155,43 @@ mod tests {
             assert!((0.75..1.3).contains(&(variance / expected)), "J {jaccard}: {variance}");
         }
     }
+
+    /// Pairs of similarity 0.8 and more, under several seeds: a standard error is 0.001.
+    #[test]
+    fn pairs_share_a_band_as_often_as_theory_says() {
+        let shape = Shape { ngram_size: 5, num_bands: 14, rows_per_band: 8, seed: 0 };
+        let bands = |shingles: &[u32], permutations: &Permutations| {
+            let mut bands = Vec::new();
+            band_hashes(&sign(shingles, permutations), &shape, &mut bands);
+            bands
+        };
+        let (mut found, mut theory) = (0.0, 0.0);
+        for seed in 1..=6_u64 {
+            let permutations = Permutations::new(shape.num_permutations(), seed);
+            for (union, step) in [(40_u64, 2), (120, 6), (300, 15)] {
+                for pair in 0..1600_u64 {
+                    let common = union - union / 5 + pair % 4 * step;
+                    let start = (seed << 32) + (union << 20) + pair * 512;
+                    let left = bands(&hashes(start, common), &permutations);
+                    let right = bands(&hashes(start, union), &permutations);
+                    let is_found = left.iter().zip(&right).any(|(a, b)| a == b);
+                    found += f64::from(u8::from(is_found));
+                    let jaccard = common as f64 / union as f64;
+                    theory += 1.0 - (1.0 - jaccard.powi(8)).powi(14);
+                }
+            }
+        }
+        assert!((found / theory - 1.0).abs() < 0.005, "found {found}, theory {theory}");
+    }
+
+    #[test]
+    fn bands_differ_by_number_and_what_has_no_words_has_none() {
+        let shape = Shape { ngram_size: 5, num_bands: 3, rows_per_band: 2, seed: 0 };
+        let mut bands = Vec::new();
+        band_hashes(&[EMPTY_SLOT; 6], &shape, &mut bands);
+        assert_eq!(bands, []);
+        band_hashes(&[7, 8, 7, 8, 9, EMPTY_SLOT], &shape, &mut bands);
+        assert_eq!(bands.len(), 3);
+        assert_ne!(bands[0], bands[1]);
+    }
 }
