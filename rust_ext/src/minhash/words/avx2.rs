@@ -4,11 +4,13 @@
 
 use std::arch::x86_64::{
     __m256i, _mm256_and_si256, _mm256_andnot_si256, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8,
-    _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_setr_epi8,
-    _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16, _mm256_storeu_si256,
+    _mm256_loadu_si256, _mm256_max_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8,
+    _mm256_setr_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
+    _mm256_storeu_si256,
 };
 
-use super::masks::{BLOCK, MOST_WORDS, Machine, Masks, Portable};
+use super::characters::{self, ALONE, OTHER, RESIZED};
+use super::masks::{BLOCK, Firsts, MOST_WORDS, Machine, Masks, Portable};
 
 /// What machines with AVX2 can do; only to be used there.
 pub(super) struct Avx2;
@@ -18,6 +20,19 @@ impl Machine for Avx2 {
     fn masks(block: &[u8; BLOCK], lowered: &mut [u8; BLOCK]) -> Masks {
         // SAFETY: the type is only used on machines that have the instructions.
         unsafe { look(block, lowered) }
+    }
+
+    #[inline(always)]
+    fn classes(block: &[u8; BLOCK], leads: u64) -> Firsts {
+        let mut classes = [OTHER; BLOCK];
+        let mut left = leads;
+        while left != 0 {
+            let at = left.trailing_zeros() as usize;
+            left &= left - 1;
+            classes[at] = characters::class(characters::number_at(block, at));
+        }
+        // SAFETY: the type is only used on machines that have the instructions.
+        unsafe { compare(&classes) }
     }
 
     #[inline(always)]
@@ -74,4 +89,22 @@ fn others(bytes: __m256i) -> __m256i {
     let high = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), _mm256_set1_epi8(15));
     let shared = _mm256_and_si256(low, _mm256_shuffle_epi8(of_high, high));
     _mm256_cmpeq_epi8(shared, _mm256_setzero_si256())
+}
+
+/// Compares the class that stands at the first byte of each character.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn compare(classes: &[u8; BLOCK]) -> Firsts {
+    let mut firsts = Firsts::default();
+    for (number, half) in classes.as_chunks::<32>().0.iter().enumerate() {
+        // SAFETY: 32 bytes are there to read.
+        let classes = unsafe { _mm256_loadu_si256(half.as_ptr().cast::<__m256i>()) };
+        let all = |class: u8| _mm256_set1_epi8(class.cast_signed());
+        let mask = |equal| u64::from(_mm256_movemask_epi8(equal).cast_unsigned()) << (32 * number);
+        let from = |least: u8| _mm256_cmpeq_epi8(_mm256_max_epu8(classes, all(least)), classes);
+        firsts.words |= mask(from(OTHER + 1));
+        firsts.alone |= mask(_mm256_cmpeq_epi8(classes, all(ALONE)));
+        firsts.changed |= mask(from(RESIZED));
+    }
+    firsts
 }
