@@ -189,7 +189,7 @@ mod tests {
         let shape = Shape { ngram_size: 5, num_bands: 3, rows_per_band: 2, seed: 0 };
         let mut bands = Vec::new();
         band_hashes(&[EMPTY_SLOT; 6], &shape, &mut bands);
-        assert_eq!(bands, []);
+        assert!(bands.is_empty());
         band_hashes(&[7, 8, 7, 8, 9, EMPTY_SLOT], &shape, &mut bands);
         assert_eq!(bands.len(), 3);
         assert_ne!(bands[0], bands[1]);
