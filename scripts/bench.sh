@@ -24,3 +24,4 @@ options=()
 options=()
 [ -z "${WEB:-}" ] || options+=(--corpus "$WEB")
 .venv/bin/python -m benchmarks.dedup ${options[@]+"${options[@]}"}
+.venv/bin/python -m benchmarks.minhash_families ${options[@]+"${options[@]}"}

@@ -14,6 +14,7 @@ pub mod minhash;
 pub mod output;
 pub mod pipeline;
 pub mod pool;
+pub mod simd;
 pub mod tokenize;
 pub mod tokenizer;
 

@@ -13,7 +13,7 @@
 use std::collections::HashMap;
 
 use super::bands::Buckets;
-use super::shingle::jaccard_at_least;
+use super::jaccard::jaccard_at_least;
 use super::signature::estimate;
 use crate::Result;
 

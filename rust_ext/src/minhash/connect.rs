@@ -14,10 +14,11 @@ use super::LINE_WEIGHT;
 use super::Shape;
 use super::bands::Buckets;
 use super::cluster::{Candidates, Decider, Fall, single_link};
-use super::shingle::Shingler;
+use super::shingle;
 use super::signature::estimate;
 use super::unit_file::{SignedUnit, Slots, open_all};
 use super::verdicts::{self, Kind, Verdict};
+use super::words::Scanner;
 use crate::control::Control;
 use crate::input::{InputFile, Job, Scratch, UnitReader, fields};
 use crate::pipeline::{self, Limits, Weigh};
@@ -196,8 +197,10 @@ fn confirm(
         limits,
         control,
         || reader.next(),
-        || Shingler::new(options.shape.ngram_size),
-        |shingler, candidate: Candidate| sets(candidates, &candidate, shingler),
+        Scanner::new,
+        |scanner, candidate: Candidate| {
+            sets(candidates, &candidate, options.shape.ngram_size, scanner)
+        },
         |(unit, unit_start, sets)| {
             if slots.0 != unit && !sets.is_empty() {
                 slots = (unit, signed[unit].slots(&options.shape)?);
@@ -222,8 +225,14 @@ impl Weigh for Sets {
     }
 }
 
-fn sets(candidates: &Candidates, of: &Candidate, shingler: &mut Shingler) -> Result<Sets> {
+fn sets(
+    candidates: &Candidates,
+    of: &Candidate,
+    ngram_size: usize,
+    scanner: &mut Scanner,
+) -> Result<Sets> {
     let batch = &of.job.batch;
+    let mut words = Vec::new();
     let mut sets = Vec::with_capacity(of.indices.len());
     let mut scratch = Scratch::default();
     for at in of.indices.clone() {
@@ -236,7 +245,9 @@ fn sets(candidates: &Candidates, of: &Candidate, shingler: &mut Shingler) -> Res
                 fault.reason()
             ))
         })?;
-        sets.push((at, shingler.set(fields.text), fields.text.len() as u64));
+        words.clear();
+        scanner.scan(fields.text, &mut words);
+        sets.push((at, shingle::set64(&words, ngram_size), fields.text.len() as u64));
     }
     Ok((of.unit, of.unit_start, sets))
 }
