@@ -1,0 +1,157 @@
+"""From `.jsonl.zst` to survivors: ours in both formats and with less of the machine, and peers."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.duplicates.peers import PEERS, SLOW
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from benchmarks.brute_force import Judgement
+    from benchmarks.duplicates.rig import Corpus, Rig
+    from benchmarks.duplicates.truth import Truth
+    from benchmarks.process_tree import Usage
+
+OURS = "ours"
+FORMATS = {
+    "JSONL": ("--format", "jsonl"),
+    "zstd level 1": ("--format", "jsonl.zst", "--compression-level", "1"),
+}
+"""What survivors are written as; peers write JSONL, which costs them least."""
+
+KINDS = (("JSONL", ""), ("zstd level 1", ""), ("JSONL", "avx2"), ("zstd level 1", "avx2"))
+"""Ours: format, and what `HEPHAESTUS_FORGE_SIMD` says."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One way from records to survivors; starting is left out of the times."""
+
+    who: str
+    corpus: str
+    text_bytes: int = 0
+    records: int = 0
+    format: str = "JSONL"
+    simd: str = ""
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    peak_bytes: int = 0
+    """Of all processes, what starting takes included."""
+
+    output_bytes: int = 0
+    removed: int = 0
+    alone: dict[str, int] = field(default_factory=dict)
+    """By similarity: removed records without a kept one of at least that similarity."""
+
+    pairs: int = 0
+    found: int = 0
+    failed: str | None = None
+    """Why there is nothing to measure."""
+
+    @property
+    def rate(self) -> float:
+        """MB of text per CPU-second; 0 where nothing was measured."""
+        return self.text_bytes / 1e6 / self.cpu_seconds if self.cpu_seconds else 0.0
+
+    @property
+    def recall(self) -> float:
+        """Share of the pairs at or above the threshold of which not both were kept."""
+        return self.found / max(self.pairs, 1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it, with the rate and the recall."""
+        return {**asdict(self), "rate": self.rate, "recall": self.recall}
+
+
+def run(rig: Rig, truth: Truth) -> Iterator[Row]:
+    """Measure ours on both corpora, then every peer on the one that it can do in minutes."""
+    for name in ("web", "web slice"):
+        for form, simd in KINDS:
+            yield ours(rig, truth, rig.corpus(name), form, simd)
+    for who in PEERS:
+        yield peer(rig, truth, rig.corpus("web slice" if who in SLOW else "web"), who)
+
+
+def ours(rig: Rig, truth: Truth, corpus: Corpus, form: str, simd: str) -> Row:
+    """Measure `preprocess dedup` with default options and one worker."""
+    output = output_of(rig, OURS, corpus)
+
+    def once(source: Path) -> Usage:
+        shutil.rmtree(output, ignore_errors=True)
+        return rig.ours([source], output, "--workers", "1", *FORMATS[form], simd=simd)
+
+    taken = _least(rig, corpus, once, rig.runs)
+    judgement = truth.judge(corpus, output, is_ours=True)
+    return _row(OURS, corpus, taken, output, judgement, form=form, simd=simd)
+
+
+def peer(rig: Rig, truth: Truth, corpus: Corpus, who: str) -> Row:
+    """Measure a peer, or say why that cannot be."""
+    output = output_of(rig, who, corpus)
+    reasons: list[str] = []
+
+    def once(source: Path) -> Usage:
+        shutil.rmtree(output, ignore_errors=True)
+        usage, failed = rig.peer(who, source, output)
+        reasons.extend([failed] if failed else [])
+        return usage
+
+    once(rig.one_record())
+    if reasons:
+        return Row(who=who, corpus=corpus.name, failed=reasons[0])
+    taken = _least(rig, corpus, once, 1 if who in SLOW else rig.runs)
+    if reasons:
+        return Row(who=who, corpus=corpus.name, failed=reasons[0])
+    return _row(who, corpus, taken, output, truth.judge(corpus, output, is_ours=False))
+
+
+def output_of(rig: Rig, who: str, corpus: Corpus) -> Path:
+    """Return where a run leaves its survivors."""
+    return rig.work / f"{who}-{corpus.name}".replace(" ", "-").replace(",", "")
+
+
+type Taken = tuple[float, float, int]
+"""CPU-seconds and seconds without starting, bytes."""
+
+
+def _least(rig: Rig, corpus: Corpus, once: Callable[[Path], Usage], runs: int) -> Taken:
+    one = rig.one_record()
+    starts = [once(one) for _ in range(rig.runs)]
+    usages = [once(corpus.path) for _ in range(runs)]  # last, so that their output stays
+    cpu = min(each.cpu_seconds for each in usages) - min(each.cpu_seconds for each in starts)
+    wall = min(each.wall_seconds for each in usages) - min(each.wall_seconds for each in starts)
+    return cpu, wall, max(each.peak_bytes for each in usages)
+
+
+def _row(
+    who: str,
+    corpus: Corpus,
+    taken: Taken,
+    output: Path,
+    judgement: Judgement,
+    *,
+    form: str = "JSONL",
+    simd: str = "",
+) -> Row:
+    cpu, wall, peak = taken
+    return Row(
+        who=who,
+        corpus=corpus.name,
+        text_bytes=corpus.text_bytes,
+        records=corpus.records,
+        format=form,
+        simd=simd,
+        cpu_seconds=cpu,
+        wall_seconds=wall,
+        peak_bytes=peak,
+        output_bytes=sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
+        removed=judgement.removed,
+        alone=judgement.alone,
+        pairs=judgement.pairs,
+        found=judgement.found,
+    )
