@@ -7,16 +7,16 @@ extension, its hashes least of all.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from numpy.typing import NDArray
 
 type Hashes = NDArray[np.uint64]
 
@@ -107,7 +107,7 @@ def sets_of(texts: Iterable[str], classes: NDArray[np.uint8], ngram_size: int = 
         words, firsts = words_of(block, classes)
         parts += [
             np.unique(shingles_of(words[first:last], ngram_size))
-            for first, last in zip(firsts[:-1], firsts[1:], strict=True)
+            for first, last in itertools.pairwise(firsts)
         ]
     sizes = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
     values = np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint64)

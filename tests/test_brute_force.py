@@ -47,7 +47,11 @@ def made_texts(seed: int, count: int) -> list[str]:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_sets_are_those_of_plain_python(seed: int) -> None:
-    texts = [*made_texts(seed, 60), "na\u00efve \u0130stanbul \u0130\u0130 stra\u00dfe", "\u03a3\u03a3 a_b 3\u00b2"]
+    texts = [
+        *made_texts(seed, 60),
+        "na\u00efve \u0130stanbul \u0130\u0130 stra\u00dfe",
+        "\u03a3\u03a3 a_b 3\u00b2",
+    ]
     sets = shingles.sets_of(texts, shingles.plain_classes())
     plain = [plain_shingles(plain_words(text)) for text in texts]
     assert sets.sizes.tolist() == [len(each) for each in plain]
@@ -74,7 +78,9 @@ def test_scripts_without_spaces_have_words_of_one_character() -> None:
 
 
 def test_texts_of_a_block_do_not_run_into_each_other() -> None:
-    one_by_one = [shingles.sets_of([text], shingles.plain_classes()).values for text in ("a b", "c")]
+    one_by_one = [
+        shingles.sets_of([text], shingles.plain_classes()).values for text in ("a b", "c")
+    ]
     together = shingles.sets_of(["a b", "c"], shingles.plain_classes())
     assert [together.of(0).tolist(), together.of(1).tolist()] == [e.tolist() for e in one_by_one]
 
@@ -86,7 +92,9 @@ def test_every_similar_pair_is_found_and_no_other(level: str, seed: int) -> None
     least = Fraction(level)
     sets = shingles.sets_of(texts, shingles.plain_classes())
     pairs = brute_force.similar_pairs(sets, least)
-    found = dict(zip(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True), pairs.jaccard, strict=True))
+    found = dict(
+        zip(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True), pairs.jaccard, strict=True)
+    )
     plain = [plain_shingles(plain_words(text)) for text in texts]
     expected = {
         (left, right): len(plain[left] & plain[right]) / len(plain[left] | plain[right])
@@ -122,7 +130,13 @@ def test_expected_recall_is_the_formula() -> None:
     assert brute_force.expected_recall(np.array([0.8]), 14, 8) == pytest.approx(0.9236, abs=1e-4)
 
 
-BUSY = "import time\nblock = bytearray({size})\nend = time.process_time() + {seconds}\nwhile time.process_time() < end: pass"
+BUSY = """
+import time
+block = bytearray({size})
+end = time.process_time() + {seconds}
+while time.process_time() < end:
+    pass
+"""
 
 
 def test_usage_counts_what_a_command_starts(tmp_path: Path) -> None:
@@ -138,7 +152,9 @@ def test_usage_counts_what_a_command_starts(tmp_path: Path) -> None:
 
 
 def test_usage_tells_how_a_command_ended() -> None:
-    script = "import json, sys\nprint(json.load(sys.stdin))\nprint('no', file=sys.stderr)\nsys.exit(3)"
+    script = (
+        "import json, sys\nprint(json.load(sys.stdin))\nprint('no', file=sys.stderr)\nsys.exit(3)"
+    )
     usage = process_tree.run([sys.executable, "-c", script], stdin=json.dumps([1]))
     assert (usage.status, usage.stdout, usage.stderr) == (3, "[1]\n", "no\n")
     with pytest.raises(RuntimeError, match="No such file"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.duplicates.peers import PEERS, SLOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from benchmarks.brute_force import Judgement
-    from benchmarks.duplicates.rig import Corpus, Rig
+    from benchmarks.duplicates.rig import Corpus, Rig, Taken
     from benchmarks.duplicates.truth import Truth
     from benchmarks.process_tree import Usage
 
@@ -21,11 +22,12 @@ OURS = "ours"
 FORMATS = {
     "JSONL": ("--format", "jsonl"),
     "zstd level 1": ("--format", "jsonl.zst", "--compression-level", "1"),
+    "default": (),
 }
 """What survivors are written as; peers write JSONL, which costs them least."""
 
-KINDS = (("JSONL", ""), ("zstd level 1", ""), ("JSONL", "avx2"), ("zstd level 1", "avx2"))
-"""Ours: format, and what `HEPHAESTUS_FORGE_SIMD` says."""
+INSTRUCTIONS = ("", "avx2")
+"""Ours: what `HEPHAESTUS_FORGE_SIMD` says, nothing for all that the machine has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,10 +73,20 @@ class Row:
 def run(rig: Rig, truth: Truth) -> Iterator[Row]:
     """Measure ours on both corpora, then every peer on the one that it can do in minutes."""
     for name in ("web", "web slice"):
-        for form, simd in KINDS:
+        for simd, form in itertools.product(INSTRUCTIONS, formats(rig)):
             yield ours(rig, truth, rig.corpus(name), form, simd)
     for who in PEERS:
         yield peer(rig, truth, rig.corpus("web slice" if who in SLOW else "web"), who)
+
+
+def formats(rig: Rig) -> list[str]:
+    """Return what the command can write survivors as, what is fastest first."""
+    known = rig.preprocess("dedup", "--help").stdout
+    return [
+        name
+        for name, options in FORMATS.items()
+        if all(option in known for option in options if option.startswith("--"))
+    ]
 
 
 def ours(rig: Rig, truth: Truth, corpus: Corpus, form: str, simd: str) -> Row:
@@ -85,7 +97,7 @@ def ours(rig: Rig, truth: Truth, corpus: Corpus, form: str, simd: str) -> Row:
         shutil.rmtree(output, ignore_errors=True)
         return rig.ours([source], output, "--workers", "1", *FORMATS[form], simd=simd)
 
-    taken = _least(rig, corpus, once, rig.runs)
+    taken = rig.least(once, corpus.path, rig.runs)
     judgement = truth.judge(corpus, output, is_ours=True)
     return _row(OURS, corpus, taken, output, judgement, form=form, simd=simd)
 
@@ -104,7 +116,7 @@ def peer(rig: Rig, truth: Truth, corpus: Corpus, who: str) -> Row:
     once(rig.one_record())
     if reasons:
         return Row(who=who, corpus=corpus.name, failed=reasons[0])
-    taken = _least(rig, corpus, once, 1 if who in SLOW else rig.runs)
+    taken = rig.least(once, corpus.path, 1 if who in SLOW else rig.runs)
     if reasons:
         return Row(who=who, corpus=corpus.name, failed=reasons[0])
     return _row(who, corpus, taken, output, truth.judge(corpus, output, is_ours=False))
@@ -113,19 +125,6 @@ def peer(rig: Rig, truth: Truth, corpus: Corpus, who: str) -> Row:
 def output_of(rig: Rig, who: str, corpus: Corpus) -> Path:
     """Return where a run leaves its survivors."""
     return rig.work / f"{who}-{corpus.name}".replace(" ", "-").replace(",", "")
-
-
-type Taken = tuple[float, float, int]
-"""CPU-seconds and seconds without starting, bytes."""
-
-
-def _least(rig: Rig, corpus: Corpus, once: Callable[[Path], Usage], runs: int) -> Taken:
-    one = rig.one_record()
-    starts = [once(one) for _ in range(rig.runs)]
-    usages = [once(corpus.path) for _ in range(runs)]  # last, so that their output stays
-    cpu = min(each.cpu_seconds for each in usages) - min(each.cpu_seconds for each in starts)
-    wall = min(each.wall_seconds for each in usages) - min(each.wall_seconds for each in starts)
-    return cpu, wall, max(each.peak_bytes for each in usages)
 
 
 def _row(
@@ -138,7 +137,6 @@ def _row(
     form: str = "JSONL",
     simd: str = "",
 ) -> Row:
-    cpu, wall, peak = taken
     return Row(
         who=who,
         corpus=corpus.name,
@@ -146,9 +144,7 @@ def _row(
         records=corpus.records,
         format=form,
         simd=simd,
-        cpu_seconds=cpu,
-        wall_seconds=wall,
-        peak_bytes=peak,
+        **asdict(taken),
         output_bytes=sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
         removed=judgement.removed,
         alone=judgement.alone,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from dataclasses import asdict, dataclass
@@ -9,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.corpora import within
 from benchmarks.duplicates import scripts
-from benchmarks.duplicates.end_to_end import FORMATS
+from benchmarks.duplicates.end_to_end import FORMATS, formats
 from benchmarks.duplicates.variants import Variants
 from benchmarks.source import texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from benchmarks.duplicates.rig import Corpus, Rig
+    from benchmarks.duplicates.rig import Corpus, Rig, Taken
+    from benchmarks.process_tree import Usage
 
 FACTORS = (1, 4, 16)
 MEMORY = "256MiB"
@@ -71,50 +74,44 @@ def grow(rig: Rig, workers: int) -> Iterator[Grown]:
 
 def _grown(rig: Rig, corpus: Corpus, factor: int, workers: int) -> Grown:
     options = ("--workers", str(workers), "--memory", MEMORY)
-    cpu, wall, peak = _measure(rig, corpus, options, runs=1 if factor > 1 else rig.runs)
-    manifest = json.loads((rig.work / "grown/manifest.json").read_text())
+    taken = _measure(rig, corpus, options, runs=1 if factor > 1 else rig.runs)
+    manifest = json.loads((_output(rig) / "manifest.json").read_text())
     return Grown(
         factor=factor,
         records=corpus.records,
         text_bytes=corpus.text_bytes,
         input_bytes=corpus.path.stat().st_size,
-        cpu_seconds=cpu,
-        wall_seconds=wall,
-        peak_bytes=peak,
         removed=corpus.records - manifest["counts"]["out"],
+        **asdict(taken),
     )
 
 
-def _measure(
-    rig: Rig, corpus: Corpus, options: tuple[str, ...], runs: int
-) -> tuple[float, float, int]:
-    output = rig.work / "grown"
-    least: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
-    peak = 0
-    sources = [rig.one_record()] * rig.runs + [corpus.path] * runs
-    for source in sources:
+def _output(rig: Rig) -> Path:
+    return rig.work / "grown"
+
+
+def _measure(rig: Rig, corpus: Corpus, options: tuple[str, ...], runs: int) -> Taken:
+    output = _output(rig)
+
+    def once(source: Path) -> Usage:
         shutil.rmtree(output, ignore_errors=True)
-        usage = rig.ours([source], output, *options)
-        least[source == corpus.path].append((usage.cpu_seconds, usage.wall_seconds))
-        peak = max(peak, usage.peak_bytes)
-    cpu, wall = (
-        min(each[field] for each in least[True]) - min(each[field] for each in least[False])
-        for field in (0, 1)
-    )
-    return cpu, wall, peak
+        return rig.ours([source], output, *options)
+
+    return rig.least(once, corpus.path, runs)
 
 
 def in_scripts(rig: Rig, limit_bytes: int) -> Iterator[Script]:
-    """Measure web text and the same in other scripts, survivors as JSONL, one worker."""
+    """Measure web text and the same in other scripts, one worker."""
     texts = within(texts_of(rig.corpus("web").path), limit_bytes)
+    options = ("--workers", "1", *FORMATS[formats(rig)[0]])
     written = {"web": texts} | {
         name: list(scripts.rewritten(texts, name)) for name in scripts.SCRIPTS
     }
     for name, rewritten in written.items():
-        lines = (
-            json.dumps({"id": f"{name}#{number}", "text": text}, ensure_ascii=False).encode() + b"\n"
-            for number, text in enumerate(rewritten)
-        )
-        corpus = rig.store(f"script {name}", lines)
-        cpu, _, _ = _measure(rig, corpus, ("--workers", "1", *FORMATS["JSONL"]), runs=rig.runs)
-        yield Script(name=name, text_bytes=corpus.text_bytes, cpu_seconds=cpu)
+        corpus = rig.store(f"script {name}", map(_line, itertools.count(), rewritten))
+        taken = _measure(rig, corpus, options, runs=rig.runs)
+        yield Script(name=name, text_bytes=corpus.text_bytes, cpu_seconds=taken.cpu_seconds)
+
+
+def _line(number: int, text: str) -> bytes:
+    return json.dumps({"id": f"r#{number}", "text": text}, ensure_ascii=False).encode() + b"\n"

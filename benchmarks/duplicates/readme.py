@@ -41,15 +41,16 @@ def block(content: dict[str, Any]) -> str:
 
 
 def _table(content: dict[str, Any]) -> str:
-    ours = {row["corpus"]: row for row in reversed(content["end_to_end"]) if _is_plain(row)}
+    ours = {row["corpus"]: row for row in sorted(content["end_to_end"], key=_is_fastest)}
     shown = [row for row in content["end_to_end"] if _is_shown(row)]
     rows = [COLUMNS, ["---"] * len(COLUMNS)]
     rows += [_cells(row, ours[row["corpus"]]["rate"] / row["rate"]) for row in shown]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 
 
-def _is_plain(row: dict[str, Any]) -> bool:
-    return bool((row["who"], row["format"], row["simd"]) == ("ours", "JSONL", ""))
+def _is_fastest(row: dict[str, Any]) -> tuple[bool, float]:
+    """Order rows so that ours come last, what all of the machine does fastest at the end."""
+    return row["who"] == "ours" and not row["simd"], row["rate"]
 
 
 def _is_shown(row: dict[str, Any]) -> bool:

@@ -16,17 +16,18 @@ from benchmarks import process_tree
 from benchmarks.source import lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from benchmarks.process_tree import Usage
 
 ROOT = Path(__file__).resolve().parents[2]
 
-ONE_THREAD = {
-    name: "1"
-    for name in ("RAYON_NUM_THREADS", "POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-}
+THREADS = ("RAYON_NUM_THREADS", "POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+ONE_THREAD = dict.fromkeys(THREADS, "1")
 """Read by the peers' libraries when they first start threads."""
+
+
+ONE_RECORD = b'{"id": "one#0", "text": "a single record of a few words and none like it"}\n'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +44,16 @@ class Corpus:
     def to_json(self) -> dict[str, Any]:
         """Return all of it but where it lies."""
         return {key: value for key, value in asdict(self).items() if key != "path"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taken:
+    """What a way of removing duplicates took; starting is left out of the times."""
+
+    cpu_seconds: float
+    wall_seconds: float
+    peak_bytes: int
+    """Of all processes, what starting takes included."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -86,8 +97,22 @@ class Rig:
     def one_record(self) -> Path:
         """Return records that cost nothing but starting."""
         path = self.work / "one.jsonl.zst"
-        path.write_bytes(zstandard.compress(b'{"id": "one#0", "text": "a single record of a few words that nothing else is like"}\n'))
+        path.write_bytes(zstandard.compress(ONE_RECORD))
         return path
+
+    def least(self, once: Callable[[Path], Usage], source: Path, runs: int) -> Taken:
+        """Return the least that some runs took, less what a single record takes.
+
+        The output of the last run on `source` stays.
+        """
+        one = self.one_record()
+        starts = [once(one) for _ in range(self.runs)]
+        usages = [once(source) for _ in range(runs)]
+        return Taken(
+            cpu_seconds=min(u.cpu_seconds for u in usages) - min(u.cpu_seconds for u in starts),
+            wall_seconds=min(u.wall_seconds for u in usages) - min(u.wall_seconds for u in starts),
+            peak_bytes=max(u.peak_bytes for u in usages),
+        )
 
     def ours(self, sources: list[Path], output: Path, *options: str, simd: str = "") -> Usage:
         """Run `preprocess dedup`, with no better instructions than `simd` where it is given."""
@@ -127,7 +152,12 @@ class Rig:
     def environment(self, more: Mapping[str, str]) -> dict[str, str]:
         """Return the environment of what is measured: this tree, and caches of the run's own."""
         cache = str(self.work / "cache")
-        own = {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": cache, "HF_HOME": cache, "HF_HUB_OFFLINE": "1"}
+        own = {
+            "PYTHONPATH": str(ROOT),
+            "XDG_CACHE_HOME": cache,
+            "HF_HOME": cache,
+            "HF_HUB_OFFLINE": "1",
+        }
         return {**os.environ, **own, **more}
 
 

@@ -27,7 +27,7 @@ THAI_VOWELS = [chr(code) for code in (*range(0x0E30, 0x0E3A), *range(0x0E40, 0x0
 THAI_TONES = [chr(code) for code in range(0x0E47, 0x0E4D)]
 HAN = [chr(code) for code in range(0x4E00, 0x9FA6)]
 HAN_IN_USE = 3_500
-"""Characters of the everyday language."""
+"""Characters, drawn from the block: as many as the everyday language has."""
 
 HAN_WORDS_OF_ONE = 1_200
 """Words of a single character; the others have two."""

@@ -121,10 +121,17 @@ def wanted(target: Target) -> str:
 def _table(title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> Table:
     table = Table(title=title)
     for column in columns:
-        is_text = column in ("who", "corpus", "format", "script", "run", "different", "figure", "met")
+        is_text = column in (
+            "who",
+            "corpus",
+            "format",
+            "script",
+            "run",
+            "different",
+            "figure",
+            "met",
+        )
         table.add_column(column, justify="left" if is_text else "right")
     for row in rows:
         table.add_row(*row)
     return table
-
-

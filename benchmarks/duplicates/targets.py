@@ -35,12 +35,13 @@ def judge(
     same: list[Same],
 ) -> list[Target]:
     """Return every target with what was reached."""
+    different = sum(len(each.different) for each in same)
     return [
         *_over_peers(rows),
         *_scripts(scripts),
         *_truth(clusters, recall),
         *_growth(grown),
-        _at_most("files that another way of running changes", sum(len(s.different) for s in same), 0),
+        _at_most("files that another way of running changes", different, 0),
     ]
 
 
@@ -53,20 +54,17 @@ def _over_peers(rows: list[Row]) -> Iterator[Target]:
     whole = [row for row in peers if row.corpus == "web"]
     if whole:
         fastest = max(whole, key=lambda row: row.rate)
-        for ours in (row for row in rows if row.who == OURS and row.corpus == "web"):
+        for ours in (row for row in rows if (row.who, row.corpus) == (OURS, "web")):
             yield Target(
                 what=f"end to end over the fastest peer, {ours.format}" + _only(ours),
                 model="",
                 reached=ours.rate / fastest.rate,
-                wanted=OVER_FASTEST[ours.format],
+                wanted=OVER_FASTEST.get(ours.format),
                 against=fastest.who,
             )
     for peer in (row for row in peers if row.who == DATATROVE):
-        ours = next(
-            row
-            for row in rows
-            if (row.who, row.corpus, row.format, row.simd) == (OURS, peer.corpus, "JSONL", "")
-        )
+        same = [row for row in rows if (row.who, row.corpus, row.simd) == (OURS, peer.corpus, "")]
+        ours = max(same, key=lambda row: row.rate)
         yield Target(
             what="end to end over the pipeline",
             model="",

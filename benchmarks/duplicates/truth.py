@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks import brute_force, shingles
+from benchmarks.brute_force import Pairs
 from benchmarks.duplicates.peers import NUM_BANDS, NUM_PERMUTATIONS, ROWS_PER_BAND
 from benchmarks.duplicates.rig import ids_of, texts_of_lines
+from benchmarks.shingles import Sets
 from benchmarks.source import lines_of
 
 if TYPE_CHECKING:
@@ -19,9 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmarks.brute_force import Judgement, Pairs
+    from benchmarks.brute_force import Judgement
     from benchmarks.duplicates.rig import Corpus
-    from benchmarks.shingles import Sets
 
 LEVELS = ("0.8", "0.7")
 """Similarities at which a removed record may have a kept one; the first is the threshold."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEVEL = 3
+UTF8_LIMITS = np.array([0x80, 0x800, 0x10000], dtype=np.uint32)
+"""Code points from which a character takes one byte more."""
+
 LONG = 8
 """Bytes of a word that fit in a number; of longer ones a hash of as many bits is taken."""
 
@@ -32,7 +35,8 @@ class Variants:
     """The records of a corpus and where their words stand."""
 
     def __init__(self, source: Path) -> None:
-        self.records: list[dict[str, Any]] = [msgspec.json.decode(line) for line in lines_of(source)]
+        decode = msgspec.json.Decoder(dict[str, Any]).decode
+        self.records = list(map(decode, lines_of(source)))
         encoded = [record.pop("text").encode() for record in self.records]
         ends = np.cumsum([len(text) for text in encoded]).tolist()
         self.bounds = list(zip([0, *ends], ends, strict=False))
@@ -89,7 +93,7 @@ def _words(texts: list[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _utf8_lengths(codes: NDArray[np.uint32]) -> NDArray[np.int64]:
-    return 1 + sum((codes >= limit).astype(np.int64) for limit in (0x80, 0x800, 0x10000))
+    return 1 + np.searchsorted(UTF8_LIMITS, codes, side="right")
 
 
 def _groups(
