@@ -70,13 +70,19 @@ class Row:
         return {**asdict(self), "rate": self.rate, "recall": self.recall}
 
 
-def run(rig: Rig, truth: Truth) -> Iterator[Row]:
-    """Measure ours on both corpora, then every peer on the one that it can do in minutes."""
+def run(rig: Rig, own: Truth, plain: Truth) -> Iterator[Row]:
+    """Measure ours on both corpora, then every peer on the one that it can do in minutes.
+
+    Args:
+        rig: Where the corpora are.
+        own: The similar pairs by the words of `preprocess dedup`.
+        plain: Those by the words that most peers have.
+    """
     for name in ("web", "web slice"):
         for simd, form in itertools.product(INSTRUCTIONS, formats(rig)):
-            yield ours(rig, truth, rig.corpus(name), form, simd)
+            yield ours(rig, own, rig.corpus(name), form, simd)
     for who in PEERS:
-        yield peer(rig, truth, rig.corpus("web slice" if who in SLOW else "web"), who)
+        yield peer(rig, plain, rig.corpus("web slice" if who in SLOW else "web"), who)
 
 
 def formats(rig: Rig) -> list[str]:
@@ -98,7 +104,7 @@ def ours(rig: Rig, truth: Truth, corpus: Corpus, form: str, simd: str) -> Row:
         return rig.ours([source], output, "--workers", "1", *FORMATS[form], simd=simd)
 
     taken = rig.least(once, corpus.path, rig.runs)
-    judgement = truth.judge(corpus, output, is_ours=True)
+    judgement = truth.judge(corpus, output)
     return _row(OURS, corpus, taken, output, judgement, form=form, simd=simd)
 
 
@@ -119,7 +125,7 @@ def peer(rig: Rig, truth: Truth, corpus: Corpus, who: str) -> Row:
     taken = rig.least(once, corpus.path, 1 if who in SLOW else rig.runs)
     if reasons:
         return Row(who=who, corpus=corpus.name, failed=reasons[0])
-    return _row(who, corpus, taken, output, truth.judge(corpus, output, is_ours=False))
+    return _row(who, corpus, taken, output, truth.judge(corpus, output))
 
 
 def output_of(rig: Rig, who: str, corpus: Corpus) -> Path:

@@ -33,22 +33,19 @@ SEEDS = 16
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The similar pairs of a corpus, by both rules of what a word is."""
+    """The similar pairs of a corpus, by one rule of what a word is."""
 
     ids: list[str]
     texts: list[str]
-    own_sets: Sets
-    own: Pairs
-    r"""By the rule of `preprocess dedup`."""
+    sets: Sets
+    pairs: Pairs
+    """All of at least the lowest of `LEVELS`."""
 
-    plain: Pairs
-    r"""With `\w+` for a word, as most peers have it."""
-
-    def judge(self, corpus: Corpus, output: Path, *, is_ours: bool) -> Judgement:
+    def judge(self, corpus: Corpus, output: Path) -> Judgement:
         """Hold the survivors of a run on this corpus, or on its beginning, against the pairs."""
-        kept = self.kept(corpus, output)
-        pairs = (self.own if is_ours else self.plain).within(corpus.records)
-        return brute_force.judge(pairs, kept, LEVELS)
+        return brute_force.judge(
+            self.pairs.within(corpus.records), self.kept(corpus, output), LEVELS
+        )
 
     def kept(self, corpus: Corpus, output: Path) -> NDArray[np.bool_]:
         """Return of each record whether it is among the survivors in a directory.
@@ -67,19 +64,12 @@ class Truth:
         return kept
 
 
-def find(corpus: Corpus) -> Truth:
-    """Find all pairs at or above the lowest level."""
+def find(corpus: Corpus, classes: NDArray[np.uint8]) -> Truth:
+    """Find all pairs at or above the lowest level, words being what the classes say."""
     texts = texts_of_lines(corpus.path)
-    least = Fraction(LEVELS[-1])
-    own = shingles.sets_of(texts, shingles.own_classes())
-    plain = shingles.sets_of(texts, shingles.plain_classes())
-    return Truth(
-        ids=ids_of(corpus.path),
-        texts=texts,
-        own_sets=own,
-        own=brute_force.similar_pairs(own, least),
-        plain=brute_force.similar_pairs(plain, least),
-    )
+    sets = shingles.sets_of(texts, classes)
+    pairs = brute_force.similar_pairs(sets, Fraction(LEVELS[-1]))
+    return Truth(ids=ids_of(corpus.path), texts=texts, sets=sets, pairs=pairs)
 
 
 def survivor_ids(output: Path) -> list[str]:
@@ -140,12 +130,12 @@ def hold_clusters(truth: Truth, corpus: Corpus, output: Path) -> Clusters:
 def _similarity(truth: Truth, record: int, survivor: int) -> Fraction:
     if truth.texts[record] == truth.texts[survivor]:
         return Fraction(1)
-    return brute_force.jaccard_of(truth.own_sets, record, survivor)
+    return brute_force.jaccard_of(truth.sets, record, survivor)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recall:
-    """Pairs at or above the threshold, other than equal texts, that share a band."""
+    """Pairs at or above the threshold, below 1, that share a band."""
 
     pairs: int
     expected: float
@@ -162,7 +152,7 @@ def recall(truth: Truth) -> Recall:
     """Compare which pairs share a band with how many should."""
     from preprocess import _rust_ext
 
-    pairs = truth.own.at_least(Fraction(LEVELS[0]))
+    pairs = truth.pairs.at_least(Fraction(LEVELS[0]))
     pairs = pairs.where(pairs.common < pairs.union)
     records, flat = np.unique(np.stack([pairs.left, pairs.right]), return_inverse=True)
     left, right = flat.reshape(2, -1)
