@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 OURS_COLOR, PEER_COLOR, WRONG_COLOR, RIGHT_COLOR = "#c2410c", "#9ca3af", "#b91c1c", "#6b7280"
 MEMORY_COLOR = "#1d4ed8"
+ROOM = 1.7
+"""Of the longest bar: what stands behind it needs it."""
 
 
 def draw(rows: list[Row], grown: list[Grown], path: Path, caption: str) -> None:
@@ -58,7 +60,7 @@ def _removals(axes: Axes, rows: list[Row]) -> None:
     names, taken = list(shown), list(shown.values())
     alone = [row.alone["0.8"] for row in taken]
     right = [row.removed - row.alone["0.8"] for row in taken]
-    axes.barh(names, right, color=RIGHT_COLOR, label="a kept record is similar, J >= 0.8")
+    axes.barh(names, right, color=RIGHT_COLOR, label="one that stayed is similar, J >= 0.8")
     drawn = axes.barh(names, alone, left=right, color=WRONG_COLOR, label="none is")
     labels = [
         f"{row.removed:,}, {wrong:,} wrong; recall {row.recall:.3f}"
@@ -66,8 +68,9 @@ def _removals(axes: Axes, rows: list[Row]) -> None:
     ]
     axes.bar_label(drawn, labels, fontsize=7.5, padding=2)
     axes.tick_params(axis="y", labelsize=8)
-    axes.margins(x=0.55)
-    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    axes.set_xlim(0, ROOM * max(row.removed for row in taken))
+    axes.invert_yaxis()
+    axes.legend(fontsize=8, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.06))
     _title(axes, "Records removed")
 
 
