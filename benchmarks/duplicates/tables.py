@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
     from benchmarks.targets import Target
 
 
+WIDTH = 120
+"""Of the tables where there is no terminal."""
+
+TEXTS = ("who", "corpus", "format", "script", "run", "different", "figure", "met")
+"""Columns that are no numbers."""
+
+
 def show(
     rows: list[Row],
     grown: list[Grown],
@@ -26,7 +34,7 @@ def show(
     targets: list[Target],
 ) -> None:
     """Print all tables of a run."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print(speed(rows), removals(rows))
     for row in rows:
         if row.failed:
@@ -144,17 +152,7 @@ def wanted(target: Target) -> str:
 def _table(title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> Table:
     table = Table(title=title)
     for column in columns:
-        is_text = column in (
-            "who",
-            "corpus",
-            "format",
-            "script",
-            "run",
-            "different",
-            "figure",
-            "met",
-        )
-        table.add_column(column, justify="left" if is_text else "right")
+        table.add_column(column, justify="left" if column in TEXTS else "right")
     for row in rows:
         table.add_row(*row)
     return table
