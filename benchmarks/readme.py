@@ -16,8 +16,8 @@ END = "<!-- tokenize: end -->"
 WIDTH = 120
 
 
-def replace(readme: Path, begin: str, end: str, block: str) -> None:
-    """Put a block between two marks.
+def replace(readme: Path, begin: str, end: str, make: Callable[[], str]) -> None:
+    """Put what is made between two marks.
 
     Raises:
         ValueError: The marks are not there, each once and in order.
@@ -27,7 +27,7 @@ def replace(readme: Path, begin: str, end: str, block: str) -> None:
     _, last, after = rest.partition(end)
     if not first or not last or begin in rest or end in after:
         raise ValueError(f"{readme}: expected the lines {begin!r} and {end!r}, each once")
-    readme.write_text(f"{before}{begin}\n{block}{end}{after}", "utf-8")
+    readme.write_text(f"{before}{begin}\n{make()}{end}{after}", "utf-8")
 
 
 def rewrite(readme: Path, content: dict[str, Any]) -> None:
@@ -36,7 +36,7 @@ def rewrite(readme: Path, content: dict[str, Any]) -> None:
     Raises:
         ValueError: The marks are not there, each once and in order.
     """
-    replace(readme, BEGIN, END, block(content))
+    replace(readme, BEGIN, END, lambda: block(content))
 
 
 def block(content: dict[str, Any]) -> str:

@@ -32,7 +32,7 @@ def rewrite(readme: Path, content: dict[str, Any]) -> None:
     Raises:
         ValueError: The marks are not there, each once and in order.
     """
-    replace(readme, BEGIN, END, block(content))
+    replace(readme, BEGIN, END, lambda: block(content))
 
 
 def block(content: dict[str, Any]) -> str:
@@ -84,8 +84,8 @@ def _sentence(content: dict[str, Any]) -> str:
         f"{web['text_bytes'] / 1e6:.0f} MB ({web['records']:,} records) of {content['source']}; "
         f"{machine['processor']}, {machine['date']}, commit {machine['commit']}. Ours with "
         f"`clusters.parquet` and manifest; its {clusters['dropped']:,} removals were confirmed by "
-        f"brute force, {clusters['below']} below 0.8; of the {recall['pairs']:,} pairs at 0.8 or "
-        f"more {recall['over_seeds']:.4f} share a band ({recall['expected']:.4f} in theory). "
+        f"brute force, {clusters['below']} below 0.8; of the {recall['pairs']:,} pairs from 0.8 to below "
+        f"1 {recall['over_seeds']:.4f} share a band ({recall['expected']:.4f} in theory). "
         f"Recall: pairs of which not both stayed. First part: {part['text_bytes'] / 1e6:.0f} MB, "
         "for peers that need minutes, and for ours to compare. With `--memory 256MiB`, "
         f"{last['factor']} times the corpus took {growth:.2f} of {last['factor']} times its "
