@@ -78,9 +78,10 @@ def run(rig: Rig, own: Truth, plain: Truth) -> Iterator[Row]:
         own: The similar pairs by the words of `preprocess dedup`.
         plain: Those by the words that most peers have.
     """
-    for name in ("web", "web slice"):
-        for simd, form in itertools.product(INSTRUCTIONS, formats(rig)):
-            yield ours(rig, own, rig.corpus(name), form, simd)
+    known = formats(rig)
+    for simd, form in itertools.product(INSTRUCTIONS, known):
+        yield ours(rig, own, rig.corpus("web"), form, simd)
+    yield ours(rig, own, rig.corpus("web slice"), known[0], "")
     for who in PEERS:
         yield peer(rig, plain, rig.corpus("web slice" if who in SLOW else "web"), who)
 
