@@ -125,7 +125,9 @@ def test_a_small_run_of_dedup_holds_all_removals_against_brute_force(tmp_path: P
     assert content["recall"]["pairs"] > 0
     assert [each["factor"] for each in content["grown"]] == [1, 4, 16]
     once, often = content["grown"][0], content["grown"][-1]
-    assert often["removed"] == 16 * once["removed"] > 0
+    # Which candidates MinHash misses is another chance in each variant.
+    assert 0.8 * 16 * once["removed"] <= often["removed"] <= 1.2 * 16 * once["removed"]
+    assert once["removed"] > 0
     assert [each["different"] for each in content["same_bytes"]] == [[]] * len(
         content["same_bytes"]
     )
