@@ -16,18 +16,27 @@ END = "<!-- tokenize: end -->"
 WIDTH = 120
 
 
+def replace(readme: Path, begin: str, end: str, make: Callable[[], str]) -> None:
+    """Put what is made between two marks.
+
+    Raises:
+        ValueError: The marks are not there, each once and in order.
+    """
+    text = readme.read_text("utf-8")
+    before, first, rest = text.partition(begin)
+    _, last, after = rest.partition(end)
+    if not first or not last or begin in rest or end in after:
+        raise ValueError(f"{readme}: expected the lines {begin!r} and {end!r}, each once")
+    readme.write_text(f"{before}{begin}\n{make()}{end}{after}", "utf-8")
+
+
 def rewrite(readme: Path, content: dict[str, Any]) -> None:
     """Put the figures of a run between the two marks.
 
     Raises:
         ValueError: The marks are not there, each once and in order.
     """
-    text = readme.read_text("utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after:
-        raise ValueError(f"{readme}: expected the lines {BEGIN!r} and {END!r}, each once")
-    readme.write_text(f"{before}{BEGIN}\n{block(content)}{END}{after}", "utf-8")
+    replace(readme, BEGIN, END, lambda: block(content))
 
 
 def block(content: dict[str, Any]) -> str:

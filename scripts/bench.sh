@@ -3,25 +3,31 @@
 #
 #   scripts/bench.sh
 #
-# Installs the peers into .venv first, one by one: one that does not install is reported and left
-# out. TOKENIZERS (folders gpt2, llama3, ...), WEB (a .jsonl.zst) and JSON (a folder) choose what is
-# measured on; without them it is this machine's own Python library.
+# Installs the peers into .tools/peers first, one by one: one that does not install is reported and
+# left out. It is their own environment, so that what they need changes nothing here. TOKENIZERS
+# (folders gpt2, llama3, ...), WEB (a .jsonl.zst) and JSON (a folder) choose what is measured on;
+# without them it is this machine's own Python library.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 uv=$(command -v uv || echo .tools/uv/bin/uv)
+peers=$PWD/.tools/peers
+[ -x "$peers/bin/python" ] || "$uv" venv --quiet --python .venv/bin/python "$peers"
 while read -r package; do
-  "$uv" pip install --quiet --python .venv/bin/python "$package" ||
+  "$uv" pip install --quiet --python "$peers/bin/python" "$package" ||
     echo "bench: $package does not install here; it is left out" >&2
 done < <(grep -v '^#' benchmarks/requirements.txt)
 
-options=()
+options=(--peer-python "$peers/bin/python")
 [ -z "${TOKENIZERS:-}" ] || options+=(--tokenizers "$TOKENIZERS")
 [ -z "${WEB:-}" ] || options+=(--web "$WEB")
 [ -z "${JSON:-}" ] || options+=(--json "$JSON")
-.venv/bin/python -m benchmarks.tokenize ${options[@]+"${options[@]}"}
+.venv/bin/python -m benchmarks.tokenize "${options[@]}"
+
+options=(--peer-python "$peers/bin/python")
+[ -z "${WEB:-}" ] || options+=(--web "$WEB")
+.venv/bin/python -m benchmarks.dedup "${options[@]}"
 
 options=()
 [ -z "${WEB:-}" ] || options+=(--corpus "$WEB")
-.venv/bin/python -m benchmarks.dedup ${options[@]+"${options[@]}"}
 .venv/bin/python -m benchmarks.minhash_families ${options[@]+"${options[@]}"}

@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks import corpora, readme
 from benchmarks.datasets import is_concatenation, read_dataset
+from benchmarks.duplicates import readme as duplicates_readme
 from benchmarks.in_memory import Row, fastest_exact
 from benchmarks.peers import flatten_rows
 from benchmarks.targets import Target
@@ -81,7 +82,8 @@ def test_a_readme_without_the_marks_is_refused(tmp_path: Path) -> None:
     path.write_text("# A title\n")
     with pytest.raises(ValueError, match="each once"):
         readme.rewrite(path, {})
-    assert readme.BEGIN in (ROOT / "README.md").read_text("utf-8")
+    own = (ROOT / "README.md").read_text("utf-8")
+    assert all(mark in own for mark in (readme.BEGIN, duplicates_readme.BEGIN))
 
 
 @pytest.mark.slow
@@ -106,3 +108,36 @@ def test_a_small_run_compares_measures_draws_and_writes(tmp_path: Path) -> None:
     assert "figures of another day" not in written
     assert content["machine"]["commit"] in written
     assert written.endswith(f"{readme.END}\nafter\n")
+
+
+@pytest.mark.slow
+def test_a_small_run_of_dedup_holds_all_removals_against_brute_force(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.dedup", "--quick", "--results", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    content = json.loads((tmp_path / "dedup.json").read_text())
+    assert (tmp_path / "dedup.png").read_bytes().startswith(b"\x89PNG")
+    ours = [row for row in content["end_to_end"] if row["who"] == "ours"]
+    assert {row["corpus"] for row in ours} == {"web", "web slice"}
+    assert all(row["removed"] > 0 == row["alone"]["0.8"] for row in ours if row["corpus"] == "web")
+    assert all(row["removed"] > 0 or row["failed"] for row in content["end_to_end"])
+    assert content["clusters"]["dropped"] > 0
+    assert content["clusters"]["below"] == content["clusters"]["not_kept"] == 0
+    assert content["recall"]["pairs"] > 0
+    assert [each["factor"] for each in content["grown"]] == [1, 4, 16]
+    once, often = content["grown"][0], content["grown"][-1]
+    # Which candidates MinHash misses is another chance in each variant.
+    assert 0.8 * 16 * once["removed"] <= often["removed"] <= 1.2 * 16 * once["removed"]
+    assert once["removed"] > 0
+    assert [each["different"] for each in content["same_bytes"]] == [[]] * len(
+        content["same_bytes"]
+    )
+    assert {each["how"] for each in content["same_bytes"]} >= {"2 workers", "7 tasks"}
+    assert all(isinstance(target["reached"], float | int) for target in content["targets"])
+    path = tmp_path / "README.md"
+    marks = (duplicates_readme.BEGIN, duplicates_readme.END)
+    path.write_text(f"before\n{marks[0]}\nfigures of another day\n{marks[1]}\nafter\n")
+    duplicates_readme.rewrite(path, content)
+    written = path.read_text()
+    assert "figures of another day" not in written
+    assert content["machine"]["commit"] in written
+    assert written.endswith(f"{marks[1]}\nafter\n")

@@ -1,0 +1,1 @@
+"""What `benchmarks/dedup.py` is made of."""
