@@ -17,6 +17,7 @@ pub mod pipeline;
 pub mod pool;
 pub mod row_file;
 pub mod row_table;
+pub mod simd;
 pub mod tokenize;
 pub mod tokenizer;
 

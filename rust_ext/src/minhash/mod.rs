@@ -1,10 +1,11 @@
 //! Near-duplicates among records: sign, bands, connect, drop.
 //!
-//! A text becomes a set of hashes, one for every run of a few consecutive words ([`shingle`]).
+//! A text becomes the hashes of its words ([`words`]), and these a set of hashes, one for every run
+//! of a few consecutive words ([`shingle`]).
 //! The smallest of them under many hash functions are its signature ([`signature`]), which is
 //! stored beside the id and the hash of the text ([`sign`], [`unit_file`]). Records whose signatures agree in a
 //! whole band of slots fall into one bucket ([`bands`]). Within the buckets it is decided which
-//! record falls to which survivor ([`cluster`]), by the true Jaccard similarity of the texts, read
+//! record falls to which survivor ([`cluster`]), by the true Jaccard similarity of the texts ([`jaccard`]), read
 //! once more, unless that is waived ([`connect`]). What survives is written, line by line as it
 //! was ([`drop`]).
 //!
@@ -20,12 +21,14 @@ pub mod cluster;
 pub mod connect;
 pub mod datasketch;
 pub mod drop;
+pub mod jaccard;
 pub mod sections;
 pub mod shingle;
 pub mod sign;
 pub mod signature;
 pub mod unit_file;
 pub mod verdicts;
+pub mod words;
 
 use crate::{Error, Result};
 
