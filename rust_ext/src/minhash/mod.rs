@@ -5,9 +5,9 @@
 //! The smallest of them under many hash functions are its signature ([`signature`]), which is
 //! stored beside the id and the hash of the text ([`sign`], [`unit_file`]). Records whose signatures agree in a
 //! whole band of slots fall into one bucket ([`bands`]). Within the buckets it is decided which
-//! record falls to which survivor ([`cluster`]), by the true Jaccard similarity of the texts ([`jaccard`]), read
-//! once more, unless that is waived ([`connect`]). What survives is written, line by line as it
-//! was ([`drop`]).
+//! record falls to which survivor ([`connect`]), by the true Jaccard similarity of the texts
+//! ([`jaccard`]), unless that is waived. What survives is written, line by line as it was
+//! ([`drop`]), and a table says what fell ([`clusters_parquet`]).
 //!
 //! The steps meet in files only ([`sections`]), so each can be a job of its own. Records are
 //! numbered through all units in the order of the input, unreadable lines included: a record's
@@ -17,15 +17,26 @@
 //! and Ullman, "Mining of Massive Datasets", chapter 3.
 
 pub mod bands;
-pub mod cluster;
+mod board;
+pub mod clusters_parquet;
 pub mod connect;
+mod copies;
+mod corpus;
 pub mod datasketch;
+mod decide;
 pub mod drop;
+mod edges;
 pub mod jaccard;
+mod link;
+mod places;
 pub mod sections;
+mod sets;
 pub mod shingle;
 pub mod sign;
 pub mod signature;
+mod signed_corpus;
+mod stars;
+mod survivors;
 pub mod unit_file;
 pub mod verdicts;
 pub mod words;
