@@ -16,12 +16,13 @@ use std::path::{Path, PathBuf};
 use super::Shape;
 use super::board::Board;
 use super::copies::Copies;
+use super::corpus::{Entries, Words};
 use super::decide::{Decided, Rule, decide};
 use super::edges::{self, Edges};
 use super::groups::Groups;
 use super::jaccard::Threshold;
 use super::link::{Signing, link};
-use super::places::find_places;
+use super::places::{Places, find_places};
 use super::sets::Sets;
 use super::signature::Permutations;
 use super::signed_corpus::SignedCorpus;
@@ -65,33 +66,93 @@ pub struct Options {
 pub fn connect(options: &Options, control: &Control) -> Result<()> {
     let units = open_all(&options.signatures, options.fingerprint)?;
     let corpus = SignedCorpus::new(&units);
-    let (beside, share) = (&*options.output, options.memory_bytes / 4);
-    let texts = members(&options.texts, options, share, control)?;
-    let copies = Copies::find(texts, &mut corpus.walk(), beside, share)?;
-    let buckets = members(&options.buckets, options, share, control)?;
-    let (places, members) = find_places(buckets, &copies, &mut corpus.walk(), beside, share)?;
-    let permutations = Permutations::new(options.shape.num_permutations(), options.shape.seed);
-    let ngram_size = options.shape.ngram_size;
-    let limits = Limits { workers: options.workers, budget_bytes: share };
-    let mut summary = Summary::default();
-    let decided = if let Some(threshold) = options.threshold {
-        let threshold = Threshold::new(threshold)?;
-        let edges = edges::pairs(members, beside, share)?;
-        note(&edges, &mut summary);
-        let board = Board::new(places, edges.large, beside, share / 8)?;
-        let sets = Sets::new(&corpus, ngram_size, permutations, share);
-        let rule = Rule { threshold, max_cluster: options.max_cluster };
-        decide(edges.rows, board, &sets, rule, limits, beside, control)?
-    } else {
-        let edges = edges::links(members, beside, share)?;
-        note(&edges, &mut summary);
-        let centres = stars::centres(edges.rows, beside, share, control)?;
-        let signing = Signing { words: &corpus, ngram_size, permutations: &permutations };
-        link(centres, places, &signing, options.max_cluster, limits, beside, control)?
+    let share = options.memory_bytes / 4;
+    let plan = Plan {
+        words: &corpus,
+        shape: options.shape,
+        threshold: options.threshold.map(Threshold::new).transpose()?,
+        max_cluster: options.max_cluster,
+        limits: Limits { workers: options.workers, budget_bytes: share },
+        beside: &options.output,
+        control,
     };
-    summary.kept_beyond_cap = decided.kept_beyond_cap;
-    let rows = combine(decided, &copies, beside, share)?;
+    let texts = members(&options.texts, options, share, control)?;
+    let buckets = || members(&options.buckets, options, share, control);
+    let (rows, summary) = plan.fates(texts, buckets, &mut corpus.walk())?;
     write(rows, &units, summary, options, control)
+}
+
+/// How records are connected, whatever they are read from.
+struct Plan<'a, W> {
+    words: &'a W,
+    shape: Shape,
+    /// `None`: single link.
+    threshold: Option<Threshold>,
+    max_cluster: u32,
+    /// A quarter of the memory: a sorter, or what a thread has in flight.
+    limits: Limits,
+    beside: &'a Path,
+    control: &'a Control,
+}
+
+impl<W: Words> Plan<'_, W> {
+    /// Decides every record, given rows (record, group) of equal texts and of buckets.
+    ///
+    /// Returns rows (record, kind, survivor, estimated, true similarity) of all that are in a
+    /// cluster, and a summary without sources.
+    fn fates(
+        &self,
+        texts: Sorted<2>,
+        buckets: impl FnOnce() -> Result<Sorted<2>>,
+        entries: &mut impl Entries,
+    ) -> Result<(Sorted<5>, Summary)> {
+        let (beside, share) = (self.beside, self.limits.budget_bytes);
+        let copies = Copies::find(texts, entries, beside, share)?;
+        let (places, members) = find_places(buckets()?, &copies, entries, beside, share)?;
+        let mut summary = Summary::default();
+        let decided = match self.threshold {
+            Some(threshold) => self.decide(places, members, threshold, &mut summary)?,
+            None => self.link(places, members, &mut summary)?,
+        };
+        summary.kept_beyond_cap = decided.kept_beyond_cap;
+        Ok((combine(decided, &copies, beside, share)?, summary))
+    }
+
+    fn decide(
+        &self,
+        places: Places,
+        members: Sorted<2>,
+        threshold: Threshold,
+        summary: &mut Summary,
+    ) -> Result<Decided> {
+        let (beside, share) = (self.beside, self.limits.budget_bytes);
+        let edges = edges::pairs(members, beside, share)?;
+        note(&edges, summary);
+        let board = Board::new(places, edges.large, beside, share / 4)?;
+        let sets = Sets::new(self.words, self.shape.ngram_size, self.permutations(), share);
+        let rule = Rule { threshold, max_cluster: self.max_cluster };
+        decide(edges.rows, board, &sets, rule, self.limits, beside, self.control)
+    }
+
+    fn link(
+        &self,
+        places: Places,
+        members: Sorted<2>,
+        summary: &mut Summary,
+    ) -> Result<Decided> {
+        let (beside, share) = (self.beside, self.limits.budget_bytes);
+        let edges = edges::links(members, beside, share)?;
+        note(&edges, summary);
+        let centres = stars::centres(edges.rows, beside, share, self.control)?;
+        let permutations = &self.permutations();
+        let ngram_size = self.shape.ngram_size;
+        let signing = Signing { words: self.words, ngram_size, permutations };
+        link(centres, places, &signing, self.max_cluster, self.limits, beside, self.control)
+    }
+
+    fn permutations(&self) -> Permutations {
+        Permutations::new(self.shape.num_permutations(), self.shape.seed)
+    }
 }
 
 fn note(edges: &Edges, summary: &mut Summary) {
@@ -215,3 +276,6 @@ fn verdict([record, kind, survivor, estimated, jaccard]: [u64; 5]) -> Verdict {
         kind: Kind::of(kind),
     }
 }
+
+#[cfg(test)]
+mod tests;

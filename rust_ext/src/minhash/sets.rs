@@ -121,13 +121,11 @@ impl Held {
         self.bytes += bytes;
         while self.bytes > most_bytes {
             let Some(oldest) = self.queue.pop_front() else { break };
-            match self.sets.get_mut(&oldest) {
-                Some((_, is_used)) if std::mem::take(is_used) => self.queue.push_back(oldest),
-                _ => {
-                    if let Some((set, _)) = self.sets.remove(&oldest) {
-                        self.bytes -= set.bytes;
-                    }
-                }
+            let is_used = self.sets.get_mut(&oldest).map(|(_, is_used)| std::mem::take(is_used));
+            if is_used == Some(true) {
+                self.queue.push_back(oldest);
+            } else if let Some((set, _)) = self.sets.remove(&oldest) {
+                self.bytes -= set.bytes;
             }
         }
     }

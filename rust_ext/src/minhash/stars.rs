@@ -11,7 +11,7 @@
 
 use std::path::Path;
 
-use super::shingle::mix;
+use super::shingle::mix_64;
 use crate::Result;
 use crate::control::Control;
 use crate::external_sort::{ExternalSorter, Sorted};
@@ -61,7 +61,7 @@ struct Seen {
 impl Seen {
     fn add(&mut self, later: u64, earlier: u64) {
         self.count += 1;
-        self.sum = self.sum.wrapping_add(mix(mix(later).wrapping_add(earlier)));
+        self.sum = self.sum.wrapping_add(mix_64(mix_64(later).wrapping_add(earlier)));
     }
 }
 
