@@ -24,10 +24,9 @@ Four steps, each starting only when the one before is whole; they meet in files 
 | connect | run | buckets, words of candidates | `verdicts` and `clusters.parquet` |
 | drop | unit | records, verdicts | `part-NNNNN.jsonl.zst` or `.jsonl` |
 
-Memory, beside lines in flight: `sign` 488 bytes and a short id a record of one unit, `bands` 16
-bytes a record (32 for the texts) and the slots of one unit, `connect` 1 byte a record, and for
-those that share a band with another about 300 bytes while the buckets are gathered, then the
-shingles of the survivors whose buckets are still open, 8 bytes a word. Texts are never held.
+Memory is what `memory_bytes` says, whatever the number of records: what does not fit is sorted in
+files of the journal, or beside them in files without a name. Texts are read twice, by sign and by
+drop; what connect compares are the words that sign has stored.
 """
 
 from __future__ import annotations
@@ -233,6 +232,7 @@ class _Run:
         self.fingerprint = xxhash.xxh3_64_intdigest(to_json(begun))
         journal = directory.journal
         self.signatures = [journal / f"{unit.index:05}.sign" for unit in directory.units]
+        self.words = [path.with_suffix(".words") for path in self.signatures]
         # The bands, then the texts, then the ids.
         self.buckets = [journal / f"bucket-{part:05}" for part in range(config.num_bands + 2)]
         self.verdicts = journal / "verdicts"
@@ -243,7 +243,7 @@ class _Run:
         before = {
             "sign": [],
             "bands": self.signatures,
-            "connect": [*self.signatures, *self.buckets],
+            "connect": [*self.signatures, *self.words, *self.buckets],
             "drop": [*self.signatures, self.verdicts, self.clusters],
         }[step]
         missing = [path.name for path in before if not path.exists()]
@@ -266,6 +266,7 @@ class _Run:
                 _rust_ext.sign_records(
                     _files(self.directory.units[number]),
                     shape=self.config.shape,
+                    keep=[],
                     fingerprint=self.fingerprint,
                     output=self.signatures[number],
                     rejected=self.directory.rejected_path(number, 0),
@@ -274,16 +275,20 @@ class _Run:
                     progress=progress,
                 )
 
+            for signature, its_words in zip(self.signatures, self.words, strict=True):
+                if not its_words.exists():
+                    signature.unlink(missing_ok=True)  # the one is of no use without the other
             self._each(self.signatures, sign)
 
     def bands(self) -> None:
         def band(part: int) -> None:
             _rust_ext.band_records(
                 self.signatures,
-                part=part,
+                parts=[(part, self.buckets[part])],
                 shape=self.config.shape,
                 fingerprint=self.fingerprint,
-                output=self.buckets[part],
+                workers=self.options.workers,
+                memory_bytes=self.options.memory_bytes,
             )
 
         with self.options.report("dedup: bands", None):
@@ -309,13 +314,20 @@ class _Run:
                     progress=progress,
                 )
         if not self.clusters.exists():
+            # In the journal first: what a kill leaves of it goes with that.
+            made = self.directory.journal / CLUSTERS
             _rust_ext.write_clusters(
                 self.signatures,
                 verdicts=self.verdicts,
                 fingerprint=self.fingerprint,
-                output=self.clusters,
+                output=made,
                 memory_bytes=self.options.memory_bytes,
             )
+            try:
+                made.replace(self.clusters)
+            except FileNotFoundError:
+                if not self.clusters.exists():  # or an equal run has moved it
+                    raise
 
     def drop(self) -> None:
         expected = sum(file.text_bytes or 0 for unit in self.directory.units for file in unit.files)

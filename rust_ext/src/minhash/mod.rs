@@ -53,7 +53,6 @@ pub mod words;
 
 use crate::{Error, Result};
 
-
 /// What makes two texts alike: how they are cut, and which bands their signatures have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
