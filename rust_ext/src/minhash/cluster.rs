@@ -11,11 +11,47 @@
 //! by shared buckets, however similar they are.
 
 use std::collections::HashMap;
+use std::path::Path;
 
-use super::bands::Buckets;
-use super::shingle::jaccard_at_least;
+use super::groups::Groups;
+use super::jaccard::jaccard_at_least;
 use super::signature::estimate;
 use crate::Result;
+
+/// Buckets of records, each of two and more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Buckets {
+    /// Records of each.
+    pub sizes: Vec<u32>,
+    /// The records, bucket by bucket, ascending within each.
+    pub members: Vec<u64>,
+}
+
+impl Buckets {
+    /// Reads what `bands` wrote.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is damaged or of another run; `Io`.
+    pub fn read(path: &Path, fingerprint: u64) -> Result<Self> {
+        let mut buckets = Self::default();
+        for group in Groups::open(path, fingerprint)?.iter()? {
+            let group = group?;
+            buckets.sizes.push(u32::try_from(group.len()).unwrap_or(u32::MAX));
+            buckets.members.extend(group);
+        }
+        Ok(buckets)
+    }
+
+    /// Returns the buckets one after another.
+    pub fn iter(&self) -> impl Iterator<Item = &[u64]> {
+        let mut rest = &self.members[..];
+        self.sizes.iter().map(move |&size| {
+            let (bucket, after) = rest.split_at(size as usize);
+            rest = after;
+            bucket
+        })
+    }
+}
 
 /// Survivors of one bucket that a record is compared with.
 pub const LEADERS: usize = 64;

@@ -12,12 +12,12 @@ use std::path::PathBuf;
 
 use super::LINE_WEIGHT;
 use super::Shape;
-use super::bands::Buckets;
-use super::cluster::{Candidates, Decider, Fall, single_link};
-use super::shingle::Shingler;
-use super::signature::estimate;
-use super::unit_file::{SignedUnit, Slots, open_all};
+use super::cluster::{Buckets, Candidates, Decider, Fall, single_link};
+use super::shingle;
+use super::signature::{EMPTY_SLOT, Permutations, estimate};
+use super::unit_file::{LineReader, SignedUnit, open_all};
 use super::verdicts::{self, Kind, Verdict};
+use super::words::Scanner;
 use crate::control::Control;
 use crate::input::{InputFile, Job, Scratch, UnitReader, fields};
 use crate::pipeline::{self, Limits, Weigh};
@@ -50,7 +50,7 @@ pub struct Options {
 /// `Corrupt` when an intermediate file is damaged or of another run, or an input has changed since
 /// it was signed; `Io`; `Interrupted`.
 pub fn connect(units: &[Vec<InputFile>], options: &Options, control: &Control) -> Result<()> {
-    let mut signed = open_all(&options.signatures, options.fingerprint)?;
+    let signed = open_all(&options.signatures, options.fingerprint)?;
     let records: u64 = signed.iter().map(SignedUnit::records).sum();
     let Some((texts, bands)) = options.buckets.split_last() else {
         return Err(Error::Argument("expected the buckets of the bands and of the texts".into()));
@@ -66,9 +66,9 @@ pub fn connect(units: &[Vec<InputFile>], options: &Options, control: &Control) -
     let falls = match options.threshold {
         Some(threshold) => {
             let decider = Decider::new(&candidates, threshold);
-            confirm(units, &mut signed, &candidates, decider, options, control)?
+            confirm(units, &signed, &candidates, decider, options, control)?
         }
-        None => link(&mut signed, &candidates, options.shape, control)?,
+        None => link(&signed, &candidates, options.shape, control)?,
     };
     verdicts::write(&options.output, options.fingerprint, &combine(&copies, &falls))
 }
@@ -114,9 +114,31 @@ fn verdict(fall: Fall, kind: Kind) -> Verdict {
     Verdict { record, cluster: survivor, survivor, estimated, jaccard, kind }
 }
 
+/// The signatures of a unit, made again of its words.
+struct Slots<'a> {
+    unit: &'a SignedUnit,
+    lines: LineReader<'a>,
+    permutations: Permutations,
+    ngram_size: usize,
+}
+
+impl<'a> Slots<'a> {
+    fn of(unit: &'a SignedUnit, shape: Shape) -> Result<Self> {
+        let permutations = Permutations::new(shape.num_permutations(), shape.seed);
+        Ok(Self { unit, lines: unit.lines()?, permutations, ngram_size: shape.ngram_size })
+    }
+
+    fn row(&mut self, line: u64) -> Result<Vec<u32>> {
+        let entry = self.lines.entry(line)?;
+        let mut slots = vec![EMPTY_SLOT; self.permutations.num_permutations()];
+        self.permutations.sign(&self.unit.words(&entry)?, self.ngram_size, &mut slots);
+        Ok(slots)
+    }
+}
+
 /// Single link: only the estimates are left to find.
 fn link(
-    signed: &mut [SignedUnit],
+    signed: &[SignedUnit],
     candidates: &Candidates,
     shape: Shape,
     control: &Control,
@@ -132,10 +154,10 @@ fn link(
     for unit in signed {
         control.check()?;
         let here = candidates.between(unit_start, unit_start + unit.records());
-        let slots = if here.is_empty() { Slots::default() } else { unit.slots(&shape)? };
+        let mut slots = Slots::of(unit, shape)?;
         for at in here {
             let (record, first) = (candidates.records()[at], firsts[at]);
-            let signature = slots.row(index(record - unit_start));
+            let signature = slots.row(record - unit_start)?;
             if first == at {
                 kept.insert(at, signature);
             } else if let Some(of_first) = kept.get(&first) {
@@ -172,14 +194,14 @@ impl Weigh for Candidate {
 /// Decides by true similarity, reading the texts of the candidates.
 fn confirm(
     units: &[Vec<InputFile>],
-    signed: &mut [SignedUnit],
+    signed: &[SignedUnit],
     candidates: &Candidates,
     mut decider: Decider<'_>,
     options: &Options,
     control: &Control,
 ) -> Result<Vec<Fall>> {
     let sizes: Vec<u64> = signed.iter().map(SignedUnit::records).collect();
-    let files = signed.iter_mut().map(SignedUnit::summary).collect::<Result<Vec<_>>>()?;
+    let files = signed.iter().map(SignedUnit::summary).collect::<Result<Vec<_>>>()?;
     let mut reader = CandidateReader {
         candidates,
         units,
@@ -190,21 +212,24 @@ fn confirm(
         next_unit: 0,
         unit_start: 0,
     };
-    let mut slots: (usize, Slots) = (usize::MAX, Slots::default());
+    let mut slots_of_unit: Option<(usize, Slots<'_>)> = None;
     let limits = Limits { workers: options.workers, budget_bytes: options.memory_bytes };
     pipeline::run(
         limits,
         control,
         || reader.next(),
-        || Shingler::new(options.shape.ngram_size),
-        |shingler, candidate: Candidate| sets(candidates, &candidate, shingler),
+        Scanner::new,
+        |scanner, candidate: Candidate| {
+            sets(candidates, &candidate, options.shape.ngram_size, scanner)
+        },
         |(unit, unit_start, sets)| {
-            if slots.0 != unit && !sets.is_empty() {
-                slots = (unit, signed[unit].slots(&options.shape)?);
-            }
+            let slots = match slots_of_unit.take().filter(|(of, _)| *of == unit) {
+                Some(slots) => slots,
+                None => (unit, Slots::of(&signed[unit], options.shape)?),
+            };
+            let (_, slots) = slots_of_unit.insert(slots);
             for (at, set, text_bytes) in sets {
-                let line = index(candidates.records()[at] - unit_start);
-                decider.decide(at, set, slots.1.row(line));
+                decider.decide(at, set, slots.row(candidates.records()[at] - unit_start)?);
                 control.advance(1, text_bytes);
             }
             Ok(())
@@ -222,8 +247,14 @@ impl Weigh for Sets {
     }
 }
 
-fn sets(candidates: &Candidates, of: &Candidate, shingler: &mut Shingler) -> Result<Sets> {
+fn sets(
+    candidates: &Candidates,
+    of: &Candidate,
+    ngram_size: usize,
+    scanner: &mut Scanner,
+) -> Result<Sets> {
     let batch = &of.job.batch;
+    let mut words = Vec::new();
     let mut sets = Vec::with_capacity(of.indices.len());
     let mut scratch = Scratch::default();
     for at in of.indices.clone() {
@@ -236,7 +267,9 @@ fn sets(candidates: &Candidates, of: &Candidate, shingler: &mut Shingler) -> Res
                 fault.reason()
             ))
         })?;
-        sets.push((at, shingler.set(fields.text), fields.text.len() as u64));
+        words.clear();
+        scanner.scan(fields.text, &mut words);
+        sets.push((at, shingle::set64(&words, ngram_size), fields.text.len() as u64));
     }
     Ok((of.unit, of.unit_start, sets))
 }

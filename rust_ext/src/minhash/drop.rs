@@ -78,9 +78,9 @@ pub struct UnitDropped {
 /// `Corrupt` when an intermediate file is damaged or of another run, or an input has changed since
 /// it was signed; `Io`; `Interrupted`.
 pub fn drop_unit(files: &[InputFile], options: &Options, control: &Control) -> Result<UnitDropped> {
-    let mut signed = open_all(&options.signatures, options.fingerprint)?;
+    let signed = open_all(&options.signatures, options.fingerprint)?;
     let first: u64 = signed[..options.unit].iter().map(SignedUnit::records).sum();
-    let entries = signed[options.unit].entries()?;
+    let entries = signed[options.unit].entries(0, u64::MAX)?;
     let summary = signed[options.unit].summary()?;
     let verdicts = verdicts_of(options, first, entries.len() as u64)?;
     let fates = fates(&entries, &verdicts, first);

@@ -20,12 +20,23 @@ pub mod cluster;
 pub mod connect;
 pub mod datasketch;
 pub mod drop;
+mod entry;
+mod grouping;
+pub mod groups;
+pub mod jaccard;
+pub mod keep;
+mod keys;
+pub mod open_files;
 pub mod sections;
 pub mod shingle;
 pub mod sign;
 pub mod signature;
+pub mod stream;
+mod twins;
 pub mod unit_file;
+mod unit_writer;
 pub mod verdicts;
+pub mod words;
 
 use crate::{Error, Result};
 

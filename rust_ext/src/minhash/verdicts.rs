@@ -13,9 +13,8 @@
 
 use std::path::Path;
 
-use super::bands::ids_of;
 use super::sections::{Kind as FileKind, Reader, Writer, number};
-use super::unit_file::SignedUnit;
+use super::unit_file::{SignedUnit, ids_of};
 use crate::Result;
 
 const ROW_BYTES: usize = 48;
@@ -106,7 +105,7 @@ pub fn write(path: &Path, fingerprint: u64, verdicts: &[Verdict]) -> Result<()> 
 /// # Errors
 /// `Corrupt` when it is damaged or of another run; `Io`.
 pub fn read(path: &Path, fingerprint: u64) -> Result<Vec<Verdict>> {
-    let mut reader = Reader::open(path, FileKind::Verdicts, fingerprint)?;
+    let reader = Reader::open(path, FileKind::Verdicts, fingerprint)?;
     let rows = reader.section(0)?;
     let verdicts: Vec<Verdict> = rows.chunks_exact(ROW_BYTES).map(Verdict::decode).collect();
     if verdicts.len() as u64 != reader.records() {
@@ -119,7 +118,7 @@ pub fn read(path: &Path, fingerprint: u64) -> Result<Vec<Verdict>> {
 ///
 /// # Errors
 /// `Corrupt` when the ids are damaged.
-pub fn ids(units: &mut [SignedUnit], verdicts: &[Verdict]) -> Result<[Vec<String>; 3]> {
+pub fn ids(units: &[SignedUnit], verdicts: &[Verdict]) -> Result<[Vec<String>; 3]> {
     // Clusters and survivors are among the records themselves.
     let records: Vec<u64> = verdicts.iter().map(|verdict| verdict.record).collect();
     let ids = ids_of(units, &records)?;

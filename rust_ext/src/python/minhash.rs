@@ -9,11 +9,12 @@ use pyo3::pybacked::PyBackedStr;
 use super::call;
 use crate::Error;
 use crate::input::InputFile;
-use crate::minhash::bands::{Part, find_buckets};
+use crate::minhash::bands::{self, Parts, find_buckets};
 use crate::minhash::datasketch::{self, Scheme};
-use crate::minhash::shingle::Shingler;
+use crate::minhash::keep::Keep;
 use crate::minhash::signature::{EMPTY_SLOT, Permutations};
-use crate::minhash::{Shape, connect, drop, sign, unit_file, verdicts};
+use crate::minhash::words::Scanner;
+use crate::minhash::{Shape, connect, drop, shingle, sign, unit_file, verdicts};
 
 type Files = Vec<(PathBuf, String)>;
 
@@ -40,11 +41,13 @@ pub(super) fn minhash_signatures(
     let slots = call::run(py, None, |control| {
         shape.checked()?;
         let permutations = Permutations::new(num_permutations, seed);
-        let mut shingler = Shingler::new(ngram_size);
+        let (mut scanner, mut words) = (Scanner::new(), Vec::new());
         let mut slots = vec![EMPTY_SLOT; texts.len() * num_permutations];
         for (text, row) in texts.iter().zip(slots.chunks_exact_mut(num_permutations)) {
             control.check()?;
-            shingler.each_block(text, |block| permutations.lower(block, row));
+            words.clear();
+            scanner.scan(text, &mut words);
+            permutations.sign(&words, ngram_size, row);
         }
         Ok(slots)
     })?;
@@ -60,11 +63,14 @@ pub(super) fn shingle_hashes(
     ngram_size: usize,
 ) -> PyResult<Vec<Bound<'_, PyArray1<u64>>>> {
     let sets = call::run(py, None, |control| {
-        let mut shingler = Shingler::new(ngram_size);
-        texts
-            .iter()
-            .map(|text| control.check().map(|()| shingler.set(text)))
-            .collect::<crate::Result<Vec<_>>>()
+        let (mut scanner, mut words) = (Scanner::new(), Vec::new());
+        let mut set = |text: &str| {
+            words.clear();
+            scanner.scan(text, &mut words);
+            shingle::set64(&words, ngram_size)
+        };
+        let sets = texts.iter().map(|text| control.check().map(|()| set(text)));
+        sets.collect::<crate::Result<Vec<_>>>()
     })?;
     Ok(sets.into_iter().map(|set| set.into_pyarray(py)).collect())
 }
@@ -101,13 +107,14 @@ pub(super) fn datasketch_signatures<'py>(
 /// The step `sign` for one unit.
 #[pyfunction]
 #[pyo3(signature = (
-    files, *, shape, fingerprint, output, rejected, workers, memory_bytes, progress = None,
+    files, *, shape, keep, fingerprint, output, rejected, workers, memory_bytes, progress = None,
 ))]
 #[allow(clippy::too_many_arguments)] // keywords, each with a name at the call
 pub(super) fn sign_records(
     py: Python<'_>,
     files: Files,
     shape: (usize, usize, usize, u64),
+    keep: Vec<String>,
     fingerprint: u64,
     output: PathBuf,
     rejected: PathBuf,
@@ -117,30 +124,49 @@ pub(super) fn sign_records(
 ) -> PyResult<()> {
     let files = input_files(files);
     let shape = self::shape(shape);
-    let options = sign::Options { shape, fingerprint, output, rejected, workers, memory_bytes };
+    let keep = Keep::parse(&keep)?;
+    let options =
+        sign::Options { shape, keep, fingerprint, output, rejected, workers, memory_bytes };
     call::run(py, progress.as_ref(), |control| sign::sign_unit(&files, &options, control))
 }
 
-/// The step `bands` for one part: a band, or the texts and the ids after the last band.
+/// Refuses rules that say nothing about which record stays.
 #[pyfunction]
-#[pyo3(signature = (signatures, *, part, shape, fingerprint, output))]
+#[pyo3(signature = (keep, /))]
+pub(super) fn check_keep(keep: Vec<String>) -> PyResult<()> {
+    Ok(Keep::parse(&keep).map(|_| ())?)
+}
+
+/// The number of ranges that the step `bands` is divided into.
+#[pyfunction]
+#[pyo3(signature = (signatures, *, shape, fingerprint))]
+pub(super) fn band_ranges(
+    py: Python<'_>,
+    signatures: Vec<PathBuf>,
+    shape: (usize, usize, usize, u64),
+    fingerprint: u64,
+) -> PyResult<u64> {
+    call::run(py, None, |_| {
+        let records = bands::count_records(&signatures, fingerprint)?;
+        Ok(Parts::new(&self::shape(shape), records).ranges())
+    })
+}
+
+/// The step `bands` for some parts, each with its output.
+#[pyfunction]
+#[pyo3(signature = (signatures, *, parts, shape, fingerprint, workers, memory_bytes))]
 pub(super) fn band_records(
     py: Python<'_>,
     signatures: Vec<PathBuf>,
-    part: usize,
+    parts: Vec<(usize, PathBuf)>,
     shape: (usize, usize, usize, u64),
     fingerprint: u64,
-    output: PathBuf,
+    workers: usize,
+    memory_bytes: usize,
 ) -> PyResult<()> {
     let shape = self::shape(shape);
-    let parts = Part::all(&shape);
-    let Some(&which) = parts.get(part) else {
-        let message = format!("part ({part}) must be below {}", parts.len());
-        return Err(Error::Argument(message).into());
-    };
-    call::run(py, None, |control| {
-        find_buckets(which, &signatures, &shape, fingerprint, &output, control)
-    })
+    let options = bands::Options { shape, fingerprint, signatures, workers, memory_bytes };
+    call::run(py, None, |control| find_buckets(&parts, &options, control))
 }
 
 /// The step `connect`.
@@ -228,8 +254,8 @@ pub(super) fn cluster_columns(
 ) -> PyResult<Columns<'_>> {
     let (rows, ids) = call::run(py, None, |_| {
         let rows = verdicts::read(&verdicts, fingerprint)?;
-        let mut units = unit_file::open_all(&signatures, fingerprint)?;
-        let ids = verdicts::ids(&mut units, &rows)?;
+        let units = unit_file::open_all(&signatures, fingerprint)?;
+        let ids = verdicts::ids(&units, &rows)?;
         Ok((rows, ids))
     })?;
     let kinds = rows.iter().map(|row| row.kind.name()).collect();
