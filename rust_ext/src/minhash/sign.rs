@@ -269,7 +269,7 @@ mod tests {
 
     fn id(number: u64) -> String {
         match number {
-            2_000 => "long".repeat(100_000),
+            2_001 => "long".repeat(100_000),
             _ if number % 5 == 0 => format!("a.jsonl#{number}"),
             _ => format!("id é {number}"),
         }

@@ -13,8 +13,9 @@ use crate::minhash::bands::{self, Parts, find_buckets};
 use crate::minhash::datasketch::{self, Scheme};
 use crate::minhash::keep::Keep;
 use crate::minhash::signature::{EMPTY_SLOT, Permutations};
+use crate::minhash::verdicts::Verdicts;
 use crate::minhash::words::Scanner;
-use crate::minhash::{Shape, connect, drop, shingle, sign, unit_file, verdicts};
+use crate::minhash::{Shape, clusters_parquet, connect, drop, shingle, sign};
 
 type Files = Vec<(PathBuf, String)>;
 
@@ -172,42 +173,75 @@ pub(super) fn band_records(
 /// The step `connect`.
 #[pyfunction]
 #[pyo3(signature = (
-    units, *, shape, threshold, fingerprint, signatures, buckets, output, workers, memory_bytes,
-    progress = None,
+    signatures, *, shape, threshold, max_cluster, fingerprint, buckets, texts, output, workers,
+    memory_bytes, progress = None,
 ))]
 #[allow(clippy::too_many_arguments)] // keywords, each with a name at the call
 pub(super) fn connect_records(
     py: Python<'_>,
-    units: Vec<Files>,
+    signatures: Vec<PathBuf>,
     shape: (usize, usize, usize, u64),
     threshold: Option<f64>,
+    max_cluster: u32,
     fingerprint: u64,
-    signatures: Vec<PathBuf>,
     buckets: Vec<PathBuf>,
+    texts: Vec<PathBuf>,
     output: PathBuf,
     workers: usize,
     memory_bytes: usize,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<()> {
-    let units: Vec<Vec<InputFile>> = units.into_iter().map(input_files).collect();
     let options = connect::Options {
         shape: self::shape(shape),
         threshold,
+        max_cluster,
         fingerprint,
         signatures,
         buckets,
+        texts,
         output,
         workers,
         memory_bytes,
     };
-    call::run(py, progress.as_ref(), |control| connect::connect(&units, &options, control))
+    call::run(py, progress.as_ref(), |control| connect::connect(&options, control))
+}
+
+/// What `connect` found, as JSON.
+#[pyfunction]
+#[pyo3(signature = (verdicts, *, fingerprint))]
+pub(super) fn connect_summary(
+    py: Python<'_>,
+    verdicts: PathBuf,
+    fingerprint: u64,
+) -> PyResult<String> {
+    call::run(py, None, |_| {
+        let summary = Verdicts::open(&verdicts, fingerprint)?.summary()?;
+        serde_json::to_string(&summary).map_err(|error| Error::Argument(error.to_string()))
+    })
+}
+
+/// Writes `clusters.parquet`.
+#[pyfunction]
+#[pyo3(signature = (signatures, *, verdicts, fingerprint, output, memory_bytes))]
+pub(super) fn write_clusters(
+    py: Python<'_>,
+    signatures: Vec<PathBuf>,
+    verdicts: PathBuf,
+    fingerprint: u64,
+    output: PathBuf,
+    memory_bytes: usize,
+) -> PyResult<()> {
+    call::run(py, None, |control| {
+        let sources = clusters_parquet::Sources { signatures, verdicts, fingerprint };
+        clusters_parquet::write(&sources, &output, memory_bytes, control)
+    })
 }
 
 /// The step `drop` for one unit; returns what became of it.
 #[pyfunction]
 #[pyo3(signature = (
-    files, *, unit, fingerprint, signatures, verdicts, journal, shard_text_bytes, workers,
-    memory_bytes, progress = None,
+    files, *, unit, fingerprint, signatures, verdicts, journal, shard_text_bytes, format,
+    compression_level, workers, memory_bytes, progress = None,
 ))]
 #[allow(clippy::too_many_arguments)] // keywords, each with a name at the call
 pub(super) fn drop_duplicates(
@@ -219,11 +253,14 @@ pub(super) fn drop_duplicates(
     verdicts: PathBuf,
     journal: PathBuf,
     shard_text_bytes: Option<u64>,
+    format: &str,
+    compression_level: i32,
     workers: usize,
     memory_bytes: usize,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<String> {
     let files = input_files(files);
+    let format = drop::Format::named(format, compression_level)?;
     let options = drop::Options {
         unit,
         fingerprint,
@@ -231,6 +268,7 @@ pub(super) fn drop_duplicates(
         verdicts,
         journal,
         shard_text_bytes,
+        format,
         workers,
         memory_bytes,
     };
@@ -238,28 +276,4 @@ pub(super) fn drop_duplicates(
         let dropped = drop::drop_unit(&files, &options, control)?;
         serde_json::to_string(&dropped).map_err(|error| Error::Argument(error.to_string()))
     })
-}
-
-type Columns<'py> =
-    ([Vec<String>; 3], Vec<&'static str>, Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>);
-
-/// The columns of `clusters.parquet`: ids, kinds, similarities.
-#[pyfunction]
-#[pyo3(signature = (signatures, *, verdicts, fingerprint))]
-pub(super) fn cluster_columns(
-    py: Python<'_>,
-    signatures: Vec<PathBuf>,
-    verdicts: PathBuf,
-    fingerprint: u64,
-) -> PyResult<Columns<'_>> {
-    let (rows, ids) = call::run(py, None, |_| {
-        let rows = verdicts::read(&verdicts, fingerprint)?;
-        let units = unit_file::open_all(&signatures, fingerprint)?;
-        let ids = verdicts::ids(&units, &rows)?;
-        Ok((rows, ids))
-    })?;
-    let kinds = rows.iter().map(|row| row.kind.name()).collect();
-    let estimated: Vec<f64> = rows.iter().map(|row| row.estimated).collect();
-    let jaccard: Vec<f64> = rows.iter().map(|row| row.jaccard.unwrap_or(f64::NAN)).collect();
-    Ok((ids, kinds, estimated.into_pyarray(py), jaccard.into_pyarray(py)))
 }
