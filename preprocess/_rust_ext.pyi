@@ -23,10 +23,13 @@ __all__ = [
     "audit_dataset",
     "band_records",
     "cluster_columns",
+    "compared_text",
     "connect_records",
     "count_lines",
     "datasketch_signatures",
     "drop_duplicates",
+    "find_document",
+    "find_records",
     "merge_datasets",
     "minhash_signatures",
     "read_document",
@@ -211,6 +214,25 @@ def scan_records(path: _Path, *, text_field: str = "text", progress: _Progress =
 
 def read_line(path: _Path, record: int) -> bytes:
     """Return the line of a record file with this number, blank lines not counted."""
+
+def find_records(
+    path: _Path, *, relative: str, ids: Sequence[str], progress: _Progress = None
+) -> tuple[list[tuple[str, int, bytes]], str | None]:
+    """Return the first record with each id that a file holds, and the damage met on the way.
+
+    A record is its id, its number and its line. A line without an id goes by
+    `<relative>#<number>`. Reading ends with the last id found.
+    """
+
+def find_document(path: _Path, id: str) -> int | None:
+    """Return the number of the document with this id, given the `.ids.zst` of its dataset."""
+
+def compared_text(line: bytes) -> str:
+    """Return what `dedup` compares of a record, given its line: its own content or its text.
+
+    Raises:
+        ValueError: The line is no record that stages read.
+    """
 
 def minhash_signatures(
     texts: Sequence[str], *, ngram_size: int, num_permutations: int, seed: int

@@ -198,6 +198,13 @@ def dedup(
     verify: Annotated[
         bool, typer.Option(help="Confirm each pair by its true Jaccard; else single link.")
     ] = True,
+    allow_loss: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Let this source lose more than 30 % of its records; may be given repeatedly.",
+        ),
+    ] = None,
     step: Annotated[
         str | None, typer.Option(help="Only this step: sign, bands, connect or drop.")
     ] = None,
@@ -218,7 +225,8 @@ def dedup(
     with as_misuse():
         config = DedupConfig(threshold=0.8 if threshold is None else threshold, verify=verify)
     options = run_options(workers, memory, task, num_tasks, max_rejected)
-    finish("dedup", output, run(inputs, output, config, options, step=step))
+    allowed = frozenset(allow_loss or ())
+    finish("dedup", output, run(inputs, output, config, options, step=step, allow_loss=allowed))
 
 
 @app.command(name="train-tokenizer")
@@ -361,6 +369,22 @@ def report(
 
     State.verbose |= verbose
     say(f"preprocess report: {run(run_directory, output)}")
+
+
+@app.command()
+def explain(
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="The id of a record.")],
+    run_directory: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A plan's directory, or that of one stage.")
+    ],
+    verbose: Verbose = False,
+) -> None:
+    """Say what became of a record at every stage, and why."""
+    from preprocess.explain import explain as run
+
+    State.verbose |= verbose
+    for note in run(identifier, run_directory, Console()):
+        say(f"preprocess explain: {note}")
 
 
 @app.command(name="inspect")

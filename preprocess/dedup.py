@@ -42,6 +42,7 @@ import xxhash
 from preprocess import _rust_ext
 from preprocess.errors import Misuse, UserError
 from preprocess.inputs import Unit, record_files, refuse_inside, units_of
+from preprocess.loss_alarm import count_losses, refuse_losses
 from preprocess.manifest import Counts, InputEntry, Manifest, Share, to_json, write_whole
 from preprocess.record_shards import SHARD_TEXT_BYTES
 from preprocess.run_directory import (
@@ -55,7 +56,7 @@ from preprocess.run_directory import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
 STEPS = ("sign", "bands", "connect", "drop")
@@ -149,6 +150,7 @@ def dedup(
     options: RunOptions,
     *,
     step: str | None = None,
+    allow_loss: Collection[str] = (),
 ) -> Manifest | None:
     """Drop exact and near duplicates; write survivors, `clusters.parquet` and the manifest.
 
@@ -158,13 +160,14 @@ def dedup(
         config: What counts as a duplicate.
         options: What the run may use.
         step: One of `STEPS`; None runs all four in order.
+        allow_loss: Sources that may lose more records than `loss_alarm` lets pass.
 
     Returns:
         The manifest, or None where other steps or tasks have to complete the directory.
 
     Raises:
         UserError: No record files, an id that occurs twice, a step before this one that is not
-            whole, another run's directory, damaged files.
+            whole, another run's directory, damaged files, a source that would lose too much.
         Misuse: An unknown step, or a task without a step.
     """
     if step is not None and step not in STEPS:
@@ -182,6 +185,8 @@ def dedup(
     if manifest is None:
         try:
             for each in STEPS if step is None else (step,):
+                if each == "drop":
+                    run.refuse_losses(allow_loss)
                 run.do(each)
         except FileNotFoundError:
             # An equal run that completes the directory removes the journal under our feet.
@@ -291,6 +296,12 @@ class _Run:
                 )
         if not self.clusters.exists():
             self._write_clusters()
+
+    def refuse_losses(self, allowed: Collection[str]) -> None:
+        """Stop before `drop` if a source would lose too much."""
+        if self.verdicts.exists() and self.clusters.exists():
+            losses = count_losses(self.directory.units, self.clusters)
+            refuse_losses(losses, allowed, self.directory.path)
 
     def drop(self) -> None:
         expected = sum(file.text_bytes or 0 for unit in self.directory.units for file in unit.files)

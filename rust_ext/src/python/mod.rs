@@ -31,7 +31,9 @@ mod extension {
         minhash_signatures, shingle_hashes, sign_records,
     };
     #[pymodule_export]
-    use super::records::{read_line, scan_records};
+    use super::records::{
+        compared_text, find_document, find_records, read_line, scan_records,
+    };
     #[pymodule_export]
     use super::tokenize::tokenize_unit;
     #[pymodule_export]
