@@ -37,9 +37,7 @@ def near_misses(identifier: str, stages: list[Stage]) -> list[str]:
 
 
 def _alike(one: str, other: str) -> float:
-    """Return the share of two ids that is alike at their beginning and their end, or 1 if one
-    holds the other; case does not count.
-    """
+    """Return the share of two ids that is alike at both ends; 1 if one holds the other."""
     first, second = one.casefold(), other.casefold()
     if first in second or second in first:
         return 1.0

@@ -30,7 +30,7 @@ def show(identifier: str, events: list[Event], console: Console) -> None:
     """Show what became of a record: a line a stage, and below it what there is to say of it."""
     if not console.is_terminal:
         for line in plain_lines(identifier, events):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            print(line, file=console.file)  # rich would spread the tabs
         return
     console.print(Text(identifier, style="bold"))
     for event in events:

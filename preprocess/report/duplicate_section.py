@@ -9,6 +9,7 @@ from preprocess.differences import excerpts
 from preprocess.loss_alarm import is_alarming
 from preprocess.report.figures import Picture, draw_cluster_sizes, draw_recall
 from preprocess.report.markup import (
+    Cell,
     Markup,
     figure,
     figures,
@@ -132,7 +133,7 @@ def _largest(found: Duplicates) -> Markup:
 def _losses(losses: tuple[Loss, ...]) -> Markup:
     if not losses:
         return Markup("")
-    rows = [
+    rows: list[list[Cell]] = [
         [
             each.source,
             each.records,

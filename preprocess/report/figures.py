@@ -215,7 +215,7 @@ def draw_cluster_sizes(name: str, sizes: NDArray[np.int64]) -> Picture:
 
 
 def draw_recall(name: str, recall: Recall) -> Picture:
-    """Draw which share of the pairs of a similarity shares a band: theory, and what was measured."""
+    """Draw which share of the pairs of a similarity shares a band: theory and measurement."""
     with matplotlib.style.context(("default", STYLE)):
         figure, (axes,) = _axes(3.6)
         jaccard = np.linspace(0, 1, 401)

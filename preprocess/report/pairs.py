@@ -27,7 +27,7 @@ NUM_PAIRS = 10
 NUM_EXACT = 2
 """Of the pairs shown, where there are near ones enough: equal texts tell little."""
 CELL_WIDTH = 0.02
-PER_CELL = 8
+PER_CELL = 32
 MOST_CELLS = 2_000
 """Sources that come later than so many cells are not shown: memory stays bounded."""
 MOST_ROWS = 400
@@ -50,20 +50,27 @@ class Pair:
 
 @dataclass(slots=True)
 class Sample:
-    """Some pairs of each cell, and the first exact ones of each source."""
+    """Some pairs of each cell, and of each source's records with equal texts."""
 
     near: dict[Cell, list[Pair]] = field(default_factory=dict)
-    exact: dict[str, Pair] = field(default_factory=dict)
+    exact: dict[str, list[Pair]] = field(default_factory=dict)
 
     def near_rows(self) -> list[Pair]:
         """Return near duplicates, the first of each cell before the second of any."""
-        cells = [self.near[cell] for cell in sorted(self.near)]
-        rows = (row for column in zip_longest(*cells) for row in column if row is not None)
-        return list(islice(rows, MOST_ROWS))
+        return _in_turns([self.near[cell] for cell in sorted(self.near)], MOST_ROWS)
+
+    def exact_rows(self) -> list[Pair]:
+        """Return records with equal texts, the first of each source before the second of any."""
+        return _in_turns([self.exact[source] for source in sorted(self.exact)], NUM_PAIRS)
 
     def rows(self) -> list[Pair]:
         """Return all pairs whose texts are of use."""
-        return [*self.near_rows(), *islice(self.exact.values(), NUM_PAIRS)]
+        return [*self.near_rows(), *self.exact_rows()]
+
+
+def _in_turns(lists: list[list[Pair]], most: int) -> list[Pair]:
+    turns = (row for column in zip_longest(*lists) for row in column if row is not None)
+    return list(islice(turns, most))
 
 
 def draw_sample(path: Path) -> Sample:
@@ -99,9 +106,10 @@ def _add_near(sample: Sample, rows: Any) -> None:
 
 def _add_exact(sample: Sample, rows: Any) -> None:
     for source in pc.unique(rows["source"]).to_pylist():
-        if source not in sample.exact and len(sample.exact) < MOST_CELLS:
-            first = pc.index(rows["source"], source).as_py()
-            sample.exact[source] = _pair(rows.slice(first, 1).to_pylist()[0])
+        held = sample.exact.get(source, [])
+        if len(held) < NUM_EXACT and len(sample.exact) < MOST_CELLS:
+            found = rows.filter(pc.equal(rows["source"], source)).slice(0, NUM_EXACT - len(held))
+            sample.exact[source] = [*held, *map(_pair, found.to_pylist())]
 
 
 def _pair(row: dict[str, Any]) -> Pair:
@@ -115,9 +123,10 @@ def _pair(row: dict[str, Any]) -> Pair:
 
 def read_pairs(sample: Sample, texts: dict[str, str]) -> tuple[Pair, ...]:
     """Return the pairs that are shown, the least similar first, with their texts."""
-    near = list(islice(_spread(sample), NUM_PAIRS - min(NUM_EXACT, len(sample.exact))))
-    exact = islice(sample.exact.values(), NUM_PAIRS - len(near))
-    shown = [*sorted(near, key=lambda pair: (pair.similarity, pair.dropped)), *exact]
+    exact = sample.exact_rows()
+    near = list(islice(_spread(sample), NUM_PAIRS - min(NUM_EXACT, len(exact))))
+    near.sort(key=lambda pair: (pair.similarity, pair.dropped))
+    shown = [*near, *exact][:NUM_PAIRS]
     return tuple(
         replace(pair, texts=(texts[pair.kept], texts[pair.dropped]))
         if pair.kept in texts and pair.dropped in texts
