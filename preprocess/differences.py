@@ -23,6 +23,7 @@ def excerpts(one: str, other: str, room: int) -> tuple[list[Piece], list[Piece]]
     """
     equal = _common_prefix(one, other)
     start = max(0, equal - COMPARED_CHARACTERS // 2)
+    start += len(one[start:equal].split(maxsplit=1)[0]) if start and equal > start else 0
     end = equal + COMPARED_CHARACTERS
     pieces = compare_words(one[start:end], other[start:end])
     shown = []
@@ -74,7 +75,8 @@ def _first(pieces: list[Piece], room: int) -> list[Piece]:
     shown: list[Piece] = []
     for text, is_different in pieces:
         if len(text) > room:
-            return [*shown, (text[:room].rstrip(), is_different), (CUT, False)]
+            whole = text[: room + 1].rsplit(maxsplit=1)[0] if room else ""
+            return [*shown, (whole[:room], is_different), (CUT, False)]
         shown.append((text, is_different))
         room -= len(text)
     return shown

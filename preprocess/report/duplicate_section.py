@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 SHOWN_CHARACTERS = 500
 SOURCES_SHOWN = 20
+PAIRS_SHOWN = (
+    "Some pairs, spread over similarity and sources: what stays and what fell to it. Of a "
+    "conversation the words that were said are shown, since those are compared."
+)
 FELL = {"exact": "exact duplicates", "near": "near ones"}
 
 
@@ -63,6 +67,7 @@ def _stage(found: Duplicates) -> tuple[Markup, list[Picture]]:
         figures(*(figure(picture, caption) for picture, caption in drawn)),
         _largest(found),
         _losses(found.losses),
+        tag("p", PAIRS_SHOWN) if found.pairs else "",
         *(_pair(number, pair) for number, pair in enumerate(found.pairs, 1)),
     ]
     return join(body), [picture for picture, _ in drawn]
