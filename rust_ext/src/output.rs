@@ -5,7 +5,7 @@
 //! is complete. Nothing is locked and nothing is mapped, as shared file systems break both.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,6 +49,9 @@ pub struct AtomicFile {
 
 const BUFFER_BYTES: usize = 1 << 18;
 
+/// Pieces that Linux writes at once (`IOV_MAX`).
+const MOST_SLICES: usize = 1024;
+
 impl AtomicFile {
     /// Begins the file that [`AtomicFile::finish`] will put at `path`.
     ///
@@ -90,6 +93,38 @@ impl AtomicFile {
     /// `Io` when the disk is full, for example.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.write_all(bytes).map_err(|source| Error::io(&self.path, source))
+    }
+
+    /// Appends pieces one after another; they are written from where they lie.
+    ///
+    /// # Errors
+    /// `Io` when the disk is full, for example.
+    pub fn append_all<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) -> Result<()> {
+        self.write_pieces(pieces).map_err(|source| Error::io(&self.path, source))
+    }
+
+    fn write_pieces<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) -> std::io::Result<()> {
+        self.flush()?;
+        let mut slices = Vec::new();
+        for piece in pieces {
+            self.hash.update(piece);
+            self.bytes += piece.len() as u64;
+            slices.push(IoSlice::new(piece));
+        }
+        let Some(file) = self.file.as_mut() else { return Ok(()) };
+        let mut left = &mut slices[..];
+        // Empty slices would look like a disk that takes nothing.
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            let most = left.len().min(MOST_SLICES);
+            match file.write_vectored(&left[..most]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => IoSlice::advance_slices(&mut left, count),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Flushes to disk, gives the file its final name and returns its size and hash.

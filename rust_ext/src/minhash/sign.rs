@@ -12,9 +12,10 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use super::LINE_WEIGHT;
 use super::Shape;
 use super::sections::{Kind, Writer};
-use super::shingle::Shingler;
+use super::shingle;
 use super::signature::{EMPTY_SLOT, Permutations};
 use super::unit_file::{ENTRY_BYTES, Entry, Status, UnitSummary};
+use super::words::Scanner;
 use crate::control::Control;
 use crate::input::rejected::reject;
 use crate::input::shares::Shares;
@@ -56,9 +57,9 @@ pub fn sign_unit(files: &[InputFile], options: &Options, control: &Control) -> R
         limits,
         control,
         || reader.next_job(),
-        || (Shingler::new(shape.ngram_size), Scratch::default()),
-        |(shingler, scratch), job: Job| {
-            Ok(sign_batch(files, &job, shingler, scratch, &permutations))
+        || (Scanner::new(), Scratch::default()),
+        |(scanner, scratch), job: Job| {
+            Ok(sign_batch(files, &job, shape.ngram_size, scanner, scratch, &permutations))
         },
         |signed| {
             control.advance(signed.entries.len() as u64, signed.text_bytes);
@@ -91,20 +92,24 @@ impl Weigh for Signed {
 fn sign_batch(
     files: &[InputFile],
     job: &Job,
-    shingler: &mut Shingler,
+    ngram_size: usize,
+    scanner: &mut Scanner,
     scratch: &mut Scratch,
     permutations: &Permutations,
 ) -> Signed {
     let relative = &files[job.file].relative;
     let mut signed = Signed::default();
+    let mut words = Vec::new();
     for (ordinal, line) in (job.batch.first_record..).zip(&job.batch.lines) {
         let row = signed.slots.len();
         signed.slots.resize(row + permutations.num_permutations(), EMPTY_SLOT);
         let entry = match fields::parse(&job.batch, line, "text", scratch) {
             Ok(fields) => {
                 let slots = &mut signed.slots[row..];
-                let count =
-                    shingler.each_block(fields.text, |block| permutations.lower(block, slots));
+                words.clear();
+                scanner.scan(fields.text, &mut words);
+                permutations.sign(&words, ngram_size, slots);
+                let count = shingle::count(words.len(), ngram_size);
                 let id = fields.id.unwrap_or_else(|| Cow::Owned(format!("{relative}#{ordinal}")));
                 signed.ids.extend_from_slice(id.as_bytes());
                 signed.text_bytes += fields.text.len() as u64;

@@ -11,9 +11,9 @@ use crate::Error;
 use crate::input::InputFile;
 use crate::minhash::bands::{Part, find_buckets};
 use crate::minhash::datasketch::{self, Scheme};
-use crate::minhash::shingle::Shingler;
 use crate::minhash::signature::{EMPTY_SLOT, Permutations};
-use crate::minhash::{Shape, connect, drop, sign, unit_file, verdicts};
+use crate::minhash::words::Scanner;
+use crate::minhash::{Shape, connect, drop, shingle, sign, unit_file, verdicts};
 
 type Files = Vec<(PathBuf, String)>;
 
@@ -40,11 +40,13 @@ pub(super) fn minhash_signatures(
     let slots = call::run(py, None, |control| {
         shape.checked()?;
         let permutations = Permutations::new(num_permutations, seed);
-        let mut shingler = Shingler::new(ngram_size);
+        let (mut scanner, mut words) = (Scanner::new(), Vec::new());
         let mut slots = vec![EMPTY_SLOT; texts.len() * num_permutations];
         for (text, row) in texts.iter().zip(slots.chunks_exact_mut(num_permutations)) {
             control.check()?;
-            shingler.each_block(text, |block| permutations.lower(block, row));
+            words.clear();
+            scanner.scan(text, &mut words);
+            permutations.sign(&words, ngram_size, row);
         }
         Ok(slots)
     })?;
@@ -60,11 +62,14 @@ pub(super) fn shingle_hashes(
     ngram_size: usize,
 ) -> PyResult<Vec<Bound<'_, PyArray1<u64>>>> {
     let sets = call::run(py, None, |control| {
-        let mut shingler = Shingler::new(ngram_size);
-        texts
-            .iter()
-            .map(|text| control.check().map(|()| shingler.set(text)))
-            .collect::<crate::Result<Vec<_>>>()
+        let (mut scanner, mut words) = (Scanner::new(), Vec::new());
+        let mut set = |text: &str| {
+            words.clear();
+            scanner.scan(text, &mut words);
+            shingle::set64(&words, ngram_size)
+        };
+        let sets = texts.iter().map(|text| control.check().map(|()| set(text)));
+        sets.collect::<crate::Result<Vec<_>>>()
     })?;
     Ok(sets.into_iter().map(|set| set.into_pyarray(py)).collect())
 }

@@ -41,6 +41,7 @@ mod extension {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::simd::check()?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }
