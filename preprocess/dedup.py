@@ -42,7 +42,7 @@ import xxhash
 from preprocess import _rust_ext
 from preprocess.errors import Misuse, UserError
 from preprocess.inputs import Unit, record_files, refuse_inside, units_of
-from preprocess.loss_alarm import count_losses, refuse_losses
+from preprocess.loss_alarm import SourceLoss, refuse_losses
 from preprocess.manifest import Counts, InputEntry, Manifest, Share, to_json, write_whole
 from preprocess.record_shards import SHARD_TEXT_BYTES
 from preprocess.run_directory import (
@@ -132,6 +132,12 @@ class _FileRead(msgspec.Struct, frozen=True):
     bytes: int
     xxh3: str
     problem: str | None
+
+
+class _Connected(msgspec.Struct, frozen=True):
+    """The part of what `connect` found that the alarm needs."""
+
+    sources: dict[str, SourceLoss]
 
 
 class _UnitDropped(msgspec.Struct, frozen=True):
@@ -300,8 +306,9 @@ class _Run:
     def refuse_losses(self, allowed: Collection[str]) -> None:
         """Stop before `drop` if a source would lose too much."""
         if self.verdicts.exists() and self.clusters.exists():
-            losses = count_losses(self.directory.units, self.clusters)
-            refuse_losses(losses, allowed, self.directory.path)
+            raw = _rust_ext.connect_summary(self.verdicts, fingerprint=self.fingerprint)
+            summary = msgspec.json.decode(raw, type=_Connected)
+            refuse_losses(summary.sources, allowed, self.directory.path)
 
     def drop(self) -> None:
         expected = sum(file.text_bytes or 0 for unit in self.directory.units for file in unit.files)

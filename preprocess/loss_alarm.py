@@ -8,19 +8,15 @@ beyond it goes on only where somebody has looked and says so by name.
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from preprocess.errors import UserError
-from preprocess.readers.lines import read_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
     from pathlib import Path
-
-    from preprocess.inputs import Unit
 
 LARGEST_SHARE = 0.3
 """Share of a source's records that falls without a question."""
@@ -96,29 +92,3 @@ def _some(names: list[str]) -> str:
     """Return the first names and how many more there are."""
     more = len(names) - NAMES_SHOWN
     return ", ".join(names[:NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
-
-
-class _Line(msgspec.Struct):
-    id: str = ""
-    source: str = "unknown"
-
-
-def count_losses(units: Sequence[Unit], clusters: Path) -> dict[str, SourceLoss]:
-    """INTERIM: to be replaced by the summary of the verdicts."""
-    import pyarrow.parquet as pq
-
-    kinds = {row["record"]: row["kind"] for row in pq.read_table(clusters).to_pylist()}
-    counts: dict[str, Counter[str]] = {}
-    for file in (file for unit in units for file in unit.files):
-        for line in read_lines(file.path):
-            try:
-                fields = msgspec.json.decode(line.data, type=_Line)
-            except msgspec.MsgspecError:
-                continue
-            found = counts.setdefault(fields.source, Counter())
-            found["records"] += 1
-            found[kinds.get(fields.id, "alone")] += 1
-    return {
-        source: SourceLoss(records=each["records"], exact=each["exact"], near=each["near"])
-        for source, each in counts.items()
-    }
