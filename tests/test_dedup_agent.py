@@ -40,7 +40,9 @@ def words(text: str) -> list[str]:
     """Return the words as the manual defines them."""
     import regex
 
-    unspaced = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
+    scripts = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan")
+    signs = "〆〱-〵〼ーｰﾞﾟ"  # of Chinese and Japanese, though Unicode has them in no script
+    unspaced = f"[{''.join(rf'\p{{{script}}}' for script in scripts)}{signs}]"
     letter = r"[\p{Alphabetic}\p{N}_]"
     found = regex.findall(rf"(?V1)[{unspaced}&&{letter}]|[{letter}--{unspaced}]+", text)
     return ["".join(character.lower() for character in word) for word in found]

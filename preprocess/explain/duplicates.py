@@ -117,7 +117,7 @@ def _dropped(
 
 
 def _similarity(row: dict[str, Any]) -> str:
-    if row["kind"] == "exact":
+    if row["kind"] != "near":
         return ""
     if row["jaccard"] is None:
         return f", similarity not computed, estimated {row['estimated']:.3f}"
