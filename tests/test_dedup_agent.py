@@ -16,6 +16,7 @@ import agent_records
 import msgspec
 import pyarrow.parquet as pq
 import pytest
+import regex  # type: ignore[import-untyped]  # its scripts are not ours
 import zstandard
 
 from preprocess.dedup import DedupConfig, dedup
@@ -38,8 +39,6 @@ type Shingles = frozenset[tuple[str, ...]]
 
 def words(text: str) -> list[str]:
     """Return the words as the manual defines them."""
-    import regex
-
     scripts = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan")
     signs = "〆〱-〵〼ーｰﾞﾟ"  # of Chinese and Japanese, though Unicode has them in no script
     unspaced = f"[{''.join(rf'\p{{{script}}}' for script in scripts)}{signs}]"
@@ -192,7 +191,7 @@ def template_records(count: int) -> list[Any]:
         "".join(random.choices("abcdefghijklmnoprstuvwz", k=random.randrange(3, 9)))
         for _ in range(5_000)
     ]
-    tools = [
+    tools: list[Any] = [
         {
             "name": f"find_{name}",
             "description": " ".join(random.choices(vocabulary, k=25)),

@@ -131,7 +131,7 @@ def _recall_caption(recall: Recall) -> str:
 
 
 def _largest(found: Duplicates) -> Markup:
-    rows = [[tag("code", name), size] for name, size in found.largest]
+    rows: list[list[Cell]] = [[tag("code", name), size] for name, size in found.largest]
     return table(["largest clusters, by their first record", "records"], rows)
 
 
