@@ -1,7 +1,8 @@
 //! The step `sign`: a unit's records become words, entries, ids and the keys of their bands.
 //!
-//! Unreadable lines go to the rejected file of the unit. Everything leaves as it comes
-//! ([`super::unit_writer`]), so that memory does not grow with the unit.
+//! A conversation's words are those of its own content ([`crate::input::own_content`]), any other
+//! record's those of its text. Unreadable lines go to the rejected file of the unit. Everything
+//! leaves as it comes ([`super::unit_writer`]), so that memory does not grow with the unit.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -20,7 +21,9 @@ use super::words::Scanner;
 use crate::Result;
 use crate::control::Control;
 use crate::input::rejected::reject;
-use crate::input::{Fields, FileRead, InputFile, Job, Scratch, UnitReader, Unreadable, fields};
+use crate::input::{
+    Fields, FileRead, InputFile, Job, OwnContent, Scratch, UnitReader, Unreadable, fields,
+};
 use crate::output::ZstdFile;
 use crate::pipeline::{self, Limits, Weigh};
 use crate::pool::{Pool, Reuse};
@@ -64,10 +67,10 @@ pub fn sign_unit(files: &[InputFile], options: &Options, control: &Control) -> R
         Limits { workers: options.workers, budget_bytes },
         control,
         || reader.next_job(),
-        || (Signer::new(options, &permutations), Scratch::default()),
-        |(signer, scratch), job: Job| {
+        || (Signer::new(options, &permutations), Room::default()),
+        |(signer, room), job: Job| {
             let file = &files[job.file].relative;
-            Ok(signer.batch(file, &job, scratch, Signed::new(used.take())))
+            Ok(signer.batch(file, &job, room, Signed::new(used.take())))
         },
         |signed| {
             control.advance(signed.lines.entries.len() as u64, signed.text_bytes);
@@ -116,6 +119,13 @@ impl Weigh for Signed {
 /// More than this is given back to the system before the next batch.
 const WORDS_KEPT: usize = 1 << 22;
 
+/// What a record's strings lie in while it is signed.
+#[derive(Default)]
+struct Room {
+    fields: Scratch,
+    own: OwnContent,
+}
+
 /// A worker's tools.
 struct Signer<'a> {
     options: &'a Options,
@@ -131,17 +141,15 @@ impl<'a> Signer<'a> {
         Self { options, permutations, scanner: Scanner::new(), words: Vec::new(), slots }
     }
 
-    fn batch(
-        &mut self,
-        file: &str,
-        job: &Job,
-        scratch: &mut Scratch,
-        mut signed: Signed,
-    ) -> Signed {
+    fn batch(&mut self, file: &str, job: &Job, room: &mut Room, mut signed: Signed) -> Signed {
         for (ordinal, line) in (job.batch.first_record..).zip(&job.batch.lines) {
             let raw = job.batch.line(line);
-            let entry = match fields::parse(&job.batch, line, "text", scratch) {
-                Ok(fields) => self.record(&fields, raw, file, ordinal, &mut signed),
+            let entry = match fields::parse(&job.batch, line, "text", &mut room.fields) {
+                Ok(fields) => {
+                    let own = fields.messages.and_then(|messages| room.own.read(messages));
+                    let compared = own.unwrap_or(fields.text);
+                    self.record(&fields, compared, raw, file, ordinal, &mut signed)
+                }
                 Err(Unreadable::EmptyText) => Entry { status: Status::EmptyText, ..Entry::NONE },
                 Err(fault) => {
                     reject(file, ordinal, fault.reason(), raw, &mut signed.rejected);
@@ -158,16 +166,18 @@ impl<'a> Signer<'a> {
         signed
     }
 
+    /// Signs a record, whose words are those of `compared`.
     fn record(
         &mut self,
         fields: &Fields<'_>,
+        compared: &str,
         raw: &[u8],
         file: &str,
         ordinal: u64,
         signed: &mut Signed,
     ) -> Entry {
-        let (text, lines) = (fields.text, &mut signed.lines);
-        let text_bytes = text.len() as u64;
+        let lines = &mut signed.lines;
+        let text_bytes = fields.text.len() as u64;
         signed.text_bytes += text_bytes;
         let source = fields.source.as_deref().unwrap_or("unknown");
         let kind = fields.kind.as_deref().unwrap_or("text");
@@ -178,8 +188,8 @@ impl<'a> Signer<'a> {
             None => write!(lines.ids, "{file}#{ordinal}").unwrap_or_default(),
         }
         lines.id_hashes.push(xxh3_64(&lines.ids[id_start..]));
-        lines.text_hashes.push(halves(xxh3_128(text.as_bytes())));
-        let (words_at, words, words_check) = self.words(text, lines);
+        lines.text_hashes.push(halves(xxh3_128(fields.text.as_bytes())));
+        let (words_at, words, words_check) = self.words(compared, lines);
         Entry {
             text_bytes,
             keep_key: self.options.keep.key(raw, source, text_bytes),
