@@ -81,6 +81,9 @@ fn write_pages(classes: &[u8], text: &mut String) {
         });
         page_numbers.push(u16::try_from(number).expect("fewer than 65,536 pages"));
     }
+    // What loads four bytes where one or two are wanted reads beyond the last of them.
+    page_numbers.push(0);
+    pages.push(&[0; PAGE]);
     let count = page_numbers.len();
     writeln!(text, "static PAGE_NUMBERS: [u16; {count}] = {page_numbers:?};").expect("a string");
     let count = pages.len();

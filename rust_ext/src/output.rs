@@ -287,3 +287,28 @@ impl ZstdFile {
         self.encoder.finish().map_err(|source| Error::io(&self.path, source))?.finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use xxhash_rust::xxh3::xxh3_64;
+
+    use super::*;
+
+    #[test]
+    fn pieces_of_any_number_and_size_are_written_in_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let content: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
+        for piece_bytes in [1_000, 4_001, 5_000_000] {
+            let mut file = AtomicFile::create(&directory.path().join("a")).unwrap();
+            file.append(b"before").unwrap();
+            file.append_all(content.chunks(piece_bytes).flat_map(|piece| [piece, &[]])).unwrap();
+            file.append_all(std::iter::empty()).unwrap();
+            file.append(b"after").unwrap();
+            let summary = file.finish().unwrap();
+            let expected = [b"before", &content[..], b"after"].concat();
+            assert!(std::fs::read(directory.path().join("a")).unwrap() == expected);
+            assert_eq!(summary.bytes, expected.len() as u64);
+            assert_eq!(summary.xxh3, format!("{:016x}", xxh3_64(&expected)));
+        }
+    }
+}

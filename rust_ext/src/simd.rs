@@ -62,7 +62,8 @@ fn allowed() -> Result<Level> {
     let Some(name) = std::env::var_os(VARIABLE) else { return Ok(Level::Avx512) };
     Level::ALL.into_iter().find(|level| name == level.name()).ok_or_else(|| {
         Error::Argument(format!(
-            "expected {VARIABLE} to be avx512, avx2 or portable, got {name:?}; correct or unset it"
+            "expected {VARIABLE} to be avx512, avx2 or portable, got {}; correct or unset it",
+            name.display()
         ))
     })
 }

@@ -41,21 +41,30 @@ const GROUP_ID_BYTES: usize = 8 << 20;
 /// Bytes that a verdict in memory stands for: itself, and the place of its survivor's id.
 const ROW_WEIGHT: usize = size_of::<Verdict>() + 2 * size_of::<u64>();
 
-/// Writes the table of clusters.
+/// What the table is made of.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// Signatures of all units.
+    pub signatures: Vec<PathBuf>,
+    /// What `connect` wrote.
+    pub verdicts: PathBuf,
+    /// Marks the files of the run.
+    pub fingerprint: u64,
+}
+
+/// Writes the table of clusters, in about `memory_bytes`.
 ///
 /// # Errors
 /// `Corrupt` when an intermediate file is damaged or of another run; `Io`; `Interrupted`.
 pub fn write(
-    signatures: &[PathBuf],
-    verdicts: &Path,
-    fingerprint: u64,
+    sources: &Sources,
     output: &Path,
     memory_bytes: usize,
     control: &Control,
 ) -> Result<()> {
-    let units = open_all(signatures, fingerprint)?;
+    let units = open_all(&sources.signatures, sources.fingerprint)?;
     let corpus = SignedCorpus::new(&units);
-    let verdicts = Verdicts::open(verdicts, fingerprint)?;
+    let verdicts = Verdicts::open(&sources.verdicts, sources.fingerprint)?;
     let mut rows = verdicts.starting_at(0)?;
     let mut table = Table::create(output, corpus.walk())?;
     let share = memory_bytes / 4;
@@ -221,4 +230,118 @@ fn column<T: DataType>(
 
 fn failed(path: &Path, error: ParquetError) -> Error {
     Error::io(path, std::io::Error::other(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::Field;
+
+    use super::super::Shape;
+    use super::super::keep::Keep;
+    use super::super::sign::{self, sign_unit};
+    use super::super::verdicts::{Summary, VerdictWriter};
+    use super::*;
+    use crate::input::InputFile;
+
+    /// Signs units of so many records; their ids are `UNIT-RECORD`.
+    fn signed(directory: &Path, units: &[usize]) -> Vec<PathBuf> {
+        let unit = |(number, &count): (usize, &usize)| {
+            let path = directory.join(format!("{number}.jsonl"));
+            let line = |record| format!("{{\"id\":\"{number}-{record}é\",\"text\":\"a\"}}\n");
+            std::fs::write(&path, (0..count).map(line).collect::<String>()).unwrap();
+            let output = directory.join(format!("{number:05}.sign"));
+            let options = sign::Options {
+                shape: Shape { ngram_size: 5, num_bands: 2, rows_per_band: 2, seed: 0 },
+                keep: Keep::default(),
+                fingerprint: 3,
+                output: output.clone(),
+                rejected: directory.join("rejected"),
+                workers: 1,
+                memory_bytes: 1 << 20,
+            };
+            let file = InputFile { path, relative: "a".to_owned() };
+            sign_unit(&[file], &options, &Control::default()).unwrap();
+            output
+        };
+        units.iter().enumerate().map(unit).collect()
+    }
+
+    /// Everything of the file, a line a row.
+    fn rows(path: &Path) -> Vec<String> {
+        let reader = SerializedFileReader::new(std::fs::File::open(path).unwrap()).unwrap();
+        let shown = |(name, field): (&String, &Field)| format!("{name}={field}");
+        let row = |row: parquet::record::Row| {
+            row.get_column_iter().map(shown).collect::<Vec<_>>().join(" ")
+        };
+        reader.get_row_iter(None).unwrap().map(|each| row(each.unwrap())).collect()
+    }
+
+    #[test]
+    fn a_row_names_record_and_survivor_and_memory_changes_no_byte() {
+        let directory = tempfile::tempdir().unwrap();
+        let signatures = signed(directory.path(), &[3_000, 2_000]);
+        let path = directory.path().join("verdicts");
+        let mut writer = VerdictWriter::create(&path, 3).unwrap();
+        for record in 0..5_000_u32 {
+            let survivor = u64::from(record.wrapping_mul(2_654_435_761) % 4_999);
+            let (kind, survivor) = match record % 3 {
+                0 => (Kind::Survivor, u64::from(record)),
+                1 => (Kind::Exact, survivor),
+                _ => (Kind::Near, survivor),
+            };
+            let jaccard = (record % 2 == 0).then_some(0.875);
+            let record = u64::from(record);
+            writer.push(&Verdict { record, survivor, estimated: 0.5, jaccard, kind }).unwrap();
+        }
+        writer.finish(&Summary::default()).unwrap();
+        let sources = Sources { signatures, verdicts: path, fingerprint: 3 };
+        let write = |memory_bytes| {
+            let output = directory.path().join(format!("{memory_bytes}.parquet"));
+            write(&sources, &output, memory_bytes, &Control::default()).unwrap();
+            output
+        };
+        let whole = write(1 << 30);
+        for memory_bytes in [1, 2_000, 100_000] {
+            let same = std::fs::read(write(memory_bytes)).unwrap() == std::fs::read(&whole).unwrap();
+            assert!(same, "{memory_bytes}");
+        }
+        let rows = rows(&whole);
+        assert_eq!(rows.len(), 5_000);
+        let id = |record: u32| match record {
+            0..3_000 => format!("\"0-{record}é\""),
+            _ => format!("\"1-{}é\"", record - 3_000),
+        };
+        for record in [0, 1, 2, 2_999, 3_000, 4_000, 4_999] {
+            let survivor = record.wrapping_mul(2_654_435_761) % 4_999;
+            let (kind, survivor) = match record % 3 {
+                0 => ("survivor", record),
+                1 => ("exact", survivor),
+                _ => ("near", survivor),
+            };
+            let jaccard = if record % 2 == 0 { "0.875" } else { "null" };
+            assert_eq!(
+                rows[record as usize],
+                format!(
+                    "record={} cluster={} survivor={} kind=\"{kind}\" estimated=0.5 \
+                     jaccard={jaccard}",
+                    id(record),
+                    id(survivor),
+                    id(survivor),
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn no_clusters_make_an_empty_table() {
+        let directory = tempfile::tempdir().unwrap();
+        let signatures = signed(directory.path(), &[10]);
+        let path = directory.path().join("verdicts");
+        VerdictWriter::create(&path, 3).unwrap().finish(&Summary::default()).unwrap();
+        let sources = Sources { signatures, verdicts: path, fingerprint: 3 };
+        let output = directory.path().join("clusters.parquet");
+        write(&sources, &output, 1 << 20, &Control::default()).unwrap();
+        assert_eq!(rows(&output), Vec::<String>::new());
+    }
 }

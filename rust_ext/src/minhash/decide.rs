@@ -16,13 +16,12 @@
 //! comes out depends on nothing but the rule.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::board::Board;
-use super::corpus::{Words, WordsAt};
-use super::jaccard::{Probe, Threshold};
-use super::sets::{Set, Sets};
-use super::signature::estimate;
+use super::corpus::Words;
+use super::jaccard::Threshold;
+use super::sets::{Loaded, Sets};
 use crate::Result;
 use crate::control::Control;
 use crate::external_sort::{ExternalSorter, Sorted};
@@ -34,8 +33,8 @@ const JOB_CANDIDATES: usize = 256;
 const JOB_NEIGHBOURS: usize = 1 << 14;
 const JOB_WORDS: usize = 1 << 16;
 
-/// Bytes that a word stands for in flight: its shingle, itself, and its share of a probe.
-const WORD_WEIGHT: usize = 8 + 4 + 16;
+/// Bytes that a word stands for in flight: itself, its shingle, and its share of a probe.
+const WORD_WEIGHT: usize = 4 + 8 + 16;
 
 /// What decides.
 #[derive(Clone, Copy, Debug)]
@@ -105,8 +104,6 @@ struct Hit {
 /// What was found about a candidate ahead of its decision.
 #[derive(Debug, Default)]
 struct Comparison {
-    /// Its set, if there was anything to compare it with.
-    set: Option<Arc<Set>>,
     /// Places that it is not similar to, ascending.
     misses: Vec<u64>,
     hit: Option<Hit>,
@@ -121,10 +118,7 @@ struct Compared {
 
 impl Weigh for Compared {
     fn weight(&self) -> usize {
-        let of = |found: &Comparison| {
-            let set = found.set.as_ref().map_or(0, |set| set.bytes);
-            set + found.misses.capacity() * 8 + size_of::<Comparison>()
-        };
+        let of = |found: &Comparison| found.misses.capacity() * 8 + size_of::<Comparison>();
         self.found.iter().map(of).sum::<usize>() + self.job.held_bytes()
     }
 }
@@ -132,10 +126,10 @@ impl Weigh for Compared {
 /// What a thread works with.
 #[derive(Debug, Default)]
 struct Scratch {
-    /// Holds the set of the candidate at hand.
-    probe: Probe,
-    /// Makes the sets of those that it is compared with.
-    other: Probe,
+    /// The candidate at hand.
+    own: Loaded,
+    /// The last one of those that it is compared with that was not kept.
+    other: Loaded,
     words: Vec<u32>,
     takers: Vec<u64>,
 }
@@ -235,15 +229,18 @@ impl<W: Words> Comparer<'_, W> {
             };
             let mut comparison = Comparison::default();
             if !takers.is_empty() {
-                let set = self.sets.load(at, &mut scratch.probe, &mut scratch.words)?;
+                self.sets.load(at, &mut scratch.own)?;
                 for &earlier in &takers {
-                    comparison.hit = self.similar(&set, earlier, scratch)?;
+                    comparison.hit = self.similar(earlier, scratch)?;
                     if comparison.hit.is_some() {
                         break;
                     }
                     comparison.misses.push(earlier);
                 }
-                comparison.set = Some(set);
+                if comparison.hit.is_none() {
+                    // It survives, most likely, and others are compared with it.
+                    self.sets.keep(&scratch.own);
+                }
             }
             found.push(comparison);
             scratch.takers = takers;
@@ -265,7 +262,6 @@ impl<W: Words> Comparer<'_, W> {
             board.takers(neighbours, &mut takers)?;
             board.at(place)?
         };
-        let mut loaded = None;
         let mut hit = None;
         for &earlier in &takers {
             if found.misses.binary_search(&earlier).is_ok() {
@@ -273,12 +269,10 @@ impl<W: Words> Comparer<'_, W> {
             }
             hit = found.hit.filter(|hit| hit.place == earlier);
             if hit.is_none() {
-                let set = match loaded.take() {
-                    Some(set) => set,
-                    None => self.load_again(at, found.set.as_ref(), scratch)?,
-                };
-                hit = self.similar(&set, earlier, scratch)?;
-                loaded = Some(set);
+                if !scratch.own.is(at) {
+                    self.sets.load(at, &mut scratch.own)?;
+                }
+                hit = self.similar(earlier, scratch)?;
             }
             if hit.is_some() {
                 break;
@@ -288,33 +282,20 @@ impl<W: Words> Comparer<'_, W> {
         Ok(hit)
     }
 
-    fn load_again(
-        &self,
-        at: WordsAt,
-        set: Option<&Arc<Set>>,
-        scratch: &mut Scratch,
-    ) -> Result<Arc<Set>> {
-        match set {
-            Some(set) => {
-                scratch.probe.load(&set.shingles);
-                Ok(Arc::clone(set))
-            }
-            None => self.sets.load(at, &mut scratch.probe, &mut scratch.words),
-        }
-    }
-
-    /// Compares the set in the probe with that of an earlier candidate.
-    fn similar(&self, set: &Set, earlier: u64, scratch: &mut Scratch) -> Result<Option<Hit>> {
+    /// Compares the candidate at hand with an earlier one.
+    fn similar(&self, earlier: u64, scratch: &mut Scratch) -> Result<Option<Hit>> {
         let at = self.board().at(earlier)?;
         let other = match self.sets.held_one(at.record) {
             Some(other) => other,
-            None => self.sets.load(at, &mut scratch.other, &mut scratch.words)?,
+            None => {
+                self.sets.load(at, &mut scratch.other)?;
+                self.sets.keep(&scratch.other)
+            }
         };
-        let Some(jaccard) = scratch.probe.jaccard_at_least(&other.shingles, self.threshold) else {
-            return Ok(None);
-        };
-        let of_other = self.sets.signature(&other, &mut scratch.words)?;
-        let estimated = estimate(of_other, self.sets.signature(set, &mut scratch.words)?);
+        let Loaded { probe, shingles, .. } = &scratch.own;
+        let jaccard = probe.jaccard_at_least(shingles, &other.shingles, self.threshold);
+        let Some(jaccard) = jaccard else { return Ok(None) };
+        let estimated = self.sets.estimate(&scratch.own, &other, &mut scratch.words)?;
         Ok(Some(Hit { place: earlier, record: at.record, estimated, jaccard }))
     }
 }

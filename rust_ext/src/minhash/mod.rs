@@ -33,6 +33,7 @@ pub mod jaccard;
 pub mod keep;
 mod keys;
 mod link;
+mod minima;
 pub mod open_files;
 mod places;
 pub mod sections;

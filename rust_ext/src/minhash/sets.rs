@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use super::corpus::{Words, WordsAt};
 use super::jaccard::Probe;
 use super::shingle::list64;
-use super::signature::{EMPTY_SLOT, Permutations};
+use super::signature::{EMPTY_SLOT, Permutations, estimate};
 use crate::Result;
 
 /// A candidate's shingles.
@@ -15,7 +15,7 @@ pub(super) struct Set {
     /// Where its words lie.
     pub(super) at: WordsAt,
     /// Each once, in the order of the text.
-    pub(super) shingles: Vec<u64>,
+    pub(super) shingles: Box<[u64]>,
     /// Made when it is asked for.
     signature: OnceLock<Vec<u32>>,
     /// What it takes, the signature included.
@@ -25,6 +25,24 @@ pub(super) struct Set {
 /// What a set takes beside its shingles and signature: itself, its entries in the map of held ones
 /// and in their queue, the allocator's share.
 const SET_BYTES: usize = size_of::<Set>() + 160;
+
+/// A candidate whose shingles are looked up.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    at: WordsAt,
+    words: Vec<u32>,
+    /// Each once, in the order of the text.
+    pub(super) shingles: Vec<u64>,
+    /// Finds them.
+    pub(super) probe: Probe,
+}
+
+impl Loaded {
+    /// Returns whether this is the candidate.
+    pub(super) fn is(&self, at: WordsAt) -> bool {
+        self.at == at
+    }
+}
 
 /// Makes sets, and keeps those that were used last.
 pub(super) struct Sets<'a, W> {
@@ -46,26 +64,27 @@ impl<'a, W: Words> Sets<'a, W> {
         Self { words, ngram_size, permutations, memory_bytes, held: Mutex::default() }
     }
 
-    /// Makes a candidate's set, keeps it, and leaves it in `probe`; `words` lends its memory.
+    /// Makes a candidate's list of shingles in `scratch`, in place of what was there.
     ///
     /// # Errors
     /// Of reading the words.
-    pub(super) fn load(
-        &self,
-        at: WordsAt,
-        probe: &mut Probe,
-        words: &mut Vec<u32>,
-    ) -> Result<Arc<Set>> {
-        let mut shingles = Vec::with_capacity(at.count as usize);
-        self.words.read(at, words)?;
-        list64(words, self.ngram_size, &mut shingles);
-        probe.load_distinct(&mut shingles);
-        shingles.shrink_to_fit();
+    pub(super) fn load(&self, at: WordsAt, scratch: &mut Loaded) -> Result<()> {
+        scratch.at = at;
+        scratch.shingles.clear();
+        self.words.read(at, &mut scratch.words)?;
+        list64(&scratch.words, self.ngram_size, &mut scratch.shingles);
+        scratch.probe.load(&mut scratch.shingles);
+        Ok(())
+    }
+
+    /// Keeps a copy of what was loaded, for those that will be compared with it.
+    pub(super) fn keep(&self, loaded: &Loaded) -> Arc<Set> {
         let slots = self.permutations.num_permutations();
-        let bytes = shingles.capacity() * size_of::<u64>() + slots * size_of::<u32>() + SET_BYTES;
-        let set = Arc::new(Set { at, shingles, signature: OnceLock::new(), bytes });
+        let shingles = loaded.shingles[..].into();
+        let bytes = size_of_val(&loaded.shingles[..]) + slots * size_of::<u32>() + SET_BYTES;
+        let set = Arc::new(Set { at: loaded.at, shingles, signature: OnceLock::new(), bytes });
         self.held().keep(Arc::clone(&set), self.memory_bytes);
-        Ok(set)
+        set
     }
 
     /// Returns a candidate's set if it is kept.
@@ -73,18 +92,30 @@ impl<'a, W: Words> Sets<'a, W> {
         self.held().find(record)
     }
 
-    /// Returns the signature of a set; it is made once.
+    /// Estimates the similarity of what was loaded and a set.
     ///
     /// # Errors
-    /// Of reading the words.
-    pub(super) fn signature<'s>(&self, set: &'s Set, words: &mut Vec<u32>) -> Result<&'s [u32]> {
-        if let Some(signature) = set.signature.get() {
-            return Ok(signature);
-        }
+    /// Of reading the words of the set, whose signature is made once.
+    pub(super) fn estimate(
+        &self,
+        loaded: &Loaded,
+        set: &Set,
+        words: &mut Vec<u32>,
+    ) -> Result<f64> {
+        let of_set = match set.signature.get() {
+            Some(signature) => signature,
+            None => {
+                self.words.read(set.at, words)?;
+                set.signature.get_or_init(|| self.sign(words))
+            }
+        };
+        Ok(estimate(of_set, &self.sign(&loaded.words)))
+    }
+
+    fn sign(&self, words: &[u32]) -> Vec<u32> {
         let mut slots = vec![EMPTY_SLOT; self.permutations.num_permutations()];
-        self.words.read(set.at, words)?;
         self.permutations.sign(words, self.ngram_size, &mut slots);
-        Ok(set.signature.get_or_init(|| slots))
+        slots
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -139,12 +170,13 @@ mod tests {
     #[test]
     fn sets_are_kept_within_the_memory_and_those_in_use_longest() {
         let corpus = Double { keep_keys: vec![0; 50], words: vec![(1..=100).collect(); 50] };
-        let (mut probe, mut words) = (Probe::new(), Vec::new());
+        let (mut loaded, mut words) = (Loaded::default(), Vec::new());
         let sets = Sets::new(&corpus, 5, Permutations::new(8, 1), 10_000);
         for record in 0..50 {
             let at = WordsAt { record, count: 100, ..WordsAt::default() };
-            let set = sets.load(at, &mut probe, &mut words).unwrap();
-            assert_eq!((set.shingles.len(), probe.len()), (96, 96));
+            sets.load(at, &mut loaded).unwrap();
+            let set = sets.keep(&loaded);
+            assert_eq!((set.at.record, set.shingles.len()), (record, 96));
             assert!(sets.held_one(0).is_some(), "{record}");
             let held = sets.held();
             let bytes: usize = held.sets.values().map(|(set, _)| set.bytes).sum();
@@ -152,12 +184,10 @@ mod tests {
             assert!(bytes <= 10_000);
         }
         assert!(sets.held_one(25).is_none());
-        let set = sets.held_one(49).unwrap();
-        let first = sets.signature(&set, &mut words).unwrap().to_vec();
-        assert_eq!(sets.signature(&sets.held_one(0).unwrap(), &mut words).unwrap(), first);
+        let first = sets.held_one(0).unwrap();
+        assert_eq!(sets.estimate(&loaded, &first, &mut words).unwrap().to_bits(), 1_f64.to_bits());
         let small = Sets::new(&corpus, 5, Permutations::new(8, 1), 100);
-        let at = WordsAt { count: 100, ..WordsAt::default() };
-        small.load(at, &mut probe, &mut words).unwrap();
-        assert!(small.held_one(0).is_none());
+        small.keep(&loaded);
+        assert!(small.held_one(49).is_none());
     }
 }

@@ -10,8 +10,8 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::Shape;
 use super::shingle::{each_block32, mix_64};
+use super::{Shape, minima};
 
 /// What a slot holds when there was no shingle.
 pub const EMPTY_SLOT: u32 = u32::MAX;
@@ -57,56 +57,8 @@ impl Permutations {
     /// are divided among calls, do not change the result. Takes time in proportion to the number
     /// of shingles times that of slots.
     pub fn lower(&self, shingles: &[u32], slots: &mut [u32]) {
-        dispatch::lower(shingles, &self.multipliers, slots);
+        minima::lower(shingles, &self.multipliers, slots);
     }
-}
-
-/// The loop itself. Four shingles share one pass over the slots, so that loads and stores do not
-/// outweigh the multiplications; the compiler makes vectors of whatever the caller may use.
-#[inline(always)]
-fn lower_slots(shingles: &[u32], multipliers: &[u32], slots: &mut [u32]) {
-    let (fours, rest) = shingles.as_chunks::<4>();
-    for four in fours {
-        let [a, b, c, d] = *four;
-        for (slot, &multiplier) in slots.iter_mut().zip(multipliers) {
-            let first = a.wrapping_mul(multiplier).min(b.wrapping_mul(multiplier));
-            let second = c.wrapping_mul(multiplier).min(d.wrapping_mul(multiplier));
-            *slot = (*slot).min(first.min(second));
-        }
-    }
-    for &shingle in rest {
-        for (slot, &multiplier) in slots.iter_mut().zip(multipliers) {
-            *slot = (*slot).min(shingle.wrapping_mul(multiplier));
-        }
-    }
-}
-
-/// The loop for the instructions that the machine has; all give the same bits.
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
-mod dispatch {
-    use super::lower_slots;
-    use crate::simd::{self, Level};
-
-    pub(super) fn lower(shingles: &[u32], multipliers: &[u32], slots: &mut [u32]) {
-        if simd::here() >= Level::Avx2 {
-            // SAFETY: the machine has AVX2, which is all that the function asks for. Without it
-            // the same loop takes eight times as long: the baseline cannot multiply 32 bits.
-            unsafe { lower_avx2(shingles, multipliers, slots) }
-        } else {
-            lower_slots(shingles, multipliers, slots);
-        }
-    }
-
-    #[target_feature(enable = "avx2")]
-    fn lower_avx2(shingles: &[u32], multipliers: &[u32], slots: &mut [u32]) {
-        lower_slots(shingles, multipliers, slots);
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-mod dispatch {
-    pub(super) use super::lower_slots as lower;
 }
 
 /// Appends the hash of every band of a signature, in order: 64 bits of its slots and its number.
@@ -149,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn dispatched_and_portable_minima_are_equal_to_the_definition() {
+    fn signatures_are_the_minima_of_their_definition() {
         for (num_permutations, count) in [(1, 9), (7, 1), (112, 1003), (113, 4), (256, 0)] {
             let permutations = Permutations::new(num_permutations, 7);
             let shingles = hashes(1, count);
@@ -162,9 +114,6 @@ mod tests {
                 })
                 .collect();
             assert_eq!(sign(&shingles, &permutations), expected);
-            let mut portable = vec![EMPTY_SLOT; num_permutations];
-            lower_slots(&shingles, &permutations.multipliers, &mut portable);
-            assert_eq!(portable, expected);
         }
     }
 

@@ -138,3 +138,42 @@ fn append(pieces: &mut Vec<Piece>, line: Range<usize>, batch: &Batch) {
         pieces.push(Piece::LineEnd);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{Batches, Source};
+
+    /// Keeps the lines that hold an `x`, and returns them with the number of pieces.
+    fn kept(content: &[u8]) -> (Vec<u8>, usize) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.jsonl");
+        std::fs::write(&path, content).unwrap();
+        let mut batches = Batches::new(Source::open(&path).unwrap(), 1 << 20, 1 << 20);
+        let batch = batches.next_batch(Batch::default()).unwrap().unwrap();
+        let mut pieces = Vec::new();
+        for line in &batch.lines {
+            if batch.line(line).contains(&b'x') {
+                append(&mut pieces, line.start..line.end, &batch);
+            }
+        }
+        let bytes = |piece: &Piece| match piece {
+            Piece::Lines(range) => batch.bytes[range.clone()].to_vec(),
+            Piece::LineEnd => b"\n".to_vec(),
+        };
+        (pieces.iter().flat_map(bytes).collect(), pieces.len())
+    }
+
+    #[test]
+    fn lines_in_a_row_are_one_piece() {
+        assert_eq!(kept(b"1x\n2x\n3x\n"), (b"1x\n2x\n3x\n".to_vec(), 1));
+        assert_eq!(kept(b"1x\n2\n3x\n4x\n5\n"), (b"1x\n3x\n4x\n".to_vec(), 2));
+        assert_eq!(kept(b"1\n2\n"), (vec![], 0));
+    }
+
+    #[test]
+    fn every_line_gets_the_one_line_end_that_it_should_have() {
+        assert_eq!(kept(b"1x\r\n2x\n\n3x"), (b"1x\n2x\n3x\n".to_vec(), 5));
+        assert_eq!(kept(b"\xef\xbb\xbf1x\n\n  \n2x\r\n3"), (b"1x\n2x\n".to_vec(), 3));
+    }
+}
