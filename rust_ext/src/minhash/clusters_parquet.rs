@@ -312,7 +312,7 @@ mod tests {
             0..3_000 => format!("\"0-{record}é\""),
             _ => format!("\"1-{}é\"", record - 3_000),
         };
-        for record in [0, 1, 2, 2_999, 3_000, 4_000, 4_999] {
+        for record in [0_u32, 1, 2, 2_999, 3_000, 4_000, 4_999] {
             let survivor = record.wrapping_mul(2_654_435_761) % 4_999;
             let (kind, survivor) = match record % 3 {
                 0 => ("survivor", record),
