@@ -5,8 +5,9 @@
 //! they pass, and [`lines`] cuts what comes out into batches of whole lines. [`unit`] does so for
 //! file after file; [`fields`] takes the fields that are needed out of a line and says what is
 //! wrong with one that cannot be read, [`span_fields`] those of a record in spans, [`own_content`]
-//! what a conversation is known by; [`lookup`] finds records by their ids; [`rejected`] writes down
-//! an unreadable line; [`shares`] numbers the pairs of source and kind that records have.
+//! what a conversation is known by, [`numbers`] a number that a user named; [`lookup`] finds records
+//! by their ids; [`rejected`] writes down an unreadable line; [`shares`] numbers the pairs of source
+//! and kind that records have.
 
 mod escape;
 pub mod fields;
@@ -15,6 +16,7 @@ mod gzip;
 mod json;
 pub mod lines;
 pub mod lookup;
+pub(crate) mod numbers;
 pub mod own_content;
 mod parquet_column;
 mod parquet_rows;

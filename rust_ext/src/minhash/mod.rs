@@ -53,8 +53,6 @@ pub mod words;
 
 use crate::{Error, Result};
 
-/// What each line weighs in flight, however short: a signature of 112 slots, its entry and its id.
-const LINE_WEIGHT: usize = 640;
 
 /// What makes two texts alike: how they are cut, and which bands their signatures have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
