@@ -104,14 +104,12 @@ mod tests {
 
     #[test]
     fn records_are_found_by_the_id_that_stages_give_them() {
-        let lines = b"{\"id\": \"x\", \"text\": \"the id y\"}\n\n{\"text\": \"b\"}\n{\"id\": \" \"}\n\
+        let lines =
+            b"{\"id\": \"x\", \"text\": \"the id y\"}\n\n{\"text\": \"b\"}\n{\"id\": \" \"}\n\
             nonsense\n{\"text\": \"a\", \"id\": \"\\u0079\"}\n{\"id\": \"x\"}\n";
         let content = zstd::bulk::compress(lines, 1).unwrap();
         let (found, damage) = find(&content, &["a#2", "y", "x", "a#1", "a#0", "z"]);
-        assert_eq!(
-            found,
-            [("x".into(), 0), ("a#1".into(), 1), ("a#2".into(), 2), ("y".into(), 4)]
-        );
+        assert_eq!(found, [("x".into(), 0), ("a#1".into(), 1), ("a#2".into(), 2), ("y".into(), 4)]);
         assert_eq!(damage, None);
     }
 
@@ -130,6 +128,9 @@ mod tests {
         let path = directory.path().join("part-00000.ids.zst");
         std::fs::write(&path, zstd::bulk::compress(b"ab\nb\nabc\n", 1).unwrap()).unwrap();
         let line = |id| find_line(&path, id, &Control::default()).unwrap();
-        assert_eq!([line("ab"), line("b"), line("abc"), line("a")], [Some(0), Some(1), Some(2), None]);
+        assert_eq!(
+            [line("ab"), line("b"), line("abc"), line("a")],
+            [Some(0), Some(1), Some(2), None]
+        );
     }
 }

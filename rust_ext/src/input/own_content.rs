@@ -36,8 +36,12 @@ impl OwnContent {
         if self.room.len() < needed {
             self.room.resize(needed, 0);
         }
-        let mut reader =
-            Reader { bytes: messages, scanner: Scanner::new(messages), room: &mut self.room, length: 0 };
+        let mut reader = Reader {
+            bytes: messages,
+            scanner: Scanner::new(messages),
+            room: &mut self.room,
+            length: 0,
+        };
         reader.list(Reader::message).ok()?;
         let length = reader.length;
         let content = simdutf8::basic::from_utf8(&self.room[..length]).ok()?;

@@ -20,7 +20,9 @@ use super::words::Scanner;
 use crate::Result;
 use crate::control::Control;
 use crate::input::rejected::reject;
-use crate::input::{Fields, FileRead, InputFile, Job, Scratch, UnitReader, Unreadable, fields};
+use crate::input::{
+    Fields, FileRead, InputFile, Job, OwnContent, Scratch, UnitReader, Unreadable, fields,
+};
 use crate::output::ZstdFile;
 use crate::pipeline::{self, Limits, Weigh};
 use crate::pool::{Pool, Reuse};
@@ -121,6 +123,7 @@ struct Signer<'a> {
     options: &'a Options,
     permutations: &'a Permutations,
     scanner: Scanner,
+    own: OwnContent,
     words: Vec<u32>,
     slots: Vec<u32>,
 }
@@ -128,7 +131,8 @@ struct Signer<'a> {
 impl<'a> Signer<'a> {
     fn new(options: &'a Options, permutations: &'a Permutations) -> Self {
         let slots = vec![EMPTY_SLOT; permutations.num_permutations()];
-        Self { options, permutations, scanner: Scanner::new(), words: Vec::new(), slots }
+        let (scanner, own) = (Scanner::new(), OwnContent::default());
+        Self { options, permutations, scanner, own, words: Vec::new(), slots }
     }
 
     fn batch(
@@ -179,7 +183,7 @@ impl<'a> Signer<'a> {
         }
         lines.id_hashes.push(xxh3_64(&lines.ids[id_start..]));
         lines.text_hashes.push(halves(xxh3_128(text.as_bytes())));
-        let (words_at, words, words_check) = self.words(text, lines);
+        let (words_at, words, words_check) = self.words(fields, lines);
         Entry {
             text_bytes,
             keep_key: self.options.keep.key(raw, source, text_bytes),
@@ -191,11 +195,12 @@ impl<'a> Signer<'a> {
         }
     }
 
-    /// Appends the words of a text and the hashes of its bands; returns where the words begin, how
-    /// many there are and their check.
-    fn words(&mut self, text: &str, lines: &mut SignedLines) -> (u64, u32, u32) {
+    /// Appends the words of a record, those of its own content if it is a conversation, and the
+    /// hashes of its bands; returns where the words begin, how many there are and their check.
+    fn words(&mut self, fields: &Fields<'_>, lines: &mut SignedLines) -> (u64, u32, u32) {
+        let said = fields.messages.and_then(|messages| self.own.read(messages));
         self.words.clear();
-        self.scanner.scan(text, &mut self.words);
+        self.scanner.scan(said.unwrap_or(fields.text), &mut self.words);
         let shape = &self.options.shape;
         if !self.words.is_empty() {
             self.permutations.sign(&self.words, shape.ngram_size, &mut self.slots);
