@@ -55,14 +55,14 @@ fn measure_here(input: &std::path::Path) {
         ("Thai", '\u{e00}'..='\u{e7f}'),
         ("Cyrillic", '\u{400}'..='\u{4ff}'),
     ];
-    for (name, range) in scripts {
+    for (script, range) in scripts {
         let is_written = |text: &&&str| {
             let inside = text.chars().filter(|character| range.contains(character)).count();
             3 * inside > text.chars().count()
         };
         let found: Vec<&str> = all.iter().filter(is_written).copied().collect();
         if !found.is_empty() {
-            measure_script(name, &found);
+            measure_script(script, &found);
         }
     }
 }
@@ -87,8 +87,8 @@ fn measure_script(name: &str, texts: &[&str]) {
         });
         megabytes(bytes * passes) / seconds
     };
-    let scanned = rate(&mut |_| {});
-    let shingled = rate(&mut |words| {
+    let found = rate(&mut |_| {});
+    let combined = rate(&mut |words| {
         each_block32(words, NGRAM_SIZE, |shingles| {
             black_box(shingles);
         });
@@ -99,14 +99,14 @@ fn measure_script(name: &str, texts: &[&str]) {
         permutations.sign(words, NGRAM_SIZE, &mut slots);
         black_box(&slots);
     });
-    let mut shingles = Vec::new();
+    let mut list = Vec::new();
     let listed = rate(&mut |words| {
-        shingles.clear();
-        list64(words, NGRAM_SIZE, &mut shingles);
-        black_box(&shingles);
+        list.clear();
+        list64(words, NGRAM_SIZE, &mut list);
+        black_box(&list);
     });
     println!(
-        "{:<9} {name:<9} {:7.2} {:7.2} {scanned:7.0} {shingled:10.0} {signed:8.0} {listed:7.0}",
+        "{:<9} {name:<9} {:7.2} {:7.2} {found:7.0} {combined:10.0} {signed:8.0} {listed:7.0}",
         simd::here().name(),
         megabytes(bytes),
         megabytes(bytes) / megabytes(num_words),

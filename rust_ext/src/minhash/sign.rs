@@ -67,10 +67,10 @@ pub fn sign_unit(files: &[InputFile], options: &Options, control: &Control) -> R
         Limits { workers: options.workers, budget_bytes },
         control,
         || reader.next_job(),
-        || (Signer::new(options, &permutations), Room::default()),
-        |(signer, room), job: Job| {
+        || (Signer::new(options, &permutations), Scratch::default()),
+        |(signer, scratch), job: Job| {
             let file = &files[job.file].relative;
-            Ok(signer.batch(file, &job, room, Signed::new(used.take())))
+            Ok(signer.batch(file, &job, scratch, Signed::new(used.take())))
         },
         |signed| {
             control.advance(signed.lines.entries.len() as u64, signed.text_bytes);
@@ -119,18 +119,12 @@ impl Weigh for Signed {
 /// More than this is given back to the system before the next batch.
 const WORDS_KEPT: usize = 1 << 22;
 
-/// What a record's strings lie in while it is signed.
-#[derive(Default)]
-struct Room {
-    fields: Scratch,
-    own: OwnContent,
-}
-
 /// A worker's tools.
 struct Signer<'a> {
     options: &'a Options,
     permutations: &'a Permutations,
     scanner: Scanner,
+    own: OwnContent,
     words: Vec<u32>,
     slots: Vec<u32>,
 }
@@ -138,18 +132,21 @@ struct Signer<'a> {
 impl<'a> Signer<'a> {
     fn new(options: &'a Options, permutations: &'a Permutations) -> Self {
         let slots = vec![EMPTY_SLOT; permutations.num_permutations()];
-        Self { options, permutations, scanner: Scanner::new(), words: Vec::new(), slots }
+        let (scanner, own) = (Scanner::new(), OwnContent::default());
+        Self { options, permutations, scanner, own, words: Vec::new(), slots }
     }
 
-    fn batch(&mut self, file: &str, job: &Job, room: &mut Room, mut signed: Signed) -> Signed {
+    fn batch(
+        &mut self,
+        file: &str,
+        job: &Job,
+        scratch: &mut Scratch,
+        mut signed: Signed,
+    ) -> Signed {
         for (ordinal, line) in (job.batch.first_record..).zip(&job.batch.lines) {
             let raw = job.batch.line(line);
-            let entry = match fields::parse(&job.batch, line, "text", &mut room.fields) {
-                Ok(fields) => {
-                    let own = fields.messages.and_then(|messages| room.own.read(messages));
-                    let compared = own.unwrap_or(fields.text);
-                    self.record(&fields, compared, raw, file, ordinal, &mut signed)
-                }
+            let entry = match fields::parse(&job.batch, line, "text", scratch) {
+                Ok(fields) => self.record(&fields, raw, file, ordinal, &mut signed),
                 Err(Unreadable::EmptyText) => Entry { status: Status::EmptyText, ..Entry::NONE },
                 Err(fault) => {
                     reject(file, ordinal, fault.reason(), raw, &mut signed.rejected);
@@ -166,11 +163,9 @@ impl<'a> Signer<'a> {
         signed
     }
 
-    /// Signs a record, whose words are those of `compared`.
     fn record(
         &mut self,
         fields: &Fields<'_>,
-        compared: &str,
         raw: &[u8],
         file: &str,
         ordinal: u64,
@@ -189,7 +184,7 @@ impl<'a> Signer<'a> {
         }
         lines.id_hashes.push(xxh3_64(&lines.ids[id_start..]));
         lines.text_hashes.push(halves(xxh3_128(fields.text.as_bytes())));
-        let (words_at, words, words_check) = self.words(compared, lines);
+        let (words_at, words, words_check) = self.words(fields, lines);
         Entry {
             text_bytes,
             keep_key: self.options.keep.key(raw, source, text_bytes),
@@ -201,11 +196,12 @@ impl<'a> Signer<'a> {
         }
     }
 
-    /// Appends the words of a text and the hashes of its bands; returns where the words begin, how
-    /// many there are and their check.
-    fn words(&mut self, text: &str, lines: &mut SignedLines) -> (u64, u32, u32) {
+    /// Appends the words of a record, those of its own content if it is a conversation, and the
+    /// hashes of its bands; returns where the words begin, how many there are and their check.
+    fn words(&mut self, fields: &Fields<'_>, lines: &mut SignedLines) -> (u64, u32, u32) {
+        let said = fields.messages.and_then(|messages| self.own.read(messages));
         self.words.clear();
-        self.scanner.scan(text, &mut self.words);
+        self.scanner.scan(said.unwrap_or(fields.text), &mut self.words);
         let shape = &self.options.shape;
         if !self.words.is_empty() {
             self.permutations.sign(&self.words, shape.ngram_size, &mut self.slots);
