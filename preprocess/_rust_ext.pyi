@@ -21,12 +21,17 @@ __all__ = [
     "TokenizerError",
     "__version__",
     "audit_dataset",
+    "band_ranges",
     "band_records",
+    "check_keep",
+    "compared_text",
     "connect_records",
     "connect_summary",
     "count_lines",
     "datasketch_signatures",
     "drop_duplicates",
+    "find_document",
+    "find_records",
     "merge_datasets",
     "minhash_signatures",
     "read_document",
@@ -213,6 +218,25 @@ def scan_records(path: _Path, *, text_field: str = "text", progress: _Progress =
 def read_line(path: _Path, record: int) -> bytes:
     """Return the line of a record file with this number, blank lines not counted."""
 
+def find_records(
+    path: _Path, *, relative: str, ids: Sequence[str], progress: _Progress = None
+) -> tuple[list[tuple[str, int, bytes]], str | None]:
+    """Return the first record with each id that a file holds, and the damage met on the way.
+
+    A record is its id, its number and its line. A line without an id goes by
+    `<relative>#<number>`. Reading ends with the last id found.
+    """
+
+def find_document(path: _Path, id: str) -> int | None:
+    """Return the number of the document with this id, given the `.ids.zst` of its dataset."""
+
+def compared_text(line: bytes) -> str:
+    """Return what `dedup` compares of a record, given its line: its own content or its text.
+
+    Raises:
+        ValueError: The line is no record that stages read.
+    """
+
 def minhash_signatures(
     texts: Sequence[str], *, ngram_size: int, num_permutations: int, seed: int
 ) -> NDArray[np.uint32]:
@@ -237,6 +261,7 @@ def sign_records(
     files: Sequence[tuple[_Path, str]],
     *,
     shape: tuple[int, int, int, int],
+    keep: Sequence[str],
     fingerprint: int,
     output: _Path,
     rejected: _Path,
@@ -244,17 +269,38 @@ def sign_records(
     memory_bytes: int,
     progress: _Progress = None,
 ) -> None:
-    """Sign the records of a unit; `shape` is ngram_size, num_bands, rows_per_band, seed."""
+    """Sign the records of a unit; `shape` is ngram_size, num_bands, rows_per_band, seed.
+
+    The words go beside `output`, a file with the suffix `.words`. `keep` are the rules that say
+    which of records that are alike stays.
+    """
+
+def check_keep(keep: Sequence[str], /) -> None:
+    """Refuse rules that do not say which of records that are alike stays.
+
+    Raises:
+        ValueError: A rule is none, or one too many.
+    """
+
+def band_ranges(
+    signatures: Sequence[_Path], *, shape: tuple[int, int, int, int], fingerprint: int
+) -> int:
+    """Return the number of ranges that each band, the texts and the ids are divided into."""
 
 def band_records(
     signatures: Sequence[_Path],
     *,
-    part: int,
+    parts: Sequence[tuple[int, _Path]],
     shape: tuple[int, int, int, int],
     fingerprint: int,
-    output: _Path,
+    workers: int,
+    memory_bytes: int,
 ) -> None:
-    """Find the buckets of a band; behind the last band come the texts and the check of ids."""
+    """Find the records that share a band, a text or, which is refused, an id.
+
+    Of each part, its number and its output: the ranges of each band, then of the texts, then of
+    the ids.
+    """
 
 def connect_records(
     signatures: Sequence[_Path],

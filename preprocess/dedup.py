@@ -19,8 +19,8 @@ Four steps, each starting only when the one before is whole; they meet in files 
 
 | step | per | reads | writes |
 |---|---|---|---|
-| sign | unit | records | `UUUUU.sign`: ids, hashes of texts, signatures |
-| bands | band, texts, ids | all signatures | `bucket-PPPPP`: the records that share it |
+| sign | unit | records | `UUUUU.words`; `UUUUU.sign`: ids, hashes of texts and of bands |
+| bands | range of a band, of the texts, of the ids | hashes | `bucket-PPPPP`: who shares one |
 | connect | run | buckets, words of candidates | `verdicts` and `clusters.parquet` |
 | drop | unit | records, verdicts | `part-NNNNN.jsonl.zst` or `.jsonl` |
 
@@ -40,6 +40,7 @@ import xxhash
 from preprocess import _rust_ext
 from preprocess.errors import Misuse, UserError
 from preprocess.inputs import Unit, record_files, refuse_inside, units_of
+from preprocess.loss_alarm import SourceLoss, refuse_losses
 from preprocess.manifest import Counts, InputEntry, Manifest, Share, to_json
 from preprocess.record_shards import SHARD_TEXT_BYTES
 from preprocess.run_directory import (
@@ -53,7 +54,7 @@ from preprocess.run_directory import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
 STEPS = ("sign", "bands", "connect", "drop")
@@ -67,6 +68,11 @@ class DedupConfig:
 
     threshold: float = 0.8
     """Least true Jaccard similarity with a survivor at which a record is dropped."""
+
+    keep: tuple[str, ...] = ("first",)
+    """Which of records that are alike stays: `source:A,B`, then one of `first`, `longest`,
+    `highest:FIELD` and `lowest:FIELD`; either alone will do. The first of the input breaks ties.
+    FIELD is a number at the top of a record or in its `meta`; a record without one comes last."""
 
     verify: bool = True
     """Confirm by true similarity; False: single link, whatever shares a band falls."""
@@ -98,6 +104,9 @@ class DedupConfig:
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
             raise ValueError(f"threshold ({self.threshold}) must be above 0 and at most 1")
+        if not self.keep:
+            raise ValueError("expected a rule of keep, got none; first is the default")
+        _rust_ext.check_keep(list(self.keep))
         for name in ("ngram_size", "num_bands", "rows_per_band"):
             value = getattr(self, name)
             if not 1 <= value <= 1_000:
@@ -149,6 +158,12 @@ class _FileRead(msgspec.Struct, frozen=True):
     problem: str | None
 
 
+class _Connected(msgspec.Struct, frozen=True):
+    """The part of what `connect` found that the alarm needs."""
+
+    sources: dict[str, SourceLoss]
+
+
 class _UnitDropped(msgspec.Struct, frozen=True):
     shards: list[_ShardWritten]
     native: int
@@ -165,6 +180,7 @@ def dedup(
     options: RunOptions,
     *,
     step: str | None = None,
+    allow_loss: Collection[str] = (),
 ) -> Manifest | None:
     """Drop exact and near duplicates; write survivors, `clusters.parquet` and the manifest.
 
@@ -174,13 +190,14 @@ def dedup(
         config: What counts as a duplicate.
         options: What the run may use.
         step: One of `STEPS`; None runs all four in order.
+        allow_loss: Sources that may lose more records than `loss_alarm` lets pass.
 
     Returns:
         The manifest, or None where other steps or tasks have to complete the directory.
 
     Raises:
         UserError: No record files, an id that occurs twice, a step before this one that is not
-            whole, another run's directory, damaged files.
+            whole, another run's directory, damaged files, a source that would lose too much.
         Misuse: An unknown step, or a task without a step.
     """
     if step is not None and step not in STEPS:
@@ -198,6 +215,8 @@ def dedup(
     if manifest is None:
         try:
             for each in STEPS if step is None else (step,):
+                if each == "drop":
+                    run.refuse_losses(allow_loss)
                 run.do(each)
         except FileNotFoundError:
             # An equal run that completes the directory removes the journal under our feet.
@@ -232,30 +251,28 @@ class _Run:
         self.fingerprint = xxhash.xxh3_64_intdigest(to_json(begun))
         journal = directory.journal
         self.signatures = [journal / f"{unit.index:05}.sign" for unit in directory.units]
-        self.words = [path.with_suffix(".words") for path in self.signatures]
-        # The bands, then the texts, then the ids.
-        self.buckets = [journal / f"bucket-{part:05}" for part in range(config.num_bands + 2)]
         self.verdicts = journal / "verdicts"
         self.clusters = directory.path / CLUSTERS
 
     def do(self, step: str) -> None:
         """Do this task's part of a step, if the steps before are whole."""
-        before = {
-            "sign": [],
-            "bands": self.signatures,
-            "connect": [*self.signatures, *self.words, *self.buckets],
-            "drop": [*self.signatures, self.verdicts, self.clusters],
-        }[step]
-        missing = [path.name for path in before if not path.exists()]
-        if missing:
-            if self.directory.manifest() is not None:
-                return
-            earlier = STEPS[STEPS.index(step) - 1]
-            raise UserError(
-                f"{self.directory.path}: expected the step {earlier} to be whole before {step}, "
-                f"{len(missing)} of its files are missing (the first is {missing[0]}); "
-                f"run --step {earlier} for all tasks first"
-            )
+        outputs = {
+            "sign": lambda: [path for paths in self._signed() for path in paths],
+            "bands": lambda: [path for paths in self._buckets() for path in paths],
+            "connect": lambda: [self.verdicts, self.clusters],
+        }
+        for earlier in STEPS[: STEPS.index(step)]:
+            if step == "drop" and earlier == "bands":
+                continue  # `connect` has all that they say
+            missing = [path.name for path in outputs[earlier]() if not path.exists()]
+            if missing:
+                if self.directory.manifest() is not None:
+                    return
+                raise UserError(
+                    f"{self.directory.path}: expected the step {earlier} to be whole before "
+                    f"{step}, {len(missing)} of its files are missing (the first is "
+                    f"{missing[0]}); run --step {earlier} for all tasks first"
+                )
         {"sign": self.sign, "bands": self.bands, "connect": self.connect, "drop": self.drop}[step]()
 
     def sign(self) -> None:
@@ -266,7 +283,7 @@ class _Run:
                 _rust_ext.sign_records(
                     _files(self.directory.units[number]),
                     shape=self.config.shape,
-                    keep=[],
+                    keep=list(self.config.keep),
                     fingerprint=self.fingerprint,
                     output=self.signatures[number],
                     rejected=self.directory.rejected_path(number, 0),
@@ -275,39 +292,35 @@ class _Run:
                     progress=progress,
                 )
 
-            for signature, its_words in zip(self.signatures, self.words, strict=True):
-                if not its_words.exists():
-                    signature.unlink(missing_ok=True)  # the one is of no use without the other
-            self._each(self.signatures, sign)
+            for number, _ in self._waiting(self._signed()):
+                sign(number)
 
     def bands(self) -> None:
-        def band(part: int) -> None:
+        parts = [[path] for paths in self._buckets() for path in paths]
+        with self.options.report("dedup: bands", None):
             _rust_ext.band_records(
                 self.signatures,
-                parts=[(part, self.buckets[part])],
+                parts=[(number, path) for number, (path,) in self._waiting(parts)],
                 shape=self.config.shape,
                 fingerprint=self.fingerprint,
                 workers=self.options.workers,
                 memory_bytes=self.options.memory_bytes,
             )
 
-        with self.options.report("dedup: bands", None):
-            self._each(self.buckets, band)
-
     def connect(self) -> None:
         if self.options.task not in (None, 0):
             return  # the step is one piece of work, and task 0 does it
         with self.options.report("dedup: connect", None) as progress:
             if not self.verdicts.exists():
-                *buckets, texts, _ids = self.buckets  # the ids are only checked
+                *bands, texts, _ids = self._buckets()  # the ids are only checked
                 _rust_ext.connect_records(
                     self.signatures,
                     shape=self.config.shape,
                     threshold=self.config.threshold if self.config.verify else None,
                     max_cluster=self.config.max_cluster,
                     fingerprint=self.fingerprint,
-                    buckets=buckets,
-                    texts=[texts],
+                    buckets=[path for paths in bands for path in paths],
+                    texts=texts,
                     output=self.verdicts,
                     workers=self.options.workers,
                     memory_bytes=self.options.memory_bytes,
@@ -328,6 +341,13 @@ class _Run:
             except FileNotFoundError:
                 if not self.clusters.exists():  # or an equal run has moved it
                     raise
+
+    def refuse_losses(self, allowed: Collection[str]) -> None:
+        """Stop before `drop` if a source would lose too much."""
+        if self.verdicts.exists() and self.clusters.exists():
+            raw = _rust_ext.connect_summary(self.verdicts, fingerprint=self.fingerprint)
+            summary = msgspec.json.decode(raw, type=_Connected)
+            refuse_losses(summary.sources, allowed, self.directory.path)
 
     def drop(self) -> None:
         expected = sum(file.text_bytes or 0 for unit in self.directory.units for file in unit.files)
@@ -354,12 +374,26 @@ class _Run:
 
             self.directory.run(self.options, drop)
 
-    def _each(self, outputs: list[Path], make: Callable[[int], None]) -> None:
-        """Make the outputs of this task that are not there; a file under its name is whole."""
-        for number, path in enumerate(outputs):
+    def _signed(self) -> list[list[Path]]:
+        """Return what `sign` writes of each unit."""
+        return [[path, path.with_suffix(".words")] for path in self.signatures]
+
+    def _buckets(self) -> list[list[Path]]:
+        """Return what `bands` writes of each band, of the texts and of the ids, by ranges."""
+        ranges = _rust_ext.band_ranges(
+            self.signatures, shape=self.config.shape, fingerprint=self.fingerprint
+        )
+        return [
+            [self.directory.journal / f"bucket-{first + part:05}" for part in range(ranges)]
+            for first in range(0, (self.config.num_bands + 2) * ranges, ranges)
+        ]
+
+    def _waiting(self, outputs: list[list[Path]]) -> Iterator[tuple[int, list[Path]]]:
+        """Yield the outputs of this task that are not all there; a file under its name is whole."""
+        for number, paths in enumerate(outputs):
             is_ours = self.options.task in (None, number % self.options.num_tasks)
-            if is_ours and not path.exists():
-                make(number)
+            if is_ours and not all(path.exists() for path in paths):
+                yield number, paths
 
 
 def _files(unit: Unit) -> list[tuple[Path, str]]:

@@ -257,7 +257,7 @@ def test_a_run_stopped_after_any_file_goes_on_to_the_same_bytes(tmp_path: Path) 
 def test_a_step_waits_for_the_one_before(tmp_path: Path) -> None:
     source = write(tmp_path / "a.jsonl", corpus(5, 20))
     output = tmp_path / "out"
-    with pytest.raises(UserError, match="expected the step sign to be whole before bands, 1 of"):
+    with pytest.raises(UserError, match="expected the step sign to be whole before bands, 2 of"):
         dedup([str(source)], output, DedupConfig(), options(), step="bands")
     dedup([str(source)], output, DedupConfig(), options(), step="sign")
     with pytest.raises(UserError, match=r"bands to be whole before connect, 16 .* bucket-00000"):

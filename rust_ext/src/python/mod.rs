@@ -32,7 +32,7 @@ mod extension {
         write_clusters,
     };
     #[pymodule_export]
-    use super::records::{read_line, scan_records};
+    use super::records::{compared_text, find_document, find_records, read_line, scan_records};
     #[pymodule_export]
     use super::tokenize::tokenize_unit;
     #[pymodule_export]
