@@ -26,6 +26,9 @@ pub(super) struct Set {
 /// and in their queue, the allocator's share.
 const SET_BYTES: usize = size_of::<Set>() + 160;
 
+/// Room for so many shingles is used again, 40 bytes each; room for more is given back.
+const MOST_HELD_SHINGLES: usize = 1 << 18;
+
 /// A candidate whose shingles are looked up.
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
@@ -69,6 +72,9 @@ impl<'a, W: Words> Sets<'a, W> {
     /// # Errors
     /// Of reading the words.
     pub(super) fn load(&self, at: WordsAt, scratch: &mut Loaded) -> Result<()> {
+        if scratch.shingles.capacity() > MOST_HELD_SHINGLES {
+            *scratch = Loaded::default(); // a long record must not hold its memory to the end
+        }
         scratch.at = at;
         scratch.shingles.clear();
         self.words.read(at, &mut scratch.words)?;
