@@ -24,10 +24,9 @@ Four steps, each starting only when the one before is whole; they meet in files 
 | connect | run | buckets, words of candidates | `verdicts` and `clusters.parquet` |
 | drop | unit | records, verdicts | `part-NNNNN.jsonl.zst` or `.jsonl` |
 
-Memory, beside lines in flight: `sign` 488 bytes and a short id a record of one unit, `bands` 16
-bytes a record (32 for the texts) and the slots of one unit, `connect` 1 byte a record, and for
-those that share a band with another about 300 bytes while the buckets are gathered, then the
-shingles of the survivors whose buckets are still open, 8 bytes a word. Texts are never held.
+Memory is what `memory_bytes` says, whatever the number of records: what does not fit is sorted in
+files of the journal, or beside them in files without a name. Texts are read twice, by sign and by
+drop; what connect compares are the words that sign has stored.
 """
 
 from __future__ import annotations
