@@ -36,9 +36,7 @@ if TYPE_CHECKING:
     from conftest import Preprocess
 
 
-def test_plain_shards_are_read_by_the_stages_behind(
-    tmp_path: Path, preprocess: Preprocess
-) -> None:
+def test_plain_shards_are_read_by_the_stages_behind(tmp_path: Path, preprocess: Preprocess) -> None:
     records = corpus(21, 400)
     source = write(tmp_path / "a.jsonl", records)
     packed = run([source], tmp_path / "packed")
