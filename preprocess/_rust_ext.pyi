@@ -21,7 +21,9 @@ __all__ = [
     "TokenizerError",
     "__version__",
     "audit_dataset",
+    "band_ranges",
     "band_records",
+    "check_keep",
     "compared_text",
     "connect_records",
     "connect_summary",
@@ -259,6 +261,7 @@ def sign_records(
     files: Sequence[tuple[_Path, str]],
     *,
     shape: tuple[int, int, int, int],
+    keep: Sequence[str],
     fingerprint: int,
     output: _Path,
     rejected: _Path,
@@ -266,17 +269,38 @@ def sign_records(
     memory_bytes: int,
     progress: _Progress = None,
 ) -> None:
-    """Sign the records of a unit; `shape` is ngram_size, num_bands, rows_per_band, seed."""
+    """Sign the records of a unit; `shape` is ngram_size, num_bands, rows_per_band, seed.
+
+    The words go beside `output`, a file with the suffix `.words`. `keep` are the rules that say
+    which of records that are alike stays.
+    """
+
+def check_keep(keep: Sequence[str], /) -> None:
+    """Refuse rules that do not say which of records that are alike stays.
+
+    Raises:
+        ValueError: A rule is none, or one too many.
+    """
+
+def band_ranges(
+    signatures: Sequence[_Path], *, shape: tuple[int, int, int, int], fingerprint: int
+) -> int:
+    """Return the number of ranges that each band, the texts and the ids are divided into."""
 
 def band_records(
     signatures: Sequence[_Path],
     *,
-    part: int,
+    parts: Sequence[tuple[int, _Path]],
     shape: tuple[int, int, int, int],
     fingerprint: int,
-    output: _Path,
+    workers: int,
+    memory_bytes: int,
 ) -> None:
-    """Find the buckets of a band; behind the last band come the texts and the check of ids."""
+    """Find the records that share a band, a text or, which is refused, an id.
+
+    Of each part, its number and its output: the ranges of each band, then of the texts, then of
+    the ids.
+    """
 
 def connect_records(
     signatures: Sequence[_Path],

@@ -198,6 +198,14 @@ def dedup(
     verify: Annotated[
         bool, typer.Option(help="Confirm each pair by its true Jaccard; else single link.")
     ] = True,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE",
+            help="Which of records that are alike stays: first (the default), longest, "
+            "highest:FIELD or lowest:FIELD; source:A,B may stand before it.",
+        ),
+    ] = None,
     max_cluster: Annotated[
         int, typer.Option(min=1, help="Most near-duplicates that fall to one survivor.")
     ] = 10_000,
@@ -222,7 +230,7 @@ def dedup(
     num_tasks: NumTasks = 1,
     verbose: Verbose = False,
 ) -> None:
-    """Drop exact, then near duplicates; of each cluster the first record stays."""
+    """Drop exact, then near duplicates; of records that are alike one stays."""
     from preprocess.dedup import DedupConfig
     from preprocess.dedup import dedup as run
 
@@ -232,6 +240,7 @@ def dedup(
     with as_misuse():
         config = DedupConfig(
             threshold=0.8 if threshold is None else threshold,
+            keep=tuple(keep or ("first",)),
             verify=verify,
             max_cluster=max_cluster,
             format=format,

@@ -19,15 +19,14 @@ Four steps, each starting only when the one before is whole; they meet in files 
 
 | step | per | reads | writes |
 |---|---|---|---|
-| sign | unit | records | `UUUUU.sign`: ids, hashes of texts, signatures |
-| bands | band, texts, ids | all signatures | `bucket-PPPPP`: the records that share it |
+| sign | unit | records | `UUUUU.words`; `UUUUU.sign`: ids, hashes of texts and of bands |
+| bands | range of a band, of the texts, of the ids | hashes | `bucket-PPPPP`: who shares one |
 | connect | run | buckets, words of candidates | `verdicts` and `clusters.parquet` |
 | drop | unit | records, verdicts | `part-NNNNN.jsonl.zst` or `.jsonl` |
 
-Memory, beside lines in flight: `sign` 488 bytes and a short id a record of one unit, `bands` 16
-bytes a record (32 for the texts) and the slots of one unit, `connect` 1 byte a record, and for
-those that share a band with another about 300 bytes while the buckets are gathered, then the
-shingles of the survivors whose buckets are still open, 8 bytes a word. Texts are never held.
+Memory is what `memory_bytes` says, whatever the number of records: what does not fit is sorted in
+files of the journal, or beside them in files without a name. Texts are read twice, by sign and by
+drop; what connect compares are the words that sign has stored.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ from preprocess.run_directory import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
 STEPS = ("sign", "bands", "connect", "drop")
@@ -69,6 +68,11 @@ class DedupConfig:
 
     threshold: float = 0.8
     """Least true Jaccard similarity with a survivor at which a record is dropped."""
+
+    keep: tuple[str, ...] = ("first",)
+    """Which of records that are alike stays: `source:A,B`, then one of `first`, `longest`,
+    `highest:FIELD` and `lowest:FIELD`; either alone will do. The first of the input breaks ties.
+    FIELD is a number at the top of a record or in its `meta`; a record without one comes last."""
 
     verify: bool = True
     """Confirm by true similarity; False: single link, whatever shares a band falls."""
@@ -100,6 +104,9 @@ class DedupConfig:
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
             raise ValueError(f"threshold ({self.threshold}) must be above 0 and at most 1")
+        if not self.keep:
+            raise ValueError("expected a rule of keep, got none; first is the default")
+        _rust_ext.check_keep(list(self.keep))
         for name in ("ngram_size", "num_bands", "rows_per_band"):
             value = getattr(self, name)
             if not 1 <= value <= 1_000:
@@ -244,29 +251,28 @@ class _Run:
         self.fingerprint = xxhash.xxh3_64_intdigest(to_json(begun))
         journal = directory.journal
         self.signatures = [journal / f"{unit.index:05}.sign" for unit in directory.units]
-        # The bands, then the texts, then the ids.
-        self.buckets = [journal / f"bucket-{part:05}" for part in range(config.num_bands + 2)]
         self.verdicts = journal / "verdicts"
         self.clusters = directory.path / CLUSTERS
 
     def do(self, step: str) -> None:
         """Do this task's part of a step, if the steps before are whole."""
-        before = {
-            "sign": [],
-            "bands": self.signatures,
-            "connect": [*self.signatures, *self.buckets],
-            "drop": [*self.signatures, self.verdicts, self.clusters],
-        }[step]
-        missing = [path.name for path in before if not path.exists()]
-        if missing:
-            if self.directory.manifest() is not None:
-                return
-            earlier = STEPS[STEPS.index(step) - 1]
-            raise UserError(
-                f"{self.directory.path}: expected the step {earlier} to be whole before {step}, "
-                f"{len(missing)} of its files are missing (the first is {missing[0]}); "
-                f"run --step {earlier} for all tasks first"
-            )
+        outputs = {
+            "sign": lambda: [path for paths in self._signed() for path in paths],
+            "bands": lambda: [path for paths in self._buckets() for path in paths],
+            "connect": lambda: [self.verdicts, self.clusters],
+        }
+        for earlier in STEPS[: STEPS.index(step)]:
+            if step == "drop" and earlier == "bands":
+                continue  # `connect` has all that they say
+            missing = [path.name for path in outputs[earlier]() if not path.exists()]
+            if missing:
+                if self.directory.manifest() is not None:
+                    return
+                raise UserError(
+                    f"{self.directory.path}: expected the step {earlier} to be whole before "
+                    f"{step}, {len(missing)} of its files are missing (the first is "
+                    f"{missing[0]}); run --step {earlier} for all tasks first"
+                )
         {"sign": self.sign, "bands": self.bands, "connect": self.connect, "drop": self.drop}[step]()
 
     def sign(self) -> None:
@@ -277,6 +283,7 @@ class _Run:
                 _rust_ext.sign_records(
                     _files(self.directory.units[number]),
                     shape=self.config.shape,
+                    keep=list(self.config.keep),
                     fingerprint=self.fingerprint,
                     output=self.signatures[number],
                     rejected=self.directory.rejected_path(number, 0),
@@ -285,48 +292,55 @@ class _Run:
                     progress=progress,
                 )
 
-            self._each(self.signatures, sign)
+            for number, _ in self._waiting(self._signed()):
+                sign(number)
 
     def bands(self) -> None:
-        def band(part: int) -> None:
+        parts = [[path] for paths in self._buckets() for path in paths]
+        with self.options.report("dedup: bands", None):
             _rust_ext.band_records(
                 self.signatures,
-                part=part,
+                parts=[(number, path) for number, (path,) in self._waiting(parts)],
                 shape=self.config.shape,
                 fingerprint=self.fingerprint,
-                output=self.buckets[part],
+                workers=self.options.workers,
+                memory_bytes=self.options.memory_bytes,
             )
-
-        with self.options.report("dedup: bands", None):
-            self._each(self.buckets, band)
 
     def connect(self) -> None:
         if self.options.task not in (None, 0):
             return  # the step is one piece of work, and task 0 does it
         with self.options.report("dedup: connect", None) as progress:
             if not self.verdicts.exists():
-                *buckets, texts, _ids = self.buckets  # the ids are only checked
+                *bands, texts, _ids = self._buckets()  # the ids are only checked
                 _rust_ext.connect_records(
                     self.signatures,
                     shape=self.config.shape,
                     threshold=self.config.threshold if self.config.verify else None,
                     max_cluster=self.config.max_cluster,
                     fingerprint=self.fingerprint,
-                    buckets=buckets,
-                    texts=[texts],
+                    buckets=[path for paths in bands for path in paths],
+                    texts=texts,
                     output=self.verdicts,
                     workers=self.options.workers,
                     memory_bytes=self.options.memory_bytes,
                     progress=progress,
                 )
         if not self.clusters.exists():
+            # In the journal first: what a kill leaves of it goes with that.
+            made = self.directory.journal / CLUSTERS
             _rust_ext.write_clusters(
                 self.signatures,
                 verdicts=self.verdicts,
                 fingerprint=self.fingerprint,
-                output=self.clusters,
+                output=made,
                 memory_bytes=self.options.memory_bytes,
             )
+            try:
+                made.replace(self.clusters)
+            except FileNotFoundError:
+                if not self.clusters.exists():  # or an equal run has moved it
+                    raise
 
     def refuse_losses(self, allowed: Collection[str]) -> None:
         """Stop before `drop` if a source would lose too much."""
@@ -360,12 +374,26 @@ class _Run:
 
             self.directory.run(self.options, drop)
 
-    def _each(self, outputs: list[Path], make: Callable[[int], None]) -> None:
-        """Make the outputs of this task that are not there; a file under its name is whole."""
-        for number, path in enumerate(outputs):
+    def _signed(self) -> list[list[Path]]:
+        """Return what `sign` writes of each unit."""
+        return [[path, path.with_suffix(".words")] for path in self.signatures]
+
+    def _buckets(self) -> list[list[Path]]:
+        """Return what `bands` writes of each band, of the texts and of the ids, by ranges."""
+        ranges = _rust_ext.band_ranges(
+            self.signatures, shape=self.config.shape, fingerprint=self.fingerprint
+        )
+        return [
+            [self.directory.journal / f"bucket-{first + part:05}" for part in range(ranges)]
+            for first in range(0, (self.config.num_bands + 2) * ranges, ranges)
+        ]
+
+    def _waiting(self, outputs: list[list[Path]]) -> Iterator[tuple[int, list[Path]]]:
+        """Yield the outputs of this task that are not all there; a file under its name is whole."""
+        for number, paths in enumerate(outputs):
             is_ours = self.options.task in (None, number % self.options.num_tasks)
-            if is_ours and not path.exists():
-                make(number)
+            if is_ours and not all(path.exists() for path in paths):
+                yield number, paths
 
 
 def _files(unit: Unit) -> list[tuple[Path, str]]:

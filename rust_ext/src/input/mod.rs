@@ -5,9 +5,9 @@
 //! they pass, and [`lines`] cuts what comes out into batches of whole lines. [`unit`] does so for
 //! file after file; [`fields`] takes the fields that are needed out of a line and says what is
 //! wrong with one that cannot be read, [`span_fields`] those of a record in spans, [`own_content`]
-//! what a conversation is known by, [`numbers`] a number that a user named; [`lookup`] finds records
-//! by their ids; [`rejected`] writes down an unreadable line; [`shares`] numbers the pairs of source
-//! and kind that records have.
+//! what a conversation is known by, [`numbers`] a number that a user named; [`lookup`] finds
+//! records by their ids; [`rejected`] writes down an unreadable line; [`shares`] numbers the pairs
+//! of source and kind that records have.
 
 mod escape;
 pub mod fields;

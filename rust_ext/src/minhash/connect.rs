@@ -134,12 +134,7 @@ impl<W: Words> Plan<'_, W> {
         decide(edges.rows, board, &sets, rule, self.limits, beside, self.control)
     }
 
-    fn link(
-        &self,
-        places: Places,
-        members: Sorted<2>,
-        summary: &mut Summary,
-    ) -> Result<Decided> {
+    fn link(&self, places: Places, members: Sorted<2>, summary: &mut Summary) -> Result<Decided> {
         let (beside, share) = (self.beside, self.limits.budget_bytes);
         let edges = edges::links(members, beside, share)?;
         note(&edges, summary);
@@ -242,7 +237,8 @@ fn write(
     let mut unit_start = 0;
     for unit in units {
         control.check()?;
-        let sources: Vec<_> = unit.summary()?.shares.into_iter().map(|(source, _)| source).collect();
+        let sources: Vec<_> =
+            unit.summary()?.shares.into_iter().map(|(source, _)| source).collect();
         let mut losses = vec![Loss::default(); sources.len()];
         for block in unit.blocks()? {
             let (first, entries) = block?;

@@ -3,7 +3,7 @@
 use super::sections::number;
 
 /// Bytes of an [`Entry`].
-pub const ENTRY_BYTES: usize = 36;
+pub(super) const ENTRY_BYTES: usize = 36;
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 //! | `first` | the first of the input |
 //! | `longest` | with the most bytes of text |
 //! | `highest:FIELD`, `lowest:FIELD` | with the highest or lowest number there |
-//! | `source:A:B` | of source A, else of B, else of any other |
+//! | `source:A,B` | of source A, else of B, else of any other |
 //!
 //! FIELD is looked for at the top level of the record, then in its `meta`; a record without a
 //! number there comes last. A key has 64 bits. Alone, an order has all of them and is exact. Behind
@@ -65,7 +65,7 @@ impl Keep {
                 _ => {
                     return Err(Error::Argument(format!(
                         "expected --keep as first, longest, highest:FIELD, lowest:FIELD or \
-                         source:A:B, got {rule:?}"
+                         source:A,B, got {rule:?}"
                     )));
                 }
             }
@@ -74,7 +74,7 @@ impl Keep {
             let before = before.or(given[0].filter(|_| is_source));
             if let Some(before) = before {
                 return Err(Error::Argument(format!(
-                    "expected --keep once as source:A:B, then once as an order, got {rule:?} \
+                    "expected --keep once as source:A,B, then once as an order, got {rule:?} \
                      after {before:?}"
                 )));
             }
@@ -110,16 +110,16 @@ impl Keep {
 
 /// Returns the sources of a priority, none of them twice.
 fn names(sources: &str) -> Result<Vec<String>> {
-    let names: Vec<String> = sources.split(':').map(str::to_owned).collect();
+    let names: Vec<String> = sources.split(',').map(str::to_owned).collect();
     let is_twice = |at: usize| names[..at].contains(&names[at]);
     if names.len() > MOST_SOURCES || names.iter().any(String::is_empty) {
         return Err(Error::Argument(format!(
-            "expected --keep source:A:B with one to {MOST_SOURCES} names, got source:{sources}"
+            "expected --keep source:A,B with one to {MOST_SOURCES} names, got source:{sources}"
         )));
     }
     if let Some(at) = (0..names.len()).find(|&at| is_twice(at)) {
         let name = &names[at];
-        return Err(Error::Argument(format!("expected --keep source:A:B with {name} once")));
+        return Err(Error::Argument(format!("expected --keep source:A,B with {name} once")));
     }
     Ok(names)
 }
@@ -170,7 +170,7 @@ mod tests {
         }
         assert_eq!(key(&["lowest:score"], "-0.0", "a", 1), key(&["lowest:score"], "0", "a", 1));
         assert_eq!(key(&["highest:score"], "null", "a", 1), u64::MAX);
-        let rules = ["source:agent:code", "longest"];
+        let rules = ["source:agent,code", "longest"];
         assert!(key(&rules, "1", "agent", 1) < key(&rules, "1", "code", 1_000_000));
         assert!(key(&rules, "1", "code", 1) < key(&rules, "1", "web", 1_000_000));
         assert!(key(&rules, "1", "web", 6) < key(&rules, "1", "other", 5));
@@ -185,8 +185,8 @@ mod tests {
         assert!(refused(&["longest", "first"]).contains("got \"first\" after \"longest\""));
         assert!(refused(&["longest", "source:a"]).contains("got \"source:a\" after \"longest\""));
         assert!(refused(&["source:a", "source:b"]).contains("after \"source:a\""));
-        assert!(refused(&["source:a::b"]).contains("one to 255 names"));
-        assert!(refused(&["source:a:b:a"]).contains("with a once"));
+        assert!(refused(&["source:a,,b"]).contains("one to 255 names"));
+        assert!(refused(&["source:a,b,a"]).contains("with a once"));
         assert!(keep(&["first"]).is_first() && !keep(&["source:a"]).is_first());
     }
 

@@ -2,12 +2,13 @@
 //!
 //! A text becomes the hashes of its words ([`words`]), and these a set of hashes, one for every run
 //! of a few consecutive words ([`shingle`]).
-//! The smallest of them under many hash functions are its signature ([`signature`]), which is
-//! stored beside the id and the hash of the text ([`sign`], [`unit_file`]). Records whose signatures agree in a
-//! whole band of slots fall into one bucket ([`bands`]). Within the buckets it is decided which
-//! record falls to which survivor ([`connect`]), by the true Jaccard similarity of the texts
-//! ([`jaccard`]), unless that is waived. What survives is written, line by line as it was
-//! ([`drop`]), and a table says what fell ([`clusters_parquet`]).
+//! The smallest of them under many hash functions are its signature ([`signature`]). Kept are the
+//! words, a hash of each band of the signature, the id and the hash of the text ([`sign`],
+//! [`unit_file`]). Records whose signatures agree in a whole band fall into one bucket ([`bands`]).
+//! Within the buckets it is decided which record falls to which survivor ([`connect`]), by the true
+//! Jaccard similarity of the texts ([`jaccard`]), unless that is waived; [`keep`] says which of
+//! them stays. What survives is written, line by line as it was ([`drop`]), and a table says what
+//! fell ([`clusters_parquet`]).
 //!
 //! The steps meet in files only ([`sections`]), so each can be a job of its own. Records are
 //! numbered through all units in the order of the input, unreadable lines included: a record's
@@ -32,6 +33,7 @@ pub mod groups;
 pub mod jaccard;
 pub mod keep;
 mod keys;
+mod line_reader;
 mod link;
 mod minima;
 pub mod open_files;
@@ -52,7 +54,6 @@ pub mod verdicts;
 pub mod words;
 
 use crate::{Error, Result};
-
 
 /// What makes two texts alike: how they are cut, and which bands their signatures have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! The step `sign`: a unit's records become words, entries, ids and the keys of their bands.
 //!
-//! Unreadable lines go to the rejected file of the unit. Everything leaves as it comes
-//! ([`super::unit_writer`]), so that memory does not grow with the unit.
+//! A conversation's words are those of its own content ([`crate::input::own_content`]), any other
+//! record's those of its text. Unreadable lines go to the rejected file of the unit. Everything
+//! leaves as it comes ([`super::unit_writer`]), so that memory does not grow with the unit.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -170,8 +171,8 @@ impl<'a> Signer<'a> {
         ordinal: u64,
         signed: &mut Signed,
     ) -> Entry {
-        let (text, lines) = (fields.text, &mut signed.lines);
-        let text_bytes = text.len() as u64;
+        let lines = &mut signed.lines;
+        let text_bytes = fields.text.len() as u64;
         signed.text_bytes += text_bytes;
         let source = fields.source.as_deref().unwrap_or("unknown");
         let kind = fields.kind.as_deref().unwrap_or("text");
@@ -182,7 +183,7 @@ impl<'a> Signer<'a> {
             None => write!(lines.ids, "{file}#{ordinal}").unwrap_or_default(),
         }
         lines.id_hashes.push(xxh3_64(&lines.ids[id_start..]));
-        lines.text_hashes.push(halves(xxh3_128(text.as_bytes())));
+        lines.text_hashes.push(halves(xxh3_128(fields.text.as_bytes())));
         let (words_at, words, words_check) = self.words(fields, lines);
         Entry {
             text_bytes,
@@ -260,7 +261,8 @@ impl<'a> RejectedLines<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::unit_file::{SignedUnit, run_lines, words_path};
+    use super::super::keys::{KeyRange, KeyReader};
+    use super::super::unit_file::{SignedUnit, UnitSummary, run_lines, words_path};
     use super::*;
 
     /// Many bands, so that a run has only 2,048 lines.
@@ -274,7 +276,7 @@ mod tests {
 
     fn id(number: u64) -> String {
         match number {
-            2_000 => "long".repeat(100_000),
+            2_001 => "long".repeat(100_000),
             _ if number % 5 == 0 => format!("a.jsonl#{number}"),
             _ => format!("id é {number}"),
         }
@@ -298,19 +300,22 @@ mod tests {
         vec![InputFile { path, relative: "a.jsonl".to_owned() }]
     }
 
-    fn signed(directory: &Path, name: &str, workers: usize, memory_bytes: usize) -> PathBuf {
-        let output = directory.join(name);
-        let options = Options {
+    fn options(directory: &Path, name: &str, workers: usize, memory_bytes: usize) -> Options {
+        Options {
             shape: SHAPE,
             keep: Keep::parse(&["longest".to_owned()]).unwrap(),
             fingerprint: 9,
-            output: output.clone(),
+            output: directory.join(name),
             rejected: directory.join("rejected.jsonl.zst"),
             workers,
             memory_bytes,
-        };
+        }
+    }
+
+    fn signed(directory: &Path, name: &str, workers: usize, memory_bytes: usize) -> PathBuf {
+        let options = options(directory, name, workers, memory_bytes);
         sign_unit(&unit(directory), &options, &Control::default()).unwrap();
-        output
+        options.output
     }
 
     #[test]
@@ -416,5 +421,57 @@ mod tests {
         let mut flipped = whole.clone();
         *flipped.last_mut().unwrap() ^= 1;
         assert!(error(&flipped).contains("00007.words: its words from"));
+    }
+
+    /// All that a unit's files say.
+    type Said = (UnitSummary, Vec<Entry>, Vec<String>, Vec<Vec<u32>>, Vec<(u64, u16)>);
+
+    fn read_all(path: &Path) -> Result<Said> {
+        let unit = SignedUnit::open(path, &words_path(path), 9)?;
+        let (entries, mut lines) = (unit.entries(0, u64::MAX)?, unit.lines()?);
+        let ids = (0..unit.records()).map(|line| lines.id(line).map(str::to_owned));
+        let words = entries.iter().map(|entry| unit.words(entry));
+        let (ids, words) = (ids.collect::<Result<_>>()?, words.collect::<Result<_>>()?);
+        let mut keys = Vec::new();
+        for (_, section) in unit.key_sections(1)? {
+            KeyReader::default().read(unit.reader(), section, KeyRange::ALL, |key, line| {
+                keys.push((key, line));
+                Ok(())
+            })?;
+        }
+        Ok((unit.summary()?, entries, ids, words, keys))
+    }
+
+    #[test]
+    fn no_damage_is_read_as_something_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("00000.sign");
+        let options = Options {
+            shape: Shape { ngram_size: 2, num_bands: 2, rows_per_band: 3, seed: 5 },
+            output: path.clone(),
+            ..options(directory.path(), "00000.sign", 2, 1 << 30)
+        };
+        sign_unit(&unit(directory.path()), &options, &Control::default()).unwrap();
+        let said = read_all(&path).unwrap();
+        for damaged in [path.clone(), words_path(&path)] {
+            let whole = std::fs::read(&damaged).unwrap();
+            let mut noticed = 0;
+            for place in (0..whole.len()).step_by(whole.len() / 97) {
+                let mut bytes = whole.clone();
+                bytes[place] ^= 1 << (place % 8);
+                std::fs::write(&damaged, &bytes).unwrap();
+                match read_all(&path) {
+                    Ok(other) => assert!(other == said, "byte {place}"),
+                    Err(error) => {
+                        noticed += 1;
+                        assert!(error.to_string().contains("00000."), "{error}");
+                    }
+                }
+                std::fs::write(&damaged, &whole[..place]).unwrap();
+                assert!(read_all(&path).is_err(), "cut at {place}");
+            }
+            assert!(noticed > 30, "{noticed}");
+            std::fs::write(&damaged, &whole).unwrap();
+        }
     }
 }

@@ -21,15 +21,16 @@
 //! a word. No signature is kept: it follows from the words.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-pub use super::entry::{ENTRY_BYTES, Entry, Status};
+pub use super::entry::{Entry, Status};
 use super::keys::KeySection;
+pub use super::line_reader::LineReader;
+use super::line_reader::Runs;
 use super::open_files::OpenFiles;
 use super::sections::{Kind, Reader, Section};
 use crate::input::FileRead;
@@ -120,18 +121,7 @@ impl SignedUnit {
     /// # Errors
     /// `Corrupt` when the list of runs is damaged; `Io`.
     pub fn lines(&self) -> Result<LineReader<'_>> {
-        let runs = Runs::read(&self.reader)?;
-        Ok(LineReader {
-            unit: self,
-            run_lines: runs.run_lines,
-            runs: runs.rows().map(|row| Section::decode(row)).collect(),
-            blocks: Blocks::default(),
-            entries: Vec::new(),
-            entries_at: 0..0,
-            ids: Vec::new(),
-            ids_at: 0..0,
-            id_start: (0, 0),
-        })
+        LineReader::new(self)
     }
 
     /// Reads the entries of `count` lines from `first_line` on, fewer where the unit ends.
@@ -155,9 +145,9 @@ impl SignedUnit {
             if next >= self.records() {
                 return None;
             }
-            let block = lines.load_entries(next).map(|()| {
-                let first = std::mem::replace(&mut next, lines.entries_at.end);
-                (first, lines.entries.clone())
+            let block = lines.block(next).map(|(at, entries)| {
+                next = at.end;
+                (at.start, entries.to_vec())
             });
             if block.is_err() {
                 next = u64::MAX; // nothing follows an error
@@ -235,142 +225,6 @@ impl SignedUnit {
 #[allow(clippy::cast_possible_truncation)] // the lower half is what is wanted
 pub(super) fn words_check(bytes: &[u8]) -> u32 {
     xxh3_64(bytes) as u32
-}
-
-/// The list of runs.
-struct Runs {
-    bytes: Vec<u8>,
-    run_lines: u64,
-    row_bytes: usize,
-}
-
-impl Runs {
-    fn read(reader: &Reader) -> Result<Self> {
-        let bytes = reader.section(RUNS)?;
-        let word = |at: usize| {
-            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-        };
-        let (run_lines, arrays) = (u64::from(word(0)), word(4) as usize);
-        Ok(Self { bytes, run_lines, row_bytes: Section::BYTES + arrays * ARRAY_BYTES })
-    }
-
-    fn rows(&self) -> impl Iterator<Item = &[u8]> {
-        self.bytes[RUNS_HEAD_BYTES..].chunks_exact(self.row_bytes)
-    }
-}
-
-/// The blocks of one run.
-#[derive(Debug, Default)]
-struct Blocks {
-    run: Option<usize>,
-    /// Lines in the unit, entries, ids.
-    all: Vec<(Range<u64>, Section, Section)>,
-}
-
-/// Reads lines of a unit; those near each other cost one reading.
-///
-/// It keeps the last block of entries and that of ids, and the list of one run's blocks.
-#[derive(Debug)]
-pub struct LineReader<'a> {
-    unit: &'a SignedUnit,
-    run_lines: u64,
-    /// The list of blocks of each run.
-    runs: Vec<Section>,
-    blocks: Blocks,
-    entries: Vec<Entry>,
-    entries_at: Range<u64>,
-    ids: Vec<u8>,
-    ids_at: Range<u64>,
-    /// A line of that block, and where its id begins.
-    id_start: (u64, usize),
-}
-
-impl LineReader<'_> {
-    /// Returns the entry of a line.
-    ///
-    /// # Errors
-    /// `Corrupt` when it is damaged, or there is no such line; `Io`.
-    pub fn entry(&mut self, line: u64) -> Result<Entry> {
-        self.load_entries(line)?;
-        let at = usize::try_from(line - self.entries_at.start).unwrap_or(usize::MAX);
-        let entry = self.entries.get(at).copied();
-        entry.ok_or_else(|| self.unit.reader.corrupt("a block has fewer entries than lines"))
-    }
-
-    /// Returns the id of a line; empty where it is no record.
-    ///
-    /// # Errors
-    /// As [`LineReader::entry`].
-    pub fn id(&mut self, line: u64) -> Result<&str> {
-        if !self.ids_at.contains(&line) {
-            let (lines, _, ids) = self.find(line)?;
-            let compressed = self.unit.reader.read(ids)?;
-            self.ids = zstd::decode_all(&compressed[..])
-                .map_err(|_| self.unit.reader.corrupt("its ids cannot be decompressed"))?;
-            self.id_start = (lines.start, 0);
-            self.ids_at = lines;
-        }
-        if line < self.id_start.0 {
-            self.id_start = (self.ids_at.start, 0);
-        }
-        let corrupt = || self.unit.reader.corrupt("a block has fewer ids than lines");
-        let mut length;
-        loop {
-            let rest = self.ids.get(self.id_start.1..).unwrap_or_default();
-            length = memchr::memchr(b'\n', rest).ok_or_else(corrupt)?;
-            if self.id_start.0 == line {
-                break;
-            }
-            self.id_start = (self.id_start.0 + 1, self.id_start.1 + length + 1);
-        }
-        let id = &self.ids[self.id_start.1..self.id_start.1 + length];
-        std::str::from_utf8(id).map_err(|_| self.unit.reader.corrupt("an id is no UTF-8"))
-    }
-
-    fn load_entries(&mut self, line: u64) -> Result<()> {
-        if self.entries_at.contains(&line) {
-            return Ok(());
-        }
-        let (lines, entries, _) = self.find(line)?;
-        let bytes = self.unit.reader.read(entries)?;
-        self.entries.clear();
-        self.entries.extend(bytes.chunks_exact(ENTRY_BYTES).map(Entry::decode));
-        self.entries_at = lines;
-        Ok(())
-    }
-
-    /// Returns the lines of the block that a line is in, its entries and its ids.
-    fn find(&mut self, line: u64) -> Result<(Range<u64>, Section, Section)> {
-        let run = usize::try_from(line / self.run_lines).unwrap_or(usize::MAX);
-        if self.blocks.run != Some(run) {
-            let Some(&list) = self.runs.get(run) else {
-                return Err(self.no_line(line));
-            };
-            let bytes = self.unit.reader.read(list)?;
-            let first = line / self.run_lines * self.run_lines;
-            let starts = bytes
-                .chunks_exact(BLOCK_BYTES)
-                .map(|row| first + u64::from(u32::from_le_bytes([row[0], row[1], row[2], row[3]])));
-            let run_end = (first + self.run_lines).min(self.unit.records());
-            let ends = starts.clone().skip(1).chain([run_end]);
-            self.blocks.all = starts
-                .zip(ends)
-                .zip(bytes.chunks_exact(BLOCK_BYTES))
-                .map(|((start, end), row)| {
-                    let ids = Section::decode(&row[4 + Section::BYTES..]);
-                    (start..end, Section::decode(&row[4..]), ids)
-                })
-                .collect();
-            self.blocks.run = Some(run);
-        }
-        let at = self.blocks.all.partition_point(|(lines, ..)| lines.end <= line);
-        self.blocks.all.get(at).cloned().ok_or_else(|| self.no_line(line))
-    }
-
-    fn no_line(&self, line: u64) -> Error {
-        let records = self.unit.records();
-        self.unit.reader.corrupt(&format!("expected a line below {records}, got {line}"))
-    }
 }
 
 /// Opens the units of a corpus, whose words lie beside their other files.

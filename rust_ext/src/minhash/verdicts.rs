@@ -284,7 +284,9 @@ mod tests {
             })
             .collect();
         let mut writer = VerdictWriter::create(&path, 7).unwrap();
-        verdicts.iter().for_each(|verdict| writer.push(verdict).unwrap());
+        for verdict in &verdicts {
+            writer.push(verdict).unwrap();
+        }
         let loss = Loss { records: 3, exact: 2, near: 1 };
         let summary = Summary {
             sources: BTreeMap::from([("web".to_owned(), loss)]),
@@ -294,7 +296,8 @@ mod tests {
         writer.finish(&summary).unwrap();
         let found = Verdicts::open(&path, 7).unwrap();
         assert_eq!((found.len(), found.summary().unwrap()), (30_000, summary));
-        for (record, index) in [(0, 0), (5, 0), (6, 1), (8, 1), (45_000, 14_999), (90_002, 29_999)] {
+        for (record, index) in [(0, 0), (5, 0), (6, 1), (8, 1), (45_000, 14_999), (90_002, 29_999)]
+        {
             let mut cursor = found.starting_at(record).unwrap();
             for verdict in &verdicts[index..] {
                 assert_eq!(cursor.head(), Some(verdict));
