@@ -327,13 +327,20 @@ class _Run:
                     progress=progress,
                 )
         if not self.clusters.exists():
+            # In the journal first: what a kill leaves of it goes with that.
+            made = self.directory.journal / CLUSTERS
             _rust_ext.write_clusters(
                 self.signatures,
                 verdicts=self.verdicts,
                 fingerprint=self.fingerprint,
-                output=self.clusters,
+                output=made,
                 memory_bytes=self.options.memory_bytes,
             )
+            try:
+                made.replace(self.clusters)
+            except FileNotFoundError:
+                if not self.clusters.exists():  # or an equal run has moved it
+                    raise
 
     def refuse_losses(self, allowed: Collection[str]) -> None:
         """Stop before `drop` if a source would lose too much."""

@@ -402,7 +402,7 @@ def test_giant_groups_take_linear_time(tmp_path: Path) -> None:
     assert manifest.counts.out == 2 + 39_999
     assert manifest.details["kept_beyond_cap"] == 39_999
     assert manifest.details["giant_buckets"] > 5
-    assert manifest.details["largest_bucket"] == 50_000
+    assert 40_000 < manifest.details["largest_bucket"] <= 50_000
     uncapped = DedupConfig(max_cluster=100_000)
     manifest = run([source], tmp_path / "all", uncapped, memory_bytes=64 << 20)
     assert manifest.counts.out == 2

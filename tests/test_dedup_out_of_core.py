@@ -185,13 +185,9 @@ def test_a_run_killed_again_and_again_gives_the_same_bytes(tmp_path: Path) -> No
         process.communicate()
         break
     assert kills >= 3
-    found, expected = content(output), content(tmp_path / "whole")
-    for each in (found, expected):
-        each.pop("run.json")
-        manifest = json.loads(each["manifest.json"])
-        manifest["config"].pop("max_record_bytes", None)
-        each["manifest.json"] = json.dumps(manifest).encode()
-    assert found == expected
+    # Private names that a kill left are nobody's: the next run passes over them.
+    found = {name: raw for name, raw in content(output).items() if not name.startswith(".")}
+    assert found == content(tmp_path / "whole")
 
 
 def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:

@@ -276,9 +276,9 @@ mod tests {
         rows.into_iter().for_each(|row| sorter.push(row).unwrap());
         let most_rows = (memory_bytes / (N * 8)).max(1);
         assert!(sorter.rows.capacity() <= most_rows, "{} rows", sorter.rows.capacity());
-        let mut sorted = sorter.finish().unwrap();
+        let mut all = sorter.finish().unwrap();
         let mut found = Vec::new();
-        while let Some(row) = sorted.take().unwrap() {
+        while let Some(row) = all.take().unwrap() {
             found.push(row);
         }
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);

@@ -163,7 +163,7 @@ pub(super) fn decide<W: Words>(
         |scratch, job| comparer.compare(job, scratch),
         |compared| {
             control.advance(compared.found.len() as u64, 0);
-            for ((place, neighbours), found) in compared.job.iter().zip(compared.found) {
+            for ((place, neighbours), found) in compared.job.iter().zip(&compared.found) {
                 let hit = comparer.confirm(place, neighbours, found, &mut own)?;
                 let mut board = comparer.board();
                 let Some(hit) = hit else {
@@ -253,7 +253,7 @@ impl<W: Words> Comparer<'_, W> {
         &self,
         place: u64,
         neighbours: &[u64],
-        found: Comparison,
+        found: &Comparison,
         scratch: &mut Scratch,
     ) -> Result<Option<Hit>> {
         let mut takers = std::mem::take(&mut scratch.takers);
@@ -285,12 +285,11 @@ impl<W: Words> Comparer<'_, W> {
     /// Compares the candidate at hand with an earlier one.
     fn similar(&self, earlier: u64, scratch: &mut Scratch) -> Result<Option<Hit>> {
         let at = self.board().at(earlier)?;
-        let other = match self.sets.held_one(at.record) {
-            Some(other) => other,
-            None => {
-                self.sets.load(at, &mut scratch.other)?;
-                self.sets.keep(&scratch.other)
-            }
+        let other = if let Some(other) = self.sets.held_one(at.record) {
+            other
+        } else {
+            self.sets.load(at, &mut scratch.other)?;
+            self.sets.keep(&scratch.other)
         };
         let Loaded { probe, shingles, .. } = &scratch.own;
         let jaccard = probe.jaccard_at_least(shingles, &other.shingles, self.threshold);

@@ -139,7 +139,7 @@ mod tests {
         let (found, numbers) = rows(&[1..4, 2..4, 9..10], pairs);
         assert_eq!(found, [(2, Earlier(1)), (3, Earlier(1)), (3, Earlier(2))]);
         assert_eq!(numbers, [0, 0, 3]);
-        assert_eq!(rows(&[0..65], pairs).0.len(), 65 * 64 / 2);
+        assert_eq!(rows(std::slice::from_ref(&(0..65)), pairs).0.len(), 65 * 64 / 2);
         let (found, numbers) = rows(&[0..66, 70..136], pairs);
         let expected = (0..66).map(|place| (place, Bucket(0)));
         assert_eq!(found, expected.chain((70..136).map(|p| (p, Bucket(1)))).collect::<Vec<_>>());

@@ -97,12 +97,11 @@ impl<'a, W: Words> Sets<'a, W> {
     /// # Errors
     /// Of reading the words of the set, whose signature is made once.
     pub(super) fn estimate(&self, loaded: &Loaded, set: &Set, words: &mut Vec<u32>) -> Result<f64> {
-        let of_set = match set.signature.get() {
-            Some(signature) => signature,
-            None => {
-                self.words.read(set.at, words)?;
-                set.signature.get_or_init(|| self.sign(words))
-            }
+        let of_set = if let Some(signature) = set.signature.get() {
+            signature
+        } else {
+            self.words.read(set.at, words)?;
+            set.signature.get_or_init(|| self.sign(words))
         };
         Ok(estimate(of_set, &self.sign(&loaded.words)))
     }

@@ -284,7 +284,9 @@ mod tests {
             })
             .collect();
         let mut writer = VerdictWriter::create(&path, 7).unwrap();
-        verdicts.iter().for_each(|verdict| writer.push(verdict).unwrap());
+        for verdict in &verdicts {
+            writer.push(verdict).unwrap();
+        }
         let loss = Loss { records: 3, exact: 2, near: 1 };
         let summary = Summary {
             sources: BTreeMap::from([("web".to_owned(), loss)]),
