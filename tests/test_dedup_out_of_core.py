@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import zstandard
 from test_dedup import (
+    EverySource,
     clusters,
     content,
     corpus,
@@ -145,15 +146,17 @@ import sys
 from pathlib import Path
 from preprocess.dedup import DedupConfig, dedup
 from preprocess.run_directory import RunOptions
-source, output, memory, form = sys.argv[1:]
+source, output, memory, form, *allowed = sys.argv[1:]
 options = RunOptions(workers=2, memory_bytes=int(memory))
-dedup([source], Path(output), DedupConfig(format=form), options)
+dedup([source], Path(output), DedupConfig(format=form), options, allow_loss=allowed)
 print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 """
 
 
-def start(source: Path, output: Path, memory: int, form: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", DEDUP, str(source), str(output), str(memory), form]
+def start(
+    source: Path, output: Path, memory: int, form: str, *allowed: str
+) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", DEDUP, str(source), str(output), str(memory), form, *allowed]
     return subprocess.Popen(
         command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
@@ -173,7 +176,7 @@ def test_a_run_killed_again_and_again_gives_the_same_bytes(tmp_path: Path) -> No
     output = tmp_path / "killed"
     kills = 0
     for seconds in killed_after():
-        process = start(source, output, 1 << 30, "jsonl.zst")
+        process = start(source, output, 1 << 30, "jsonl.zst", "s0", "s1", "s2")
         try:
             process.wait(seconds if kills < 20 else 120)
         except subprocess.TimeoutExpired:
@@ -200,7 +203,7 @@ def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
             for number in range(count):
                 text = " ".join([*base, f"a{number // 3}", f"b{number // 3}", f"c{number % 3}"])
                 file.write(json.dumps({"id": f"record-{number}", "text": text}).encode() + b"\n")
-        process = start(source, tmp_path / str(count), 32 << 20, "jsonl")
+        process = start(source, tmp_path / str(count), 32 << 20, "jsonl", "unknown")
         peak, errors = process.communicate()
         assert process.returncode == 0, errors
         peaks.append(int(peak) >> 10)
@@ -213,7 +216,12 @@ def test_each_step_alone_leaves_no_private_file(tmp_path: Path) -> None:
     started = time.monotonic()
     for step in STEPS:
         dedup(
-            [str(source)], tmp_path / "out", DedupConfig(), options(memory_bytes=200_000), step=step
+            [str(source)],
+            tmp_path / "out",
+            DedupConfig(),
+            options(memory_bytes=200_000),
+            step=step,
+            allow_loss=EverySource(),
         )
         assert [path for path in tmp_path.rglob(".*") if path.is_file()] == []
     assert time.monotonic() - started < 60

@@ -246,6 +246,17 @@ def test_conversations_are_shown_by_what_was_said(tmp_path: Path) -> None:
     assert lines[-1] == "\tcompared by what was said in the conversation, not by its text"
 
 
+def test_a_copy_of_a_near_duplicate_says_that_it_fell_with_it(tmp_path: Path) -> None:
+    write_records(tmp_path / "a.jsonl", [FIRST, NEAR, NEAR])
+    dedup([str(tmp_path / "a.jsonl")], tmp_path / "out", DedupConfig(), OPTIONS)
+    lines = lines_of("hand/a.jsonl#2", tmp_path / "out")
+    assert lines[1].startswith(
+        "out\tdedup\tdropped\texact duplicate of a record that fell to hand/a.jsonl#0, "
+        "Jaccard similarity 0.931"
+    )
+    assert lines[-1].endswith("⟦other end⟧")
+
+
 def test_records_without_ids_go_by_the_names_that_stages_give_them(tmp_path: Path) -> None:
     source = tmp_path / "in" / "sub" / "a.jsonl"
     source.parent.mkdir(parents=True)

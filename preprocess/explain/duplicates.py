@@ -105,46 +105,45 @@ def _dropped(
     identifier: str, stage: Stage, row: dict[str, Any], notes: list[str], *, is_first: bool
 ) -> Event:
     lines = _lines(stage, [identifier, row["survivor"]], notes)
-    own = lines.get(identifier)
+    own, kept = lines.get(identifier), lines.get(row["survivor"])
+    is_copy = row["kind"] == "exact" and _text(own) != _text(kept)
+    # A copy of a near duplicate falls with it, to the same survivor.
+    which = "exact duplicate of a record that fell to" if is_copy else f"{row['kind']} duplicate of"
+    similarity = _similarity(row) if is_copy or row["kind"] == "near" else ""
     return Event(
         stage=stage.name,
         command=stage.command,
         verdict="dropped",
-        reason=f"{row['kind']} duplicate of {row['survivor']}{_similarity(row)}",
+        reason=f"{which} {row['survivor']}{similarity}",
         notes=records.describe(own) if own and is_first else (),
-        pair=_pair(row, own, lines.get(row["survivor"])),
+        pair=_pair(row["survivor"], own, kept),
     )
 
 
 def _similarity(row: dict[str, Any]) -> str:
-    if row["kind"] != "near":
-        return ""
     if row["jaccard"] is None:
         return f", similarity not computed, estimated {row['estimated']:.3f}"
     return f", Jaccard similarity {row['jaccard']:.3f}, estimated {row['estimated']:.3f}"
 
 
-def _pair(row: dict[str, Any], dropped: bytes | None, kept: bytes | None) -> Pair:
-    """Return both as they were compared: equal ones by their texts."""
-    is_own = row["kind"] != "exact" and any(_has_own(line) for line in (dropped, kept))
+def _pair(survivor: str, dropped: bytes | None, kept: bytes | None) -> Pair:
+    """Return both as they were compared: equal texts are equal, others may be conversations."""
+    texts = (_text(kept), _text(dropped))
+    own = texts if texts[0] == texts[1] else (_own_content(kept), _own_content(dropped))
     return Pair(
-        kept=row["survivor"],
-        kept_text=_compared(kept, is_own=is_own),
-        dropped_text=_compared(dropped, is_own=is_own),
-        is_own_content=is_own,
+        kept=survivor,
+        kept_text=own[0],
+        dropped_text=own[1],
+        is_own_content=own != texts,
     )
 
 
-def _has_own(line: bytes | None) -> bool:
-    return line is not None and _compared(line, is_own=True) != _compared(line, is_own=False)
+def _own_content(line: bytes | None) -> str | None:
+    return None if line is None else _rust_ext.compared_text(line)
 
 
-def _compared(line: bytes | None, *, is_own: bool) -> str | None:
-    if line is None:
-        return None
-    if is_own:
-        return _rust_ext.compared_text(line)
-    return msgspec.json.decode(line, type=_Text).text
+def _text(line: bytes | None) -> str | None:
+    return None if line is None else msgspec.json.decode(line, type=_Text).text
 
 
 def _lines(stage: Stage, wanted: list[str], notes: list[str]) -> dict[str, bytes]:

@@ -154,8 +154,13 @@ def _losses(losses: tuple[Loss, ...]) -> Markup:
 
 
 def _pair(number: int, pair: Pair) -> Markup:
-    is_exact = pair.kind == "exact"
-    verdict = f"{pair.kind} duplicate" + ("" if is_exact else f", similarity {pair.similarity:.3f}")
+    similarity = f", similarity {pair.similarity:.3f}"
+    if pair.kind == "near":
+        verdict = f"near duplicate{similarity}"
+    elif pair.texts is None or pair.texts[0] == pair.texts[1]:
+        verdict = f"{pair.kind} duplicate"
+    else:
+        verdict = f"{pair.kind} duplicate of a record that fell to this one{similarity}"
     return tag("div", tag("h3", f"Pair {number}: {verdict}"), _texts(pair), class_="cluster")
 
 

@@ -202,3 +202,6 @@ impl Step<'_> {
         Ok(runs)
     }
 }
+
+#[cfg(test)]
+mod tests;

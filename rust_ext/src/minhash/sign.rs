@@ -59,10 +59,11 @@ pub fn sign_unit(files: &[InputFile], options: &Options, control: &Control) -> R
     let mut reader = UnitReader::new(files, options.memory_bytes, line_weight(&shape));
     let mut unit = UnitWriter::create(&options.output, &shape, options.fingerprint)?;
     let mut rejected = RejectedLines::new(&options.rejected);
-    let used = Pool::new(2 * options.workers + 2);
-    // What the writer gathers comes out of the same memory, but lines must always have some.
-    let rest = options.memory_bytes.saturating_sub(UnitWriter::held_bytes(&shape));
-    let budget_bytes = rest.max(options.memory_bytes / 4);
+    let used = Pool::new(options.workers + 1);
+    // What the writer gathers and the buffers that wait for their next use come out of the same
+    // memory, but lines must always have some.
+    let quarter = options.memory_bytes / 4;
+    let budget_bytes = (3 * quarter).saturating_sub(UnitWriter::held_bytes(&shape)).max(quarter);
     pipeline::run(
         Limits { workers: options.workers, budget_bytes },
         control,
