@@ -21,12 +21,17 @@ __all__ = [
     "TokenizerError",
     "__version__",
     "audit_dataset",
+    "band_ranges",
     "band_records",
-    "cluster_columns",
+    "check_keep",
+    "compared_text",
     "connect_records",
+    "connect_summary",
     "count_lines",
     "datasketch_signatures",
     "drop_duplicates",
+    "find_document",
+    "find_records",
     "merge_datasets",
     "minhash_signatures",
     "read_document",
@@ -36,6 +41,7 @@ __all__ = [
     "shingle_hashes",
     "sign_records",
     "tokenize_unit",
+    "write_clusters",
 ]
 
 __version__: str
@@ -212,6 +218,25 @@ def scan_records(path: _Path, *, text_field: str = "text", progress: _Progress =
 def read_line(path: _Path, record: int) -> bytes:
     """Return the line of a record file with this number, blank lines not counted."""
 
+def find_records(
+    path: _Path, *, relative: str, ids: Sequence[str], progress: _Progress = None
+) -> tuple[list[tuple[str, int, bytes]], str | None]:
+    """Return the first record with each id that a file holds, and the damage met on the way.
+
+    A record is its id, its number and its line. A line without an id goes by
+    `<relative>#<number>`. Reading ends with the last id found.
+    """
+
+def find_document(path: _Path, id: str) -> int | None:
+    """Return the number of the document with this id, given the `.ids.zst` of its dataset."""
+
+def compared_text(line: bytes) -> str:
+    """Return what `dedup` compares of a record, given its line: its own content or its text.
+
+    Raises:
+        ValueError: The line is no record that stages read.
+    """
+
 def minhash_signatures(
     texts: Sequence[str], *, ngram_size: int, num_permutations: int, seed: int
 ) -> NDArray[np.uint32]:
@@ -236,6 +261,7 @@ def sign_records(
     files: Sequence[tuple[_Path, str]],
     *,
     shape: tuple[int, int, int, int],
+    keep: Sequence[str],
     fingerprint: int,
     output: _Path,
     rejected: _Path,
@@ -243,32 +269,78 @@ def sign_records(
     memory_bytes: int,
     progress: _Progress = None,
 ) -> None:
-    """Sign the records of a unit; `shape` is ngram_size, num_bands, rows_per_band, seed."""
+    """Sign the records of a unit; `shape` is ngram_size, num_bands, rows_per_band, seed.
+
+    The words go beside `output`, a file with the suffix `.words`. `keep` are the rules that say
+    which of records that are alike stays.
+    """
+
+def check_keep(keep: Sequence[str], /) -> None:
+    """Refuse rules that do not say which of records that are alike stays.
+
+    Raises:
+        ValueError: A rule is none, or one too many.
+    """
+
+def band_ranges(
+    signatures: Sequence[_Path], *, shape: tuple[int, int, int, int], fingerprint: int
+) -> int:
+    """Return the number of ranges that each band, the texts and the ids are divided into."""
 
 def band_records(
     signatures: Sequence[_Path],
     *,
-    part: int,
+    parts: Sequence[tuple[int, _Path]],
     shape: tuple[int, int, int, int],
     fingerprint: int,
-    output: _Path,
+    workers: int,
+    memory_bytes: int,
 ) -> None:
-    """Find the buckets of a band; behind the last band come the texts and the check of ids."""
+    """Find the records that share a band, a text or, which is refused, an id.
+
+    Of each part, its number and its output: the ranges of each band, then of the texts, then of
+    the ids.
+    """
 
 def connect_records(
-    units: Sequence[Sequence[tuple[_Path, str]]],
+    signatures: Sequence[_Path],
     *,
     shape: tuple[int, int, int, int],
     threshold: float | None,
+    max_cluster: int,
     fingerprint: int,
-    signatures: Sequence[_Path],
     buckets: Sequence[_Path],
+    texts: Sequence[_Path],
     output: _Path,
     workers: int,
     memory_bytes: int,
     progress: _Progress = None,
 ) -> None:
-    """Decide which records fall; `buckets` ends with those of the texts. None: single link."""
+    """Decide which records fall: those of `texts` share a text, those of `buckets` a band.
+
+    Without a threshold by single link. At most `max_cluster` near-duplicates fall to a survivor.
+    """
+
+def connect_summary(verdicts: _Path, *, fingerprint: int) -> str:
+    """Return what `connect_records` found as JSON.
+
+    `sources` has of each source its `records` and how many of them fall, `exact` and `near`. Beside
+    it stand `giant_buckets` (of more than 10,000 records), `largest_bucket` and `kept_beyond_cap`.
+    """
+
+def write_clusters(
+    signatures: Sequence[_Path],
+    *,
+    verdicts: _Path,
+    fingerprint: int,
+    output: _Path,
+    memory_bytes: int,
+) -> None:
+    """Write `clusters.parquet`.
+
+    Columns: `record`, `cluster` and `survivor` (ids), `kind` (survivor, exact or near), `estimated`
+    and `jaccard`, which is missing where it was not computed.
+    """
 
 def drop_duplicates(
     files: Sequence[tuple[_Path, str]],
@@ -279,18 +351,10 @@ def drop_duplicates(
     verdicts: _Path,
     journal: _Path,
     shard_text_bytes: int | None,
+    format: str,
+    compression_level: int,
     workers: int,
     memory_bytes: int,
     progress: _Progress = None,
 ) -> str:
     """Write the survivors of a unit into shards in `journal`; return the summary as JSON."""
-
-def cluster_columns(
-    signatures: Sequence[_Path], *, verdicts: _Path, fingerprint: int
-) -> tuple[
-    list[list[str]],
-    list[str],
-    NDArray[np.float64],
-    NDArray[np.float64],
-]:
-    """Return ids (of record, cluster, survivor), kinds, estimates, true similarities or NaN."""

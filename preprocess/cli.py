@@ -198,6 +198,28 @@ def dedup(
     verify: Annotated[
         bool, typer.Option(help="Confirm each pair by its true Jaccard; else single link.")
     ] = True,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE",
+            help="Which of records that are alike stays: first (the default), longest, "
+            "highest:FIELD or lowest:FIELD; source:A,B may stand before it.",
+        ),
+    ] = None,
+    max_cluster: Annotated[
+        int, typer.Option(min=1, help="Most near-duplicates that fall to one survivor.")
+    ] = 10_000,
+    format: Annotated[str, typer.Option(help="jsonl.zst, or jsonl: plain lines.")] = "jsonl.zst",
+    compression_level: Annotated[
+        int | None, typer.Option(min=1, max=22, help="Of zstd; default: 3.")
+    ] = None,
+    allow_loss: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Let this source lose more than 30 % of its records; may be given repeatedly.",
+        ),
+    ] = None,
     step: Annotated[
         str | None, typer.Option(help="Only this step: sign, bands, connect or drop.")
     ] = None,
@@ -208,7 +230,7 @@ def dedup(
     num_tasks: NumTasks = 1,
     verbose: Verbose = False,
 ) -> None:
-    """Drop exact, then near duplicates; of each cluster the first record stays."""
+    """Drop exact, then near duplicates; of records that are alike one stays."""
     from preprocess.dedup import DedupConfig
     from preprocess.dedup import dedup as run
 
@@ -216,9 +238,19 @@ def dedup(
     if threshold is not None and not verify:
         raise Misuse("expected --threshold or --no-verify, got both: it compares nothing")
     with as_misuse():
-        config = DedupConfig(threshold=0.8 if threshold is None else threshold, verify=verify)
+        config = DedupConfig(
+            threshold=0.8 if threshold is None else threshold,
+            keep=tuple(keep or ("first",)),
+            verify=verify,
+            max_cluster=max_cluster,
+            format=format,
+            compression_level=3 if compression_level is None else compression_level,
+        )
+    if compression_level is not None and format == "jsonl":
+        raise Misuse("expected --compression-level or --format jsonl, got both: that is not packed")
     options = run_options(workers, memory, task, num_tasks, max_rejected)
-    finish("dedup", output, run(inputs, output, config, options, step=step))
+    allowed = frozenset(allow_loss or ())
+    finish("dedup", output, run(inputs, output, config, options, step=step, allow_loss=allowed))
 
 
 @app.command(name="train-tokenizer")
@@ -361,6 +393,22 @@ def report(
 
     State.verbose |= verbose
     say(f"preprocess report: {run(run_directory, output)}")
+
+
+@app.command()
+def explain(
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="The id of a record.")],
+    run_directory: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A plan's directory, or that of one stage.")
+    ],
+    verbose: Verbose = False,
+) -> None:
+    """Say what became of a record at every stage, and why."""
+    from preprocess.explain import explain as run
+
+    State.verbose |= verbose
+    for note in run(identifier, run_directory, Console()):
+        say(f"preprocess explain: {note}")
 
 
 @app.command(name="inspect")

@@ -4,28 +4,29 @@ Two records are near-duplicates when the Jaccard similarity of their sets of shi
 `ngram_size` words lower-cased, is at or above the threshold. MinHash finds the candidates, the
 texts decide.
 
-**The survivor rule.** Of records with equal text the first one in the order of the input goes on.
-The rest is decided in that order: a record is compared with the survivors that share a band with
-it, the earliest first, and is dropped at the first one whose true similarity is at or above the
-threshold; if there is none, it survives. So a dropped record always names an earlier survivor
-that is truly similar, and nothing chains away. Of records that share one band, only the first 64
-survivors are compared with, which keeps boilerplate from costing quadratic time. With
-`verify=False` the classic single link is used instead: of all records that are connected by shared
-bands the first survives, however similar the others are.
+**The survivor rule.** Records are decided in an order: that of `keep`, then that of the input. Of
+records with equal text the first one goes on. The rest is decided in that order: a record is
+compared with the survivors that share a band with it, the first one first, and is dropped at the
+first one whose true similarity is at or above the threshold; if there is none, it survives. So a
+dropped record always names a survivor that is truly similar, and nothing chains away. Of records
+that share one band, only the first 64 survivors are compared with, which keeps boilerplate from
+costing quadratic time. At most `max_cluster` near-duplicates fall to one survivor: a further one
+is kept, takes nobody, and is counted. With `verify=False` the classic single link is used instead:
+of all records that are connected by shared bands the first survives, however similar the others
+are.
 
 Four steps, each starting only when the one before is whole; they meet in files of the journal:
 
 | step | per | reads | writes |
 |---|---|---|---|
-| sign | unit | records | `UUUUU.sign`: ids, hashes of texts, signatures |
-| bands | band, texts, ids | all signatures | `bucket-PPPPP`: the records that share it |
-| connect | run | buckets, texts of candidates | `verdicts` and `clusters.parquet` |
-| drop | unit | records, verdicts | `part-NNNNN.jsonl.zst` |
+| sign | unit | records | `UUUUU.words`; `UUUUU.sign`: ids, hashes of texts and of bands |
+| bands | range of a band, of the texts, of the ids | hashes | `bucket-PPPPP`: who shares one |
+| connect | run | buckets, words of candidates | `verdicts` and `clusters.parquet` |
+| drop | unit | records, verdicts | `part-NNNNN.jsonl.zst` or `.jsonl` |
 
-Memory, beside lines in flight: `sign` 488 bytes and a short id a record of one unit, `bands` 16
-bytes a record (32 for the texts) and the slots of one unit, `connect` 1 byte a record, and for
-those that share a band with another about 300 bytes while the buckets are gathered, then the
-shingles of the survivors whose buckets are still open, 8 bytes a word. Texts are never held.
+Memory is what `memory_bytes` says, whatever the number of records: what does not fit is sorted in
+files of the journal, or beside them in files without a name. Texts are read twice, by sign and by
+drop; what connect compares are the words that sign has stored.
 """
 
 from __future__ import annotations
@@ -34,15 +35,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from preprocess import _rust_ext
 from preprocess.errors import Misuse, UserError
 from preprocess.inputs import Unit, record_files, refuse_inside, units_of
-from preprocess.manifest import Counts, InputEntry, Manifest, Share, to_json, write_whole
+from preprocess.loss_alarm import SourceLoss, refuse_losses
+from preprocess.manifest import Counts, InputEntry, Manifest, Share, to_json
 from preprocess.record_shards import SHARD_TEXT_BYTES
 from preprocess.run_directory import (
     VERSION,
@@ -55,11 +54,12 @@ from preprocess.run_directory import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
 STEPS = ("sign", "bands", "connect", "drop")
 CLUSTERS = "clusters.parquet"
+FORMATS = ("jsonl.zst", "jsonl")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +68,11 @@ class DedupConfig:
 
     threshold: float = 0.8
     """Least true Jaccard similarity with a survivor at which a record is dropped."""
+
+    keep: tuple[str, ...] = ("first",)
+    """Which of records that are alike stays: `source:A,B`, then one of `first`, `longest`,
+    `highest:FIELD` and `lowest:FIELD`; either alone will do. The first of the input breaks ties.
+    FIELD is a number at the top of a record or in its `meta`; a record without one comes last."""
 
     verify: bool = True
     """Confirm by true similarity; False: single link, whatever shares a band falls."""
@@ -84,16 +89,36 @@ class DedupConfig:
     seed: int = 0
     """Chooses the permutations."""
 
+    max_cluster: int = 10_000
+    """Most near-duplicates that fall to one survivor; further ones are kept, and counted."""
+
+    format: str = "jsonl.zst"
+    """How survivors are stored: `jsonl.zst` or `jsonl`."""
+
+    compression_level: int = 3
+    """Of zstd, where it compresses."""
+
     shard_text_bytes: int = SHARD_TEXT_BYTES
     """Loose files are cut into shards of this much text; shards stay shards."""
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
             raise ValueError(f"threshold ({self.threshold}) must be above 0 and at most 1")
+        if not self.keep:
+            raise ValueError("expected a rule of keep, got none; first is the default")
+        _rust_ext.check_keep(list(self.keep))
         for name in ("ngram_size", "num_bands", "rows_per_band"):
             value = getattr(self, name)
             if not 1 <= value <= 1_000:
                 raise ValueError(f"{name} ({value}) must be between 1 and 1000")
+        if not 1 <= self.max_cluster < 1 << 31:
+            raise ValueError(f"max_cluster ({self.max_cluster}) must be between 1 and 2^31 - 1")
+        if self.format not in FORMATS:
+            raise ValueError(f"format ({self.format}) must be one of {', '.join(FORMATS)}")
+        if not 1 <= self.compression_level <= 22:
+            raise ValueError(
+                f"compression_level ({self.compression_level}) must be between 1 and 22"
+            )
         if not 0 <= self.seed < 1 << 64:
             raise ValueError(f"seed ({self.seed}) must be between 0 and 2^64 - 1")
 
@@ -133,13 +158,19 @@ class _FileRead(msgspec.Struct, frozen=True):
     problem: str | None
 
 
+class _Connected(msgspec.Struct, frozen=True):
+    """The part of what `connect` found that the alarm needs."""
+
+    sources: dict[str, SourceLoss]
+
+
 class _UnitDropped(msgspec.Struct, frozen=True):
     shards: list[_ShardWritten]
     native: int
     dropped: dict[str, int]
     rejected: dict[str, int]
     inputs: list[_FileRead]
-    clusters: int
+    details: dict[str, int]
 
 
 def dedup(
@@ -149,6 +180,7 @@ def dedup(
     options: RunOptions,
     *,
     step: str | None = None,
+    allow_loss: Collection[str] = (),
 ) -> Manifest | None:
     """Drop exact and near duplicates; write survivors, `clusters.parquet` and the manifest.
 
@@ -158,13 +190,14 @@ def dedup(
         config: What counts as a duplicate.
         options: What the run may use.
         step: One of `STEPS`; None runs all four in order.
+        allow_loss: Sources that may lose more records than `loss_alarm` lets pass.
 
     Returns:
         The manifest, or None where other steps or tasks have to complete the directory.
 
     Raises:
         UserError: No record files, an id that occurs twice, a step before this one that is not
-            whole, another run's directory, damaged files.
+            whole, another run's directory, damaged files, a source that would lose too much.
         Misuse: An unknown step, or a task without a step.
     """
     if step is not None and step not in STEPS:
@@ -182,6 +215,8 @@ def dedup(
     if manifest is None:
         try:
             for each in STEPS if step is None else (step,):
+                if each == "drop":
+                    run.refuse_losses(allow_loss)
                 run.do(each)
         except FileNotFoundError:
             # An equal run that completes the directory removes the journal under our feet.
@@ -216,29 +251,28 @@ class _Run:
         self.fingerprint = xxhash.xxh3_64_intdigest(to_json(begun))
         journal = directory.journal
         self.signatures = [journal / f"{unit.index:05}.sign" for unit in directory.units]
-        # The bands, then the texts, then the ids.
-        self.buckets = [journal / f"bucket-{part:05}" for part in range(config.num_bands + 2)]
         self.verdicts = journal / "verdicts"
         self.clusters = directory.path / CLUSTERS
 
     def do(self, step: str) -> None:
         """Do this task's part of a step, if the steps before are whole."""
-        before = {
-            "sign": [],
-            "bands": self.signatures,
-            "connect": [*self.signatures, *self.buckets],
-            "drop": [*self.signatures, self.verdicts, self.clusters],
-        }[step]
-        missing = [path.name for path in before if not path.exists()]
-        if missing:
-            if self.directory.manifest() is not None:
-                return
-            earlier = STEPS[STEPS.index(step) - 1]
-            raise UserError(
-                f"{self.directory.path}: expected the step {earlier} to be whole before {step}, "
-                f"{len(missing)} of its files are missing (the first is {missing[0]}); "
-                f"run --step {earlier} for all tasks first"
-            )
+        outputs = {
+            "sign": lambda: [path for paths in self._signed() for path in paths],
+            "bands": lambda: [path for paths in self._buckets() for path in paths],
+            "connect": lambda: [self.verdicts, self.clusters],
+        }
+        for earlier in STEPS[: STEPS.index(step)]:
+            if step == "drop" and earlier == "bands":
+                continue  # `connect` has all that they say
+            missing = [path.name for path in outputs[earlier]() if not path.exists()]
+            if missing:
+                if self.directory.manifest() is not None:
+                    return
+                raise UserError(
+                    f"{self.directory.path}: expected the step {earlier} to be whole before "
+                    f"{step}, {len(missing)} of its files are missing (the first is "
+                    f"{missing[0]}); run --step {earlier} for all tasks first"
+                )
         {"sign": self.sign, "bands": self.bands, "connect": self.connect, "drop": self.drop}[step]()
 
     def sign(self) -> None:
@@ -249,6 +283,7 @@ class _Run:
                 _rust_ext.sign_records(
                     _files(self.directory.units[number]),
                     shape=self.config.shape,
+                    keep=list(self.config.keep),
                     fingerprint=self.fingerprint,
                     output=self.signatures[number],
                     rejected=self.directory.rejected_path(number, 0),
@@ -257,40 +292,62 @@ class _Run:
                     progress=progress,
                 )
 
-            self._each(self.signatures, sign)
+            for number, _ in self._waiting(self._signed()):
+                sign(number)
 
     def bands(self) -> None:
-        def band(part: int) -> None:
+        parts = [[path] for paths in self._buckets() for path in paths]
+        with self.options.report("dedup: bands", None):
             _rust_ext.band_records(
                 self.signatures,
-                part=part,
+                parts=[(number, path) for number, (path,) in self._waiting(parts)],
                 shape=self.config.shape,
                 fingerprint=self.fingerprint,
-                output=self.buckets[part],
+                workers=self.options.workers,
+                memory_bytes=self.options.memory_bytes,
             )
-
-        with self.options.report("dedup: bands", None):
-            self._each(self.buckets, band)
 
     def connect(self) -> None:
         if self.options.task not in (None, 0):
             return  # the step is one piece of work, and task 0 does it
         with self.options.report("dedup: connect", None) as progress:
             if not self.verdicts.exists():
+                *bands, texts, _ids = self._buckets()  # the ids are only checked
                 _rust_ext.connect_records(
-                    [_files(unit) for unit in self.directory.units],
+                    self.signatures,
                     shape=self.config.shape,
                     threshold=self.config.threshold if self.config.verify else None,
+                    max_cluster=self.config.max_cluster,
                     fingerprint=self.fingerprint,
-                    signatures=self.signatures,
-                    buckets=self.buckets[:-1],  # the ids are only checked
+                    buckets=[path for paths in bands for path in paths],
+                    texts=texts,
                     output=self.verdicts,
                     workers=self.options.workers,
                     memory_bytes=self.options.memory_bytes,
                     progress=progress,
                 )
         if not self.clusters.exists():
-            self._write_clusters()
+            # In the journal first: what a kill leaves of it goes with that.
+            made = self.directory.journal / CLUSTERS
+            _rust_ext.write_clusters(
+                self.signatures,
+                verdicts=self.verdicts,
+                fingerprint=self.fingerprint,
+                output=made,
+                memory_bytes=self.options.memory_bytes,
+            )
+            try:
+                made.replace(self.clusters)
+            except FileNotFoundError:
+                if not self.clusters.exists():  # or an equal run has moved it
+                    raise
+
+    def refuse_losses(self, allowed: Collection[str]) -> None:
+        """Stop before `drop` if a source would lose too much."""
+        if self.verdicts.exists() and self.clusters.exists():
+            raw = _rust_ext.connect_summary(self.verdicts, fingerprint=self.fingerprint)
+            summary = msgspec.json.decode(raw, type=_Connected)
+            refuse_losses(summary.sources, allowed, self.directory.path)
 
     def drop(self) -> None:
         expected = sum(file.text_bytes or 0 for unit in self.directory.units for file in unit.files)
@@ -306,45 +363,44 @@ class _Run:
                     journal=self.directory.journal,
                     # A shard of records gives one shard again; loose files are cut.
                     shard_text_bytes=None if unit.is_shard else self.config.shard_text_bytes,
+                    format=self.config.format,
+                    compression_level=self.config.compression_level,
                     workers=self.options.workers,
                     memory_bytes=self.options.memory_bytes,
                     progress=progress,
                 )
-                return _result(unit, msgspec.json.decode(raw, type=_UnitDropped))
+                dropped = msgspec.json.decode(raw, type=_UnitDropped)
+                return _result(unit, dropped, f".{self.config.format}")
 
             self.directory.run(self.options, drop)
 
-    def _each(self, outputs: list[Path], make: Callable[[int], None]) -> None:
-        """Make the outputs of this task that are not there; a file under its name is whole."""
-        for number, path in enumerate(outputs):
-            is_ours = self.options.task in (None, number % self.options.num_tasks)
-            if is_ours and not path.exists():
-                make(number)
+    def _signed(self) -> list[list[Path]]:
+        """Return what `sign` writes of each unit."""
+        return [[path, path.with_suffix(".words")] for path in self.signatures]
 
-    def _write_clusters(self) -> None:
-        (records, clusters, survivors), kinds, estimated, jaccard = _rust_ext.cluster_columns(
-            self.signatures, verdicts=self.verdicts, fingerprint=self.fingerprint
+    def _buckets(self) -> list[list[Path]]:
+        """Return what `bands` writes of each band, of the texts and of the ids, by ranges."""
+        ranges = _rust_ext.band_ranges(
+            self.signatures, shape=self.config.shape, fingerprint=self.fingerprint
         )
-        table = pa.table(
-            {
-                "record": pa.array(records, pa.string()),
-                "cluster": pa.array(clusters, pa.string()),
-                "survivor": pa.array(survivors, pa.string()),
-                "kind": pa.array(kinds, pa.string()),
-                "estimated": pa.array(estimated, pa.float64()),
-                "jaccard": pa.array(jaccard, pa.float64(), mask=np.isnan(jaccard)),
-            }
-        )
-        content = pa.BufferOutputStream()
-        pq.write_table(table, content, compression="zstd")
-        write_whole(self.clusters, content.getvalue().to_pybytes())
+        return [
+            [self.directory.journal / f"bucket-{first + part:05}" for part in range(ranges)]
+            for first in range(0, (self.config.num_bands + 2) * ranges, ranges)
+        ]
+
+    def _waiting(self, outputs: list[list[Path]]) -> Iterator[tuple[int, list[Path]]]:
+        """Yield the outputs of this task that are not all there; a file under its name is whole."""
+        for number, paths in enumerate(outputs):
+            is_ours = self.options.task in (None, number % self.options.num_tasks)
+            if is_ours and not all(path.exists() for path in paths):
+                yield number, paths
 
 
 def _files(unit: Unit) -> list[tuple[Path, str]]:
     return [(file.path, file.relative) for file in unit.files]
 
 
-def _result(unit: Unit, dropped: _UnitDropped) -> UnitResult:
+def _result(unit: Unit, dropped: _UnitDropped, extension: str) -> UnitResult:
     out = sum(shard.records for shard in dropped.shards)
     shards = [
         UnitShard(
@@ -352,7 +408,7 @@ def _result(unit: Unit, dropped: _UnitDropped) -> UnitResult:
             series="part",
             records=shard.records,
             text_bytes=shard.text_bytes,
-            files={".jsonl.zst": shard.file},
+            files={extension: shard.file},
             composition=shard.composition,
         )
         for number, shard in enumerate(dropped.shards)
@@ -377,5 +433,5 @@ def _result(unit: Unit, dropped: _UnitDropped) -> UnitResult:
             for file, read in zip(unit.files, dropped.inputs, strict=True)
         ],
         problems=[read.problem for read in dropped.inputs if read.problem] + damaged,
-        details={"clusters": dropped.clusters},
+        details=dropped.details,
     )

@@ -7,7 +7,8 @@ import re
 import struct
 import tomllib
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from random import Random
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from preprocess.differences import compare_words
 from preprocess.errors import UserError
 from preprocess.manifest import (
     Counts,
@@ -26,8 +28,9 @@ from preprocess.manifest import (
     write_manifest,
 )
 from preprocess.report import lengths, report
-from preprocess.report.duplicate_section import compare_words
 from preprocess.report.figures import compact
+from preprocess.report.pairs import draw_sample
+from preprocess.report.recall import measure_recall
 from preprocess.report.stages import read_plan, read_stages
 
 if TYPE_CHECKING:
@@ -455,33 +458,120 @@ def test_merged_dataset_is_counted_instead_of_its_shards(run: Path, tmp_path: Pa
     assert "text 4 10" not in page.text
 
 
-def test_clusters_are_the_largest_and_the_least_similar(run: Path, tmp_path: Path) -> None:
-    rows = []
-    for cluster, (size, kind, jaccard) in enumerate(
-        [(2, "near", 0.9), (40, "exact", None), (9, "exact", None), (3, "near", 0.95),
-         (2, "near", 0.76)]
-    ):  # fmt: skip
-        names = [f"docs/{cluster}-{number}#0" for number in range(size)]
-        for name in names:
-            is_first = name == names[0]
-            rows.append(
-                {
-                    "record": name,
-                    "cluster": cluster,
-                    "survivor": names[0],
-                    "kind": "survivor" if is_first else kind,
-                    "estimated": 1.0,
-                    "jaccard": None if is_first else jaccard,
-                }
-            )
+def cluster_rows(pairs: list[tuple[str, str, str, float | None]]) -> list[dict[str, Any]]:
+    """Return rows of `clusters.parquet` for (survivor, dropped, kind, similarity)."""
+    rows = {}
+    for kept, dropped, kind, jaccard in pairs:
+        survivor = {"record": kept, "kind": "survivor", "estimated": 1.0, "jaccard": None}
+        rows.setdefault(kept, {**survivor, "cluster": kept, "survivor": kept})
+        fallen = {"record": dropped, "kind": kind, "estimated": 0.5, "jaccard": jaccard}
+        rows[dropped] = {**fallen, "cluster": kept, "survivor": kept}
+    return list(rows.values())
+
+
+def write_clusters(directory: Path, rows: list[dict[str, Any]]) -> None:
     table = pa.Table.from_pylist(rows)
     kinds = table["kind"].combine_chunks().dictionary_encode()
-    pq.write_table(table.set_column(3, "kind", kinds), run / "unique" / "clusters.parquet")
+    place = table.schema.get_field_index("kind")
+    pq.write_table(table.set_column(place, "kind", kinds), directory / "clusters.parquet")
+
+
+def test_largest_clusters_are_named(run: Path, tmp_path: Path) -> None:
+    pairs: list[tuple[str, str, str, float | None]] = [
+        (f"docs/{cluster}#0", f"docs/{cluster}#{number}", kind, jaccard)
+        for cluster, (size, kind, jaccard) in enumerate(
+            [(2, "near", 0.9), (40, "exact", None), (9, "exact", None), (3, "near", 0.95)]
+        )
+        for number in range(1, size)
+    ]
+    write_clusters(run / "unique", cluster_rows(pairs))
+    page = Page(report(run, tmp_path / "out"))
+    assert page.row("duplicates", "docs/1#0").startswith("docs/1#0 40 docs/2#0 9 docs/3#0 3 docs/0")
+    assert "50 records fell: 47 exact duplicates, 3 near ones, in 4 clusters" in page.text
+
+
+def test_ten_pairs_are_spread_over_similarity_and_sources(run: Path, tmp_path: Path) -> None:
+    # Most pairs are of one source and one similarity.
+    pairs: list[tuple[str, str, str, float | None]] = [
+        ("big/a#0", f"big/a#{number}", "near", 0.951) for number in range(1, 400)
+    ]
+    similarities = [0.801, 0.821, 0.841, 0.861, 0.881, 0.901, 0.921, 0.961, 0.981]
+    pairs += [("big/b#0", f"big/b{s}#1", "near", s) for s in similarities]
+    pairs += [(f"s{n}/a#0", f"s{n}/a#1", "near", 0.951) for n in range(3)]
+    pairs += [("big/c#0", f"big/c#{number}", "exact", None) for number in range(1, 9)]
+    write_clusters(run / "unique", cluster_rows(pairs))
     text = Page(report(run, tmp_path / "out")).text
-    shown = re.findall(r"Cluster (\d): (\d+) records docs/(\d)-0", text)
-    assert shown == [("1", "40", "1"), ("2", "3", "3"), ("3", "2", "4")]
-    assert "and 32 more" in text
-    assert "51 records fell: 47 exact duplicates, 4 near ones, in 5 clusters" in text
+    shown = re.findall(r"Pair (\d+): (near|exact) duplicate(?:, similarity ([\d.]+))? (\w+)/", text)
+    assert [number for number, *_ in shown] == [str(number) for number in range(1, 11)]
+    assert [kind for _, kind, *_ in shown] == ["near"] * 8 + ["exact"] * 2
+    found = [float(similarity) for _, _, similarity, _ in shown[:8]]
+    assert found == sorted(found)
+    assert (found[0], found[-1]) == (0.801, 0.981)
+    assert {source for *_, source in shown} == {"big", "s0", "s1", "s2"}
+    assert len(set(found)) >= 5
+
+
+def test_recall_is_measured_on_the_texts_of_the_run(run: Path, tmp_path: Path) -> None:
+    random = Random(5)
+    texts, pairs = {}, []
+    for number in range(40):
+        base = [f"w{random.randrange(10_000)}" for _ in range(300)]
+        edited = list(base)
+        for _ in range(1 + number // 8):
+            edited[random.randrange(300)] = "edited"
+        texts |= {f"docs/{number}#0": " ".join(base), f"docs/{number}#1": " ".join(edited)}
+        pairs.append((f"docs/{number}#0", f"docs/{number}#1", "near", 0.8 + number / 200))
+    records(run / "z_read" / "part-00000.jsonl.zst", texts)
+    write_clusters(run / "unique", cluster_rows(pairs))
+    manifest = json.loads((run / "unique" / "manifest.json").read_text())
+    config = {"ngram_size": 5, "num_bands": 14, "rows_per_band": 8, "seed": 0, "threshold": 0.8}
+    manifest["config"] = config
+    (run / "unique" / "manifest.json").write_text(json.dumps(manifest))
+    page = Page(report(run, tmp_path / "out"))
+    assert "the line is the theory, 1 - (1 - J^8)^14." in page.text
+    assert "40 pairs of records that are in one cluster" in page.text
+    found = re.search(r"0.8 and more ([\d.]+)% share a band; theory says ([\d.]+)%", page.text)
+    assert found is not None
+    measured, theory = map(float, found.groups())
+    assert abs(measured - theory) < 1
+    assert (tmp_path / "out" / "recall_unique.png").read_bytes().startswith(b"\x89PNG")
+
+    sample = draw_sample(run / "unique" / "clusters.parquet")
+    recall = measure_recall(config, sample, texts)
+    assert recall is not None
+    for points in (recall.records, recall.beginnings):
+        off = np.abs(points.share - recall.theory(points.jaccard))
+        assert (off < 4 * points.error + 0.02).all()
+    assert recall.beginnings.jaccard.min() < 0.1
+    assert measure_recall({**config, "num_bands": 1}, sample, texts) != recall
+    assert measure_recall(config, sample, {}) is None
+    unverified = measure_recall({**config, "verify": False}, sample, texts)
+    assert unverified is not None
+    assert unverified.threshold is None
+
+
+def test_losses_of_sources_and_giant_buckets_are_told(run: Path, tmp_path: Path) -> None:
+    manifest = json.loads((run / "z_read" / "manifest.json").read_text())
+    shares = [("big", 1_000), ("lost", 200), ("whole", 50)]
+    manifest["shards"][0]["composition"] = [
+        {"source": source, "kind": "text", "records": count, "text_bytes": 9}
+        for source, count in shares
+    ]
+    (run / "z_read" / "manifest.json").write_text(json.dumps(manifest))
+    manifest = json.loads((run / "unique" / "manifest.json").read_text())
+    manifest["shards"][0]["composition"] = [
+        {"source": source, "kind": "text", "records": count, "text_bytes": 9}
+        for source, count in (("big", 900), ("lost", 20), ("whole", 50))
+    ]
+    manifest["details"] = {"giant_buckets": 2, "largest_bucket": 12_345, "kept_beyond_cap": 7}
+    (run / "unique" / "manifest.json").write_text(json.dumps(manifest))
+    page = Page(report(run, tmp_path / "out"))
+    assert page.row("duplicates", "lost").startswith(
+        "lost 200 180 90.0% let go by --allow-loss big 1,000 100 10.0% - "
+    )
+    assert "whole" not in page.text[page.text.index("What each source lost") :]
+    assert "2 bands held more than 10,000 records each, the largest of 12,345 records" in page.text
+    assert "7 records stayed though similar to a survivor" in page.text
 
 
 @pytest.mark.parametrize(

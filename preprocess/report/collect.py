@@ -85,7 +85,7 @@ def collect(run: Path) -> Run:
         blends=blends,
         datasets=datasets,
         lengths=read_lengths(datasets, notes),
-        duplicates=read_duplicates(stages, notes),
+        duplicates=read_duplicates(stages, origins, notes),
         trainings=trainings,
         notes=notes,
     )

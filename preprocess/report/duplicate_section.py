@@ -1,34 +1,43 @@
-"""The duplicates: how many, in clusters of what size, and three of them to look at."""
+"""The duplicates: how many, in clusters of what size, how surely found, and ten pairs to see."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING
 
-from preprocess.report.figures import Picture, draw_cluster_sizes
+from preprocess.differences import excerpts
+from preprocess.loss_alarm import is_alarming
+from preprocess.report.figures import Picture, draw_cluster_sizes, draw_recall
 from preprocess.report.markup import (
+    Cell,
     Markup,
     figure,
     figures,
     join,
+    percent,
     plural,
     section,
+    table,
     tag,
 )
+from preprocess.report.recall import NUM_SEEDS
 
 if TYPE_CHECKING:
-    from preprocess.report.clusters import Cluster, Duplicates, Member
+    from collections.abc import Iterable, Iterator
+
+    from preprocess.differences import Piece
+    from preprocess.report.clusters import Duplicates, Loss
     from preprocess.report.collect import Run
+    from preprocess.report.pairs import Pair
+    from preprocess.report.recall import Recall
 
-SHOWN_CHARACTERS = 300
-COMPARED_CHARACTERS = 2_000
-"""Words are compared beyond what is shown: one text's end may be further down in the other."""
-CONTEXT_CHARACTERS = 60
-"""Shown before the first difference, where the beginnings of two texts are equal."""
-
-type Piece = tuple[str, bool]
-"""Some words, and whether they differ from the other text's."""
+SHOWN_CHARACTERS = 500
+SOURCES_SHOWN = 20
+PAIRS_SHOWN = (
+    "Some pairs, spread over similarity and sources: what stays and what fell to it. Of a "
+    "conversation the words that were said are shown, since those are compared."
+)
+FELL = {"exact": "exact duplicates", "near": "near ones"}
 
 
 def duplicates(run: Run) -> tuple[Markup, list[Picture]]:
@@ -50,100 +59,139 @@ def _stage(found: Duplicates) -> tuple[Markup, list[Picture]]:
     heading = tag("h3", found.stage)
     if not len(found.sizes):
         return join([heading, tag("p", "It found no duplicates.")]), []
-    picture = draw_cluster_sizes(f"clusters_{_file_name(found.stage)}.png", found.sizes)
-    summary = (
-        f"{plural(found.num_exact + found.num_near, 'record')} fell: {found.num_exact:,} exact "
-        f"duplicates, {found.num_near:,} near ones, in {plural(len(found.sizes), 'cluster')}; the "
-        f"largest has {plural(int(found.sizes[-1]), 'record')}."
-    )
-    caption = "Clusters by size; the record that stays is counted."
-    clusters = [_cluster(number, each) for number, each in enumerate(found.examples, 1)]
+    drawn = list(_figures(found))
+    body = [
+        heading,
+        tag("p", _summary(found)),
+        *(tag("p", sentence) for sentence in _giant_buckets(found)),
+        figures(*(figure(picture, caption) for picture, caption in drawn)),
+        _largest(found),
+        _losses(found.losses),
+        tag("p", PAIRS_SHOWN) if found.pairs else "",
+        *(_pair(number, pair) for number, pair in enumerate(found.pairs, 1)),
+    ]
+    return join(body), [picture for picture, _ in drawn]
+
+
+def _summary(found: Duplicates) -> str:
+    fallen = sum(found.kinds.values())
+    kinds = [f"{count:,} {FELL.get(kind, kind)}" for kind, count in found.kinds.items()]
     return (
-        join([heading, tag("p", summary), figures(figure(picture, caption)), *clusters]),
-        [picture],
+        f"{plural(fallen, 'record')} fell: {', '.join(kinds)}, in "
+        f"{plural(len(found.sizes), 'cluster')}; the largest has "
+        f"{plural(int(found.sizes[-1]), 'record')}."
     )
 
 
-def _file_name(name: str) -> str:
-    return re.sub(r"[^\w.-]", "_", name)
+def _giant_buckets(found: Duplicates) -> Iterator[str]:
+    """Yield what there is to say of records that share a band with very many."""
+    count = found.details.get("giant_buckets")
+    largest = found.details.get("largest_bucket")
+    if isinstance(count, int) and count:
+        size = f", the largest of {plural(largest, 'record')}" if isinstance(largest, int) else ""
+        yield (
+            f"{plural(count, 'band')} held more than 10,000 records each{size}: boilerplate, most "
+            "likely. Of each the first survivors were compared, not all pairs."
+        )
+    beyond = found.details.get("kept_beyond_cap")
+    if isinstance(beyond, int) and beyond:
+        yield (
+            f"{plural(beyond, 'record')} stayed though similar to a survivor, because its cluster "
+            "was full."
+        )
 
 
-def _cluster(number: int, cluster: Cluster) -> Markup:
-    title = f"Cluster {number}: {plural(cluster.size, 'record')}"
-    items = [tag("li", *_member(each)) for each in cluster.members]
-    if more := cluster.size - len(items):
-        items.append(tag("li", f"and {more:,} more", class_="soft"))
-    return tag("div", tag("h3", title), tag("ul", *items), _texts(cluster), class_="cluster")
+def _figures(found: Duplicates) -> Iterator[tuple[Picture, str]]:
+    name = re.sub(r"[^\w.-]", "_", found.stage)
+    yield (
+        draw_cluster_sizes(f"clusters_{name}.png", found.sizes),
+        "Clusters by size; the record that stays is counted.",
+    )
+    if found.recall is not None:
+        yield draw_recall(f"recall_{name}.png", found.recall), _recall_caption(found.recall)
 
 
-def _member(member: Member) -> list[str]:
-    if member.kind == "survivor":
-        verdict = "stays"
-    elif member.similarity is None:
-        verdict = f"{member.kind} duplicate"
+def _recall_caption(recall: Recall) -> str:
+    lines = [
+        f"A pair is found if it shares one of {recall.num_bands} bands of {recall.rows_per_band} "
+        "slots; the line is the theory, "
+        f"1 - (1 - J^{recall.rows_per_band})^{recall.num_bands}.",
+        f"The dots were measured on texts of this run, signed anew with {NUM_SEEDS} other choices "
+        f"of the permutations: {plural(recall.records.num_pairs, 'pair')} of records that are in "
+        f"one cluster, and {plural(recall.beginnings.num_pairs, 'pair')} of a text and its own "
+        "beginning. Bars are two standard errors.",
+    ]
+    if recall.found is not None and recall.threshold is not None:
+        measured, theory = recall.found
+        lines.append(
+            f"Of the pairs of records with a similarity of {recall.threshold:g} and more "
+            f"{measured:.1%} share a band; theory says {theory:.1%}."
+        )
+    return " ".join(lines)
+
+
+def _largest(found: Duplicates) -> Markup:
+    rows: list[list[Cell]] = [[tag("code", name), size] for name, size in found.largest]
+    return table(["largest clusters, by their first record", "records"], rows)
+
+
+def _losses(losses: tuple[Loss, ...]) -> Markup:
+    if not losses:
+        return Markup("")
+    rows: list[list[Cell]] = [
+        [
+            each.source,
+            each.records,
+            each.fallen,
+            percent(each.fallen, each.records),
+            "let go by --allow-loss" if is_alarming(each.records, each.fallen) else None,
+        ]
+        for each in losses[:SOURCES_SHOWN]
+    ]
+    more = len(losses) - SOURCES_SHOWN
+    caption = f"What each source lost{f'; {more:,} more lost less' if more > 0 else ''}."
+    return table(["source", "read", "fell", "share", "alarm"], rows, caption)
+
+
+def _pair(number: int, pair: Pair) -> Markup:
+    similarity = f", similarity {pair.similarity:.3f}"
+    if pair.kind == "near":
+        verdict = f"near duplicate{similarity}"
+    elif pair.texts is None or pair.texts[0] == pair.texts[1]:
+        verdict = f"{pair.kind} duplicate"
     else:
-        verdict = f"{member.kind} duplicate, similarity {member.similarity:.3f}"
-    return [tag("code", member.record), tag("span", f" {verdict}", class_="soft")]
+        verdict = f"{pair.kind} duplicate of a record that fell to this one{similarity}"
+    return tag("div", tag("h3", f"Pair {number}: {verdict}"), _texts(pair), class_="cluster")
 
 
-def _texts(cluster: Cluster) -> Markup:
-    if cluster.texts is None:
-        return tag("p", "Their texts are no longer where the stage read them.", class_="soft")
-    kept, dropped = cluster.texts
-    if kept == dropped:
-        return join([tag("h4", "Both are equal"), tag("pre", *_cut([(kept, False)]))])
-    marked = _marked_excerpts(kept, dropped)
+def _texts(pair: Pair) -> Markup:
+    if pair.texts is None:
+        names = tag("ul", *(tag("li", tag("code", name)) for name in (pair.kept, pair.dropped)))
+        gone = tag("p", "Their texts are no longer where the stage read them.", class_="soft")
+        return join([names, gone])
+    sides = [
+        (f"{heading}: {name}", _marked(pieces))
+        for heading, name, pieces in zip(
+            ("stays", "dropped"),
+            (pair.kept, pair.dropped),
+            excerpts(*pair.texts, SHOWN_CHARACTERS),
+            strict=True,
+        )
+    ]
+    if pair.texts[0] == pair.texts[1]:
+        headings = [tag("h4", heading) for heading, _ in sides]
+        return join([*headings, tag("h4", "Both are equal"), tag("pre", sides[0][1])])
     return tag(
         "div",
-        tag("div", tag("h4", "stays: ", cluster.kept.record), tag("pre", marked[0])),
-        tag("div", tag("h4", "dropped: ", cluster.dropped.record), tag("pre", marked[1])),
+        *(tag("div", tag("h4", heading), tag("pre", text)) for heading, text in sides),
         class_="pair",
     )
 
 
-def _marked_excerpts(kept: str, dropped: str) -> tuple[Markup, Markup]:
-    """Return the beginnings of two texts, or where these are equal, the first difference."""
-    start = 0
-    if kept[:SHOWN_CHARACTERS] == dropped[:SHOWN_CHARACTERS]:
-        start = max(0, _common_prefix(kept, dropped) - CONTEXT_CHARACTERS)
-    end = start + COMPARED_CHARACTERS
-    lead = ["\N{HORIZONTAL ELLIPSIS} "] if start else []
-    one, other = compare_words(kept[start:end], dropped[start:end])
-    return join([*lead, *_cut(one)]), join([*lead, *_cut(other)])
-
-
-def _common_prefix(one: str, other: str) -> int:
-    """Return how many characters two texts begin with alike."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
-
-
-def compare_words(one: str, other: str) -> tuple[list[Piece], list[Piece]]:
-    """Return both texts in pieces, each with whether the other lacks its words in that place.
-
-    White space is kept, but does not count: other line breaks are no difference.
-    """
-    words = [re.findall(r"^\s+|\S+\s*", text) for text in (one, other)]
-    first_keys, second_keys = ([word.strip() for word in found] for found in words)
-    matcher = difflib.SequenceMatcher(None, first_keys, second_keys, autojunk=False)
-    pieces: tuple[list[Piece], list[Piece]] = ([], [])
-    for operation, *bounds in matcher.get_opcodes():
-        for side, (first, last) in enumerate((bounds[:2], bounds[2:])):
-            if first < last:
-                pieces[side].append(("".join(words[side][first:last]), operation != "equal"))
-    return pieces
-
-
-def _cut(pieces: list[Piece]) -> list[str]:
-    """Return the first `SHOWN_CHARACTERS` of the pieces, those that differ marked."""
+def _marked(pieces: Iterable[Piece]) -> Markup:
     shown: list[str] = []
-    room = SHOWN_CHARACTERS
     for text, is_different in pieces:
-        words = text[:room].rstrip() if is_different else ""
+        words = text.rstrip() if is_different else ""
         shown += [tag("mark", words)] if words else []
-        shown.append(text[len(words) : room])
-        room -= min(room, len(text))
-        if not room:
-            break
-    is_cut = sum(len(text) for text, _ in pieces) > SHOWN_CHARACTERS
-    return [*shown, " \N{HORIZONTAL ELLIPSIS}"] if is_cut else shown
+        shown.append(text[len(words) :])
+    return join(shown)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from preprocess.report.lengths import Lengths
+    from preprocess.report.recall import Recall
     from preprocess.report.trainings import Training
 
 WIDTH_INCHES = 5.2
@@ -211,6 +212,33 @@ def draw_cluster_sizes(name: str, sizes: NDArray[np.int64]) -> Picture:
         axes.set_xlabel("records in a cluster")
         axes.set_ylabel("clusters (logarithmic)")
         return _picture(name, figure, "Number of clusters of duplicates by their size")
+
+
+def draw_recall(name: str, recall: Recall) -> Picture:
+    """Draw which share of the pairs of a similarity shares a band: theory and measurement."""
+    with matplotlib.style.context(("default", STYLE)):
+        figure, (axes,) = _axes(3.6)
+        jaccard = np.linspace(0, 1, 401)
+        axes.plot(jaccard, recall.theory(jaccard), color="#444444", lw=1.3, label="theory")
+        series = (
+            ("pairs of records", recall.records, COLORS[0], COLORS[0]),
+            ("texts and their beginnings", recall.beginnings, COLORS[5], "white"),
+        )
+        for label, points, color, inside in series:
+            if points.num_pairs:
+                axes.errorbar(
+                    points.jaccard, points.share, 2 * points.error,
+                    color=color, mfc=inside, marker="o", ms=5, ls="", lw=1, capsize=2,
+                    label=label, zorder=3, clip_on=False,
+                )  # fmt: skip
+        if recall.threshold is not None:
+            axes.axvline(recall.threshold, color=COLORS[1], lw=1.2, ls="--", label="threshold")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        axes.set_xlabel("true Jaccard similarity of a pair")
+        axes.set_ylabel("share that has a band in common")
+        figure.legend(loc="outside upper center", ncols=2)
+        return _picture(name, figure, "Share of pairs that share a band, by their similarity")
 
 
 def _size_bins(largest: int) -> Iterator[tuple[int, int]]:

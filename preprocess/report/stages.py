@@ -99,7 +99,7 @@ def read_stages(run: Path, plan: Plan, notes: list[str]) -> tuple[list[Stage], O
     """
     found = {}
     for directory in sorted(path for path in run.iterdir() if path.is_dir()):
-        stage = _read_stage(directory, notes)
+        stage = read_stage(directory, notes)
         if stage is not None:
             found[stage.name] = stage
     origins = Origins(
@@ -116,7 +116,8 @@ def read_stages(run: Path, plan: Plan, notes: list[str]) -> tuple[list[Stage], O
     return planned + _sorted_by_input(found, origins), origins
 
 
-def _read_stage(directory: Path, notes: list[str]) -> Stage | None:
+def read_stage(directory: Path, notes: list[str]) -> Stage | None:
+    """Return what a stage left in a directory, None if none did; damage becomes a note."""
     try:
         manifest = read_manifest(directory)
     except UserError as error:

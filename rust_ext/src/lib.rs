@@ -7,6 +7,7 @@
 
 pub mod control;
 pub mod error;
+pub mod external_sort;
 pub mod indexed;
 pub mod input;
 mod large_pages;
@@ -14,6 +15,8 @@ pub mod minhash;
 pub mod output;
 pub mod pipeline;
 pub mod pool;
+pub mod row_file;
+pub mod row_table;
 pub mod simd;
 pub mod tokenize;
 pub mod tokenizer;

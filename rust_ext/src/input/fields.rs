@@ -17,6 +17,8 @@ pub struct Fields<'a> {
     pub kind: Option<Cow<'a, str>>,
     /// `source`, if the line has one.
     pub source: Option<Cow<'a, str>>,
+    /// `messages` as the line spells them, if they are a list.
+    pub messages: Option<&'a [u8]>,
 }
 
 /// Why a line gave no fields.
@@ -90,7 +92,8 @@ impl Scratch {
     }
 }
 
-/// Takes `text_field`, `id`, `kind` and `source` out of a line; a field that is null is absent.
+/// Takes `text_field`, `id`, `kind` and `source` out of a line, and says where `messages` are; a
+/// field that is null is absent.
 ///
 /// # Errors
 /// What makes the line unreadable.
@@ -125,7 +128,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, Unreadable> {
 }
 
 /// What begins a `null`: no other value of JSON does.
-const NULL: u8 = b'n';
+pub(super) const NULL: u8 = b'n';
 
 /// The text field.
 enum Text {
@@ -149,6 +152,7 @@ struct Found {
     text: Option<Text>,
     kind: Option<Value>,
     source: Option<Value>,
+    messages: Option<Range<usize>>,
 }
 
 impl Found {
@@ -190,6 +194,13 @@ impl Found {
                 self.text = text(scanner, scratch)?;
                 return Ok(());
             }
+            Some(b"messages") => {
+                let is_list = scanner.peek()? == b'[';
+                let start = scanner.position();
+                scanner.skip_value()?;
+                self.messages = is_list.then(|| start..scanner.position());
+                return Ok(());
+            }
             Some(b"id") => &mut self.id,
             Some(b"kind") => &mut self.kind,
             Some(b"source") => &mut self.source,
@@ -228,6 +239,7 @@ impl Found {
             text,
             kind: string(bytes, self.kind)?,
             source: string(bytes, self.source)?,
+            messages: self.messages.map(|range| &bytes[range]),
         })
     }
 }
@@ -274,7 +286,7 @@ fn string(bytes: &[u8], value: Option<Value>) -> Result<Option<Cow<'_, str>>, Un
 }
 
 /// Returns what a short string stands for.
-fn unquote<'a>(bytes: &'a [u8], quoted: &Quoted) -> Result<Cow<'a, [u8]>, Fault> {
+pub(super) fn unquote<'a>(bytes: &'a [u8], quoted: &Quoted) -> Result<Cow<'a, [u8]>, Fault> {
     let Quoted { range, has_escapes } = quoted;
     if !has_escapes {
         return Ok(Cow::Borrowed(&bytes[range.clone()]));

@@ -4,8 +4,10 @@
 //! file; for the others [`source`] opens it, plain, gzip or zstd, and hashes the stored bytes as
 //! they pass, and [`lines`] cuts what comes out into batches of whole lines. [`unit`] does so for
 //! file after file; [`fields`] takes the fields that are needed out of a line and says what is
-//! wrong with one that cannot be read, [`span_fields`] those of a record in spans; [`rejected`]
-//! writes down such a line; [`shares`] numbers the pairs of source and kind that records have.
+//! wrong with one that cannot be read, [`span_fields`] those of a record in spans, [`own_content`]
+//! what a conversation is known by, [`numbers`] a number that a user named; [`lookup`] finds
+//! records by their ids; [`rejected`] writes down an unreadable line; [`shares`] numbers the pairs
+//! of source and kind that records have.
 
 mod escape;
 pub mod fields;
@@ -13,6 +15,9 @@ mod guarded;
 mod gzip;
 mod json;
 pub mod lines;
+pub mod lookup;
+pub(crate) mod numbers;
+pub mod own_content;
 mod parquet_column;
 mod parquet_rows;
 pub mod records;
@@ -24,6 +29,7 @@ pub mod unit;
 
 pub use fields::{Fields, Scratch, Unreadable};
 pub use lines::{Batch, Batches};
+pub use own_content::OwnContent;
 pub use parquet_rows::ParquetRows;
 pub use records::{Columns, Records};
 pub use source::{Compression, InputFile, Source, SourceSummary};

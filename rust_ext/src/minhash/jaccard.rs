@@ -1,8 +1,8 @@
 //! The Jaccard similarity of two sets of shingles, and whether it reaches a threshold.
 //!
-//! Sorting the sets costs as much as signing their texts. So one set is put into a table, in which
-//! the elements of others are looked up, one set after another, until the threshold is out of
-//! reach. Both numbers are whole, so nothing is rounded where the threshold decides.
+//! Sorting the sets costs as much as signing their texts. So one of them is put into a table, in
+//! which the elements of others are looked up, one set after another, until the threshold is out
+//! of reach. Both numbers are whole, so nothing is rounded where the threshold decides.
 
 use crate::{Error, Result};
 
@@ -48,113 +48,121 @@ impl Threshold {
     }
 }
 
-/// A set of shingles in which others are looked up; its table serves one set after another.
+/// Finds elements of a list of distinct shingles; its table serves one list after another.
+///
+/// Lists are in the order of their texts. Where two texts are alike, so are their lists, run by run:
+/// only the first element of a run is looked up, the rest is read along both lists.
 #[derive(Clone, Debug, Default)]
 pub struct Probe {
-    /// The elements, each at the first free place from the one its lowest bits say; 0: free.
-    table: Vec<u64>,
+    /// One more than the index of an element, at the first free place from the one that the
+    /// element's lowest bits say; 0: free.
+    table: Vec<u32>,
     /// Places in use less one: one less than a power of two.
     mask: usize,
-    length: usize,
 }
 
 impl Probe {
-    /// Makes a probe of the empty set.
+    /// Makes a probe of the empty list.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the set of `shingles`, which may occur repeatedly, in place of the one before.
+    /// Takes a list in place of the one before, and leaves of each shingle there only the first.
     ///
-    /// Takes 16 to 32 bytes of memory a shingle and keeps them.
-    pub fn load(&mut self, shingles: &[u64]) {
-        self.clear(shingles.len());
-        for &shingle in shingles {
-            self.insert(shingle);
-        }
-    }
-
-    /// Takes the set of `shingles`, as [`Probe::load`], and leaves of each only the first there.
-    pub fn load_distinct(&mut self, shingles: &mut Vec<u64>) {
-        self.clear(shingles.len());
-        shingles.retain(|&shingle| self.insert(shingle));
-    }
-
-    /// Returns the number of elements of the set.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.length
-    }
-
-    /// Returns whether the set is empty.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.length == 0
-    }
-
-    /// Returns the Jaccard similarity to `other`, distinct shingles in any order, if it is at
-    /// least `threshold`.
+    /// Takes 12 to 24 bytes of memory a shingle, 5 to 10 of a long list, and keeps them.
     ///
-    /// Sets that share nothing are never alike, whatever the threshold. Stops as soon as the
-    /// threshold is out of reach.
-    #[must_use]
-    pub fn jaccard_at_least(&self, other: &[u64], threshold: Threshold) -> Option<f64> {
-        let least = threshold.least_common(self.length, other.len());
-        if least > self.length.min(other.len()) {
-            return None;
-        }
-        let may_miss = other.len() - least;
-        let mut common = 0;
-        for (block, elements) in other.chunks(BLOCK).enumerate() {
-            common += elements.iter().filter(|&&element| self.contains(element)).count();
-            if block * BLOCK + elements.len() - common > may_miss {
-                return None;
-            }
-        }
-        Some(ratio(common, self.length + other.len() - common))
-    }
-
-    /// Empties the table and makes it large enough for so many elements.
-    fn clear(&mut self, elements: usize) {
-        let places = (2 * elements).next_power_of_two();
+    /// # Panics
+    /// If there are 2^32 - 1 shingles or more: a text may not be that long.
+    pub fn load(&mut self, shingles: &mut Vec<u64>) {
+        assert!(u32::try_from(shingles.len() + 1).is_ok(), "{} shingles", shingles.len());
+        // A third full at most: chains of places in use are what makes a lookup slow.
+        let places =
+            if shingles.len() < LONG { 3 * shingles.len() } else { shingles.len() / 4 * 5 };
+        let places = places.next_power_of_two();
         if self.table.len() < places {
             self.table = vec![0; places];
         } else {
             self.table[..places].fill(0);
         }
-        (self.mask, self.length) = (places - 1, 0);
+        self.mask = places - 1;
+        let mut length = 0;
+        for index in 0..shingles.len() {
+            let shingle = shingles[index];
+            let at = self.place(shingle, shingles);
+            shingles[length] = shingle;
+            if self.table[at] == 0 {
+                length += 1;
+                #[allow(clippy::cast_possible_truncation)] // there are fewer, see above
+                let number = length as u32;
+                self.table[at] = number;
+            }
+        }
+        shingles.truncate(length);
     }
 
-    /// Adds an element; returns whether it is new.
-    #[inline]
-    fn insert(&mut self, element: u64) -> bool {
-        let at = self.place(element);
-        let is_new = self.table[at] != element;
-        self.table[at] = element;
-        self.length += usize::from(is_new);
-        is_new
+    /// Returns the Jaccard similarity of `own`, the list that was loaded, to `other`, distinct
+    /// shingles in any order, if it is at least `threshold`.
+    ///
+    /// Sets that share nothing are never alike, whatever the threshold. Stops as soon as the
+    /// threshold is out of reach.
+    #[must_use]
+    pub fn jaccard_at_least(
+        &self,
+        own: &[u64],
+        other: &[u64],
+        threshold: Threshold,
+    ) -> Option<f64> {
+        let least = threshold.least_common(own.len(), other.len());
+        if least > own.len().min(other.len()) {
+            return None;
+        }
+        let may_miss = other.len() - least;
+        let (mut common, mut missed, mut at) = (0, 0, 0);
+        while let Some(&element) = other.get(at) {
+            let found = self.table[self.place(element, own)] as usize;
+            if found == 0 {
+                missed += 1;
+                if missed > may_miss {
+                    return None;
+                }
+                at += 1;
+                continue;
+            }
+            let run = 1 + common_prefix(&own[found..], &other[at + 1..]);
+            common += run;
+            at += run;
+        }
+        Some(ratio(common, own.len() + other.len() - common))
     }
 
-    #[inline]
-    fn contains(&self, element: u64) -> bool {
-        self.table[self.place(element)] == element
-    }
-
-    /// Returns where an element stands, or would.
+    /// Returns where the number of an element stands, or would.
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // the lowest bits are what is asked for
-    fn place(&self, element: u64) -> usize {
+    fn place(&self, element: u64, list: &[u64]) -> usize {
         let mut at = element as usize & self.mask;
-        while self.table[at] != 0 && self.table[at] != element {
+        loop {
+            let number = self.table[at] as usize;
+            if number == 0 || list[number - 1] == element {
+                return at;
+            }
             at = (at + 1) & self.mask;
         }
-        at
     }
 }
 
-/// Elements looked up before it is asked again whether the threshold is in reach.
-const BLOCK: usize = 32;
+/// Lists of so many shingles have a table that is fuller: what it takes counts for more than what
+/// it gains.
+const LONG: usize = 1 << 20;
+
+/// Returns how many elements two lists have in common from their beginning.
+#[inline]
+fn common_prefix(left: &[u64], right: &[u64]) -> usize {
+    let (fours, other) = (left.as_chunks::<4>().0, right.as_chunks::<4>().0);
+    let whole = 4 * fours.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let rest = left[whole..].iter().zip(&right[whole..]);
+    whole + rest.take_while(|(a, b)| a == b).count()
+}
 
 #[allow(clippy::cast_precision_loss)] // a text has fewer than 2^53 shingles
 fn ratio(common: usize, union: usize) -> f64 {
@@ -216,23 +224,24 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_serves_sets_of_any_size_one_after_another() {
+    fn a_probe_serves_lists_of_any_size_one_after_another() {
         let mut probe = Probe::new();
-        assert_eq!(probe.jaccard_at_least(&[1], least(0.0)), None);
-        for size in [1000, 3, 0, 1, 70_000] {
+        probe.load(&mut vec![]);
+        assert_eq!(probe.jaccard_at_least(&[], &[1], least(0.0)), None);
+        for size in [1000, 3, 0, 1, 70_000, LONG as u64 + 3] {
             let set: Vec<u64> = (1..=size).map(|value| (value << 40) | (value % 7)).collect();
-            probe.load(&[&set[..], &set[..]].concat());
-            assert_eq!(probe.len() as u64, size);
-            assert_eq!(probe.is_empty(), size == 0);
+            let mut own = [&set[..], &set[..]].concat();
+            probe.load(&mut own);
+            assert_eq!(own, set);
             let expected = (size > 0).then_some(1.0);
-            assert_eq!(probe.jaccard_at_least(&set, least(1.0)), expected);
-            assert_eq!(probe.jaccard_at_least(&[u64::MAX], least(0.0)), None);
+            assert_eq!(probe.jaccard_at_least(&own, &set, least(1.0)), expected);
+            assert_eq!(probe.jaccard_at_least(&own, &[u64::MAX], least(0.0)), None);
         }
         let mut repeated = vec![5, 3, 5, 5, 9, 3];
-        probe.load_distinct(&mut repeated);
+        probe.load(&mut repeated);
         assert_eq!(repeated, [5, 3, 9]);
-        assert_eq!(probe.jaccard_at_least(&[9, 4, 3], least(0.5)), Some(0.5));
-        assert_eq!(probe.jaccard_at_least(&[9, 4, 3], least(0.51)), None);
+        assert_eq!(probe.jaccard_at_least(&repeated, &[9, 4, 3], least(0.5)), Some(0.5));
+        assert_eq!(probe.jaccard_at_least(&repeated, &[9, 4, 3], least(0.51)), None);
     }
 
     #[test]
@@ -260,11 +269,16 @@ mod tests {
             let reaches = common > 0 && 100 * common >= hundredths as usize * union;
             let expected = reaches.then(|| common as f64 / union as f64);
             let mut probe = Probe::new();
-            probe.load(&left);
-            let right: Vec<u64> = right.into_iter().rev().collect();
-            prop_assert_eq!(probe.jaccard_at_least(&right, least(threshold)), expected);
+            let mut own = left.clone();
+            probe.load(&mut own);
+            prop_assert_eq!(own.len(), set.len());
+            let backwards: Vec<u64> = right.iter().rev().copied().collect();
+            prop_assert_eq!(probe.jaccard_at_least(&own, &backwards, least(threshold)), expected);
+            let right: Vec<u64> = right.into_iter().collect();
+            prop_assert_eq!(probe.jaccard_at_least(&own, &right, least(threshold)), expected);
             let set: Vec<u64> = set.into_iter().collect();
-            let right: Vec<u64> = right.into_iter().rev().collect();
+            probe.load(&mut set.clone());
+            prop_assert_eq!(probe.jaccard_at_least(&set, &right, least(threshold)), expected);
             prop_assert_eq!(jaccard_at_least(&set, &right, threshold), expected);
         }
     }

@@ -27,11 +27,12 @@ mod extension {
     };
     #[pymodule_export]
     use super::minhash::{
-        band_records, cluster_columns, connect_records, datasketch_signatures, drop_duplicates,
-        minhash_signatures, shingle_hashes, sign_records,
+        band_ranges, band_records, check_keep, connect_records, connect_summary,
+        datasketch_signatures, drop_duplicates, minhash_signatures, shingle_hashes, sign_records,
+        write_clusters,
     };
     #[pymodule_export]
-    use super::records::{read_line, scan_records};
+    use super::records::{compared_text, find_document, find_records, read_line, scan_records};
     #[pymodule_export]
     use super::tokenize::tokenize_unit;
     #[pymodule_export]

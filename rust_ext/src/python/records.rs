@@ -1,11 +1,12 @@
-//! Bindings that look at record files: count them, show a line.
+//! Bindings that look at record files: count them, show a line, find a record.
 
 use std::path::PathBuf;
 
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use super::call;
-use crate::input::{Batch, Columns, Records, Scratch, fields};
+use crate::input::{Batch, Columns, Records, Scratch, fields, lookup, own_content};
 use crate::{Error, Result};
 
 const BATCH_BYTES: usize = 1 << 20;
@@ -80,4 +81,38 @@ fn find_line(
         "{}: expected a record below {records}, got {record}",
         path.display()
     )))
+}
+
+type Found<'py> = (Vec<(String, u64, Bound<'py, PyBytes>)>, Option<String>);
+
+/// The records of a file that have one of the ids, and the file's damage.
+#[pyfunction]
+#[pyo3(signature = (path, *, relative, ids, progress = None))]
+pub(super) fn find_records(
+    py: Python<'_>,
+    path: PathBuf,
+    relative: String,
+    ids: Vec<String>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Found<'_>> {
+    let (found, damage) = call::run(py, progress.as_ref(), |control| {
+        lookup::find_records(&path, &relative, &ids, control)
+    })?;
+    let rows = found.into_iter().map(|each| (each.id, each.record, PyBytes::new(py, &each.line)));
+    Ok((rows.collect(), damage))
+}
+
+/// The number of the document with this id, given the `.ids.zst` of its dataset.
+#[pyfunction]
+pub(super) fn find_document(py: Python<'_>, path: PathBuf, id: String) -> PyResult<Option<u64>> {
+    call::run(py, None, |control| lookup::find_line(&path, &id, control))
+}
+
+/// What `dedup` compares of a record, given its line: its own content or its text.
+#[pyfunction]
+pub(super) fn compared_text(line: &[u8]) -> PyResult<String> {
+    own_content::compared(line).map_err(|fault| {
+        let message = format!("expected a record with a text, found {}", fault.reason());
+        Error::Argument(message).into()
+    })
 }

@@ -1,0 +1,94 @@
+"""The alarm of `dedup`: a source that would lose most of its records stops the run.
+
+Records made from one template can look alike to any rule; a whole dataset has been lost that way
+without a word. So before anything is dropped, each source's loss is held against a limit, and one
+beyond it goes on only where somebody has looked and says so by name.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from preprocess.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+LARGEST_SHARE = 0.3
+"""Share of a source's records that falls without a question."""
+
+LEAST_RECORDS = 100
+"""Of fewer records, a share says little."""
+
+NAMES_SHOWN = 5
+
+
+class SourceLoss(msgspec.Struct, frozen=True, kw_only=True):
+    """What a source would lose."""
+
+    records: int
+    """That were read, those that fall included."""
+    exact: int
+    near: int
+
+    @property
+    def fallen(self) -> int:
+        """Records that fall, for whatever reason."""
+        return self.exact + self.near
+
+    def __str__(self) -> str:
+        """Return it as users read it."""
+        return (
+            f"{self.fallen:,} of {self.records:,} records ({self.fallen / self.records:.1%}: "
+            f"{self.exact:,} exact and {self.near:,} near duplicates)"
+        )
+
+
+def is_alarming(records: int, fallen: int) -> bool:
+    """Return whether so many of a source's records fall that somebody has to look at it."""
+    return records >= LEAST_RECORDS and fallen > LARGEST_SHARE * records
+
+
+def refuse_losses(losses: Mapping[str, SourceLoss], allowed: Collection[str], output: Path) -> None:
+    """Stop before a source loses more than it may.
+
+    Args:
+        losses: What each source would lose.
+        allowed: Sources that may lose any number.
+        output: The directory of the run, where `clusters.parquet` is to be looked at.
+
+    Raises:
+        UserError: Naming the source that loses most, and how to go on; or a source is allowed
+            that no record is of.
+    """
+    if unknown := sorted(set(allowed) - losses.keys()):
+        raise UserError(
+            f"--allow-loss: expected a source of the input ({_some(sorted(losses))}), "
+            f"got {unknown[0]!r}; correct the name"
+        )
+    alarming = [
+        (-loss.fallen / loss.records, source)
+        for source, loss in losses.items()
+        if is_alarming(loss.records, loss.fallen) and source not in allowed
+    ]
+    if not alarming:
+        return
+    sources = [source for _, source in sorted(alarming)]
+    others = f", and {_some(sources[1:])} too much as well" if len(sources) > 1 else ""
+    options = " ".join(f"--allow-loss {shlex.quote(source)}" for source in sources[:NAMES_SHOWN])
+    raise UserError(
+        f"expected no source to lose more than {LARGEST_SHARE:.0%} of its records, "
+        f"{sources[0]} would lose {losses[sources[0]]}{others}; nothing was dropped: look at the "
+        f"pairs (`preprocess inspect {shlex.quote(str(output))} --clusters 10`), then run the "
+        f"same command with {options}, or with other options into a new directory"
+    )
+
+
+def _some(names: list[str]) -> str:
+    """Return the first names and how many more there are."""
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
