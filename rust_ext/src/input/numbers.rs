@@ -92,7 +92,7 @@ mod tests {
             (r#"{"score": null, "meta": {"score": 7}}"#, Some(7.0)),
             (r#"{"score": true}"#, None),
             (r#"{"score": 1e999}"#, None),
-            (r#"{}"#, None),
+            (r"{}", None),
             (r#"[{"score": 1}]"#, None),
             (r#"{"score": 1"#, None),
         ] {

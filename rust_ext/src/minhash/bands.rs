@@ -8,7 +8,7 @@
 //! A part reads its range of the keys of every run ([`super::keys`]) and writes its groups
 //! ([`super::groups`]), in memory that is given ([`super::grouping`]).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -160,7 +160,7 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    fn part(&self, number: usize, output: &PathBuf) -> Result<()> {
+    fn part(&self, number: usize, output: &Path) -> Result<()> {
         let Self { options, memory_bytes, control, .. } = *self;
         let records = self.units.iter().map(SignedUnit::records).sum();
         let parts = Parts::new(&options.shape, records);

@@ -93,7 +93,7 @@ impl Groups {
     ///
     /// # Errors
     /// As [`Groups::cursor`]; the iterator gives those of the blocks.
-    pub fn iter(&self) -> Result<impl Iterator<Item = Result<Vec<u64>>>> {
+    pub fn read(&self) -> Result<impl Iterator<Item = Result<Vec<u64>>>> {
         let mut cursor = self.cursor()?;
         Ok(std::iter::from_fn(move || cursor.next_members().transpose()))
     }
@@ -157,12 +157,14 @@ mod tests {
         let mut writer = GroupWriter::create(&path, 9).unwrap();
         for group in &groups {
             writer.begin(group.len() as u64).unwrap();
-            group.iter().for_each(|&record| writer.member(record).unwrap());
+            for &record in group {
+                writer.member(record).unwrap();
+            }
         }
         writer.finish(77).unwrap();
         let found = Groups::open(&path, 9).unwrap();
         assert_eq!(found.records(), 77);
-        assert_eq!(found.iter().unwrap().collect::<Result<Vec<_>>>().unwrap(), groups);
+        assert_eq!(found.read().unwrap().collect::<Result<Vec<_>>>().unwrap(), groups);
         let mut cursor = found.cursor().unwrap();
         for group in &groups {
             assert_eq!(cursor.next_group().unwrap(), Some(group.len() as u64));

@@ -272,13 +272,14 @@ mod tests {
     const LINES: u64 = 5_000;
 
     fn text(number: u64) -> String {
-        (0..number % 7).map(|word| format!("w{} ", number / 3 + word)).collect()
+        let words = (0..number % 7).map(|word| format!("w{}", number / 3 + word));
+        words.collect::<Vec<_>>().join(" ")
     }
 
     fn id(number: u64) -> String {
         match number {
             2_001 => "long".repeat(100_000),
-            _ if number % 5 == 0 => format!("a.jsonl#{number}"),
+            _ if number.is_multiple_of(5) => format!("a.jsonl#{number}"),
             _ => format!("id é {number}"),
         }
     }
@@ -364,8 +365,11 @@ mod tests {
                 assert_eq!(entry.text_bytes, text(number).len() as u64 + 1);
                 assert_eq!(entry.keep_key, u64::MAX - entry.text_bytes);
                 scanner.scan(&text(number), &mut words);
-                let source =
-                    if number % 5 == 0 { "unknown".into() } else { format!("s{}", number % 3) };
+                let source = if number.is_multiple_of(5) {
+                    "unknown".into()
+                } else {
+                    format!("s{}", number % 3)
+                };
                 assert_eq!(shares[entry.share as usize].0, source);
             }
             assert_eq!(unit.words(&entry).unwrap(), words);

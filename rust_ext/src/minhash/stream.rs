@@ -86,7 +86,7 @@ impl<'a> StreamReader<'a> {
         self.next = usize::try_from(offset / block_bytes).unwrap_or(usize::MAX);
         self.block.clear();
         self.at = 0;
-        if offset % block_bytes > 0 {
+        if !offset.is_multiple_of(block_bytes) {
             let is_there = self.next_block()?;
             self.at = usize::try_from(offset % block_bytes).unwrap_or(usize::MAX);
             if !is_there || self.at > self.block.len() {

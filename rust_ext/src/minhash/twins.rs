@@ -51,17 +51,15 @@ impl Sink for Twins<'_> {
     fn member(&mut self, record: u64) -> Result<()> {
         let (unit, line) = self.find(record)?;
         let id = unit.id(line)?;
-        match self.seen.get(&id) {
-            Some(&earlier) => Err(Error::Argument(format!(
+        if let Some(&earlier) = self.seen.get(&id) {
+            return Err(Error::Argument(format!(
                 "expected every id once, {id} occurs in {} and in {}; give each input once, or \
                  make the ids unique",
                 self.place(earlier)?,
                 self.place(record)?,
-            ))),
-            None => {
-                self.seen.insert(id, record);
-                Ok(())
-            }
+            )));
         }
+        self.seen.insert(id, record);
+        Ok(())
     }
 }

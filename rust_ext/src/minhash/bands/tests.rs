@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::super::keep::Keep;
 use super::super::keys::KeyReader;
@@ -89,7 +88,7 @@ fn groups_hold_all_records_of_all_units_that_agree() {
     let read = |part: usize| -> Vec<Vec<u64>> {
         let groups = Groups::open(&directory.path().join(format!("b{part}")), 3).unwrap();
         assert_eq!(groups.records(), 4_000);
-        groups.iter().unwrap().collect::<Result<_>>().unwrap()
+        groups.read().unwrap().collect::<Result<_>>().unwrap()
     };
     for band in 0..3 {
         let groups = read(band);
