@@ -2,7 +2,8 @@
 
 Two records are near-duplicates when the Jaccard similarity of their sets of shingles, runs of
 `ngram_size` words lower-cased, is at or above the threshold. MinHash finds the candidates, the
-texts decide.
+texts decide. A conversation, a record with `messages`, is compared by what was said and called in
+it: system prompts, tools and the rendered text, which a whole dataset may share, do not count.
 
 **The survivor rule.** Records are decided in an order: that of `keep`, then that of the input. Of
 records with equal text the first one goes on. The rest is decided in that order: a record is
@@ -23,6 +24,8 @@ Four steps, each starting only when the one before is whole; they meet in files 
 | bands | range of a band, of the texts, of the ids | hashes | `bucket-PPPPP`: who shares one |
 | connect | run | buckets, words of candidates | `verdicts` and `clusters.parquet` |
 | drop | unit | records, verdicts | `part-NNNNN.jsonl.zst` or `.jsonl` |
+
+Between connect and drop a source that would lose too much stops the run (`loss_alarm`).
 
 Memory is what `memory_bytes` says, whatever the number of records: what does not fit is sorted in
 files of the journal, or beside them in files without a name. Texts are read twice, by sign and by

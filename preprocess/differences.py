@@ -59,6 +59,8 @@ def _common_prefix(one: str, other: str) -> int:
 
 def _shortened(pieces: list[Piece]) -> list[Piece]:
     """Leave out the middle of what is equal; the beginning of the first piece says what it is."""
+    if not any(is_different for _, is_different in pieces):
+        return pieces  # there is nothing else to show
     shown: list[Piece] = []
     last = len(pieces) - 1
     for number, (text, is_different) in enumerate(pieces):

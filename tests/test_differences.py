@@ -32,6 +32,13 @@ def test_each_difference_is_shown_and_the_middle_of_what_is_equal_is_not() -> No
     assert "word50" not in one
 
 
+def test_texts_alike_but_for_white_space_are_shown_as_far_as_there_is_room() -> None:
+    words = [f"word{number}" for number in range(200)]
+    one, other = shown(" ".join(words), "\n".join(words))
+    assert 490 < len(one) < 510
+    assert one.split() == other.split()
+
+
 def test_a_difference_far_down_is_found() -> None:
     same = "word " * 10_000
     one, other = shown(f"{same}here", f"{same}there")
