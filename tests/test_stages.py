@@ -115,7 +115,7 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(
     arguments: dict[str, list[str | Path]] = {
         "ingest": [*[f"in{each}.jsonl" for each in range(5)], "OUT", "--dataset", "jsonl"],
         "tokenize": [*records, "OUT", "--tokenizer", tokenizer],
-        "dedup": [*records, "OUT"],
+        "dedup": [*records, "OUT", "--allow-loss", "jsonl"],
     }
 
     def command(name: str) -> list[str]:
@@ -163,7 +163,7 @@ def test_two_equal_runs_at_once_end_in_the_same_bytes(
     arguments: dict[str, list[str | Path]] = {
         "ingest": [*[f"in{each}.jsonl" for each in range(5)], "OUT", "--dataset", "jsonl"],
         "tokenize": [*records, "OUT", "--tokenizer", tokenizer],
-        "dedup": [*records, "OUT"],
+        "dedup": [*records, "OUT", "--allow-loss", "jsonl"],
     }
 
     def command(name: str) -> list[str]:
@@ -266,7 +266,7 @@ def test_a_blend_refuses_parts_of_different_tokenizers(
 def test_verify_reads_what_stands_beside_the_shards(
     tmp_path: Path, preprocess: Preprocess, records: list[str]
 ) -> None:
-    assert preprocess("dedup", *records, "out").returncode == 0
+    assert preprocess("dedup", *records, "out", "--allow-loss", "jsonl").returncode == 0
     for path in (tmp_path / "out/clusters.parquet", tmp_path / "records0/rejected.jsonl.zst"):
         directory = path.parent.name
         assert preprocess("verify", directory).returncode == 0
