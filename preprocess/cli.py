@@ -217,7 +217,7 @@ def dedup(
         list[str] | None,
         typer.Option(
             metavar="SOURCE",
-            help="Let this source lose more than 30 % of its records; may be given repeatedly.",
+            help="Let this source lose more than 30 % of its records (see the README); repeatable.",
         ),
     ] = None,
     step: Annotated[

@@ -3,6 +3,11 @@
 Records made from one template can look alike to any rule; a whole dataset has been lost that way
 without a word. So before anything is dropped, each source's loss is held against a limit, and one
 beyond it goes on only where somebody has looked and says so by name.
+
+Near-duplicates count for every source. Of agent data (tool documentation, trajectories, function
+calls) exact duplicates count as well: such a set is made record by record, and copies by the third
+of it mean that it was read twice, or wrongly. Of web pages, code and text copies are what a crawl
+is full of.
 """
 
 from __future__ import annotations
@@ -34,11 +39,20 @@ class SourceLoss(msgspec.Struct, frozen=True, kw_only=True):
     """That were read, those that fall included."""
     exact: int
     near: int
+    agent_records: int = 0
+    """Of the records, those of agent data."""
+    agent_fallen: int = 0
 
     @property
     def fallen(self) -> int:
         """Records that fall, for whatever reason."""
         return self.exact + self.near
+
+    @property
+    def is_alarming(self) -> bool:
+        """Whether so much is lost that somebody has to look at it."""
+        of_all = _is_beyond(self.records, self.near)
+        return of_all or _is_beyond(self.agent_records, self.agent_fallen)
 
     def __str__(self) -> str:
         """Return it as users read it."""
@@ -48,8 +62,7 @@ class SourceLoss(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def is_alarming(records: int, fallen: int) -> bool:
-    """Return whether so many of a source's records fall that somebody has to look at it."""
+def _is_beyond(records: int, fallen: int) -> bool:
     return records >= LEAST_RECORDS and fallen > LARGEST_SHARE * records
 
 
@@ -73,7 +86,7 @@ def refuse_losses(losses: Mapping[str, SourceLoss], allowed: Collection[str], ou
     alarming = [
         (-loss.fallen / loss.records, source)
         for source, loss in losses.items()
-        if is_alarming(loss.records, loss.fallen) and source not in allowed
+        if loss.is_alarming and source not in allowed
     ]
     if not alarming:
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from preprocess.errors import UserError
-from preprocess.loss_alarm import SourceLoss, is_alarming, refuse_losses
+from preprocess.loss_alarm import SourceLoss, refuse_losses
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,12 @@ def loss(records: int, exact: int = 0, near: int = 0) -> SourceLoss:
 def test_more_than_thirty_percent_of_a_hundred_records_is_alarming(
     records: int, fallen: int, expected: bool
 ) -> None:
-    assert is_alarming(records, fallen) is expected
+    assert loss(records, near=fallen).is_alarming is expected
+    assert not loss(records, exact=fallen).is_alarming
+    agent = SourceLoss(
+        records=2 * records, exact=fallen, near=0, agent_records=records, agent_fallen=fallen
+    )
+    assert agent.is_alarming is expected
 
 
 def test_the_worst_source_is_named_with_both_numbers_and_the_way_on(tmp_path: Path) -> None:
@@ -63,7 +68,9 @@ def test_a_name_that_no_source_has_is_refused(tmp_path: Path) -> None:
 
 def write_source(path: Path, name: str, texts: list[str]) -> None:
     lines = [
-        json.dumps({"id": f"{name}/a#{number}", "text": text, "source": name})
+        json.dumps(
+            {"id": f"{name}/a#{number}", "text": text, "source": name, "kind": "function_call"}
+        )
         for number, text in enumerate(texts)
     ]
     path.write_text("".join(f"{line}\n" for line in lines))

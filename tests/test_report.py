@@ -567,7 +567,7 @@ def test_losses_of_sources_and_giant_buckets_are_told(run: Path, tmp_path: Path)
     (run / "unique" / "manifest.json").write_text(json.dumps(manifest))
     page = Page(report(run, tmp_path / "out"))
     assert page.row("duplicates", "lost").startswith(
-        "lost 200 180 90.0% let go by --allow-loss big 1,000 100 10.0% - "
+        "lost 200 180 90.0% more than 30% big 1,000 100 10.0% - "
     )
     assert "whole" not in page.text[page.text.index("What each source lost") :]
     assert "2 bands held more than 10,000 records each, the largest of 12,345 records" in page.text

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from preprocess.differences import excerpts
-from preprocess.loss_alarm import is_alarming
+from preprocess.loss_alarm import LARGEST_SHARE
 from preprocess.report.figures import Picture, draw_cluster_sizes, draw_recall
 from preprocess.report.markup import (
     Cell,
@@ -144,13 +144,15 @@ def _losses(losses: tuple[Loss, ...]) -> Markup:
             each.records,
             each.fallen,
             percent(each.fallen, each.records),
-            "let go by --allow-loss" if is_alarming(each.records, each.fallen) else None,
+            f"more than {LARGEST_SHARE:.0%}"
+            if each.fallen > LARGEST_SHARE * each.records
+            else None,
         ]
         for each in losses[:SOURCES_SHOWN]
     ]
     more = len(losses) - SOURCES_SHOWN
     caption = f"What each source lost{f'; {more:,} more lost less' if more > 0 else ''}."
-    return table(["source", "read", "fell", "share", "alarm"], rows, caption)
+    return table(["source", "read", "fell", "share", "to look at"], rows, caption)
 
 
 def _pair(number: int, pair: Pair) -> Markup:

@@ -225,6 +225,9 @@ impl Rows {
     }
 }
 
+/// Kinds of records that are made from few templates.
+const AGENT_KINDS: [&str; 3] = ["tool_documentation", "trajectory", "function_call"];
+
 /// Writes the verdicts, and what each source loses.
 fn write(
     mut rows: Sorted<5>,
@@ -237,9 +240,8 @@ fn write(
     let mut unit_start = 0;
     for unit in units {
         control.check()?;
-        let sources: Vec<_> =
-            unit.summary()?.shares.into_iter().map(|(source, _)| source).collect();
-        let mut losses = vec![Loss::default(); sources.len()];
+        let shares = unit.summary()?.shares;
+        let mut losses = vec![Loss::default(); shares.len()];
         for block in unit.blocks()? {
             let (first, entries) = block?;
             for (record, entry) in (unit_start + first..).zip(entries) {
@@ -254,7 +256,11 @@ fn write(
                 rows.advance()?;
             }
         }
-        for (source, loss) in sources.into_iter().zip(losses) {
+        for ((source, kind), mut loss) in shares.into_iter().zip(losses) {
+            if AGENT_KINDS.contains(&kind.as_str()) {
+                loss.agent_records = loss.records;
+                loss.agent_fallen = loss.exact + loss.near;
+            }
             summary.sources.entry(source).or_default().add(loss);
         }
         unit_start += unit.records();

@@ -110,6 +110,10 @@ pub struct Loss {
     pub exact: u64,
     /// Those that fall as near-duplicates.
     pub near: u64,
+    /// Of its records, those of agent data.
+    pub agent_records: u64,
+    /// Of these, those that fall, for either reason.
+    pub agent_fallen: u64,
 }
 
 impl Loss {
@@ -118,6 +122,8 @@ impl Loss {
         self.records += other.records;
         self.exact += other.exact;
         self.near += other.near;
+        self.agent_records += other.agent_records;
+        self.agent_fallen += other.agent_fallen;
     }
 }
 
@@ -287,7 +293,7 @@ mod tests {
         for verdict in &verdicts {
             writer.push(verdict).unwrap();
         }
-        let loss = Loss { records: 3, exact: 2, near: 1 };
+        let loss = Loss { records: 3, exact: 2, near: 1, agent_records: 2, agent_fallen: 1 };
         let summary = Summary {
             sources: BTreeMap::from([("web".to_owned(), loss)]),
             largest_bucket: 9,
