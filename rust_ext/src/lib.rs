@@ -6,14 +6,17 @@
 //! feature of that name compiles it.
 
 pub mod control;
+pub mod cuts;
 pub mod error;
 pub mod indexed;
 pub mod input;
 mod large_pages;
 pub mod minhash;
 pub mod output;
+pub mod pieces;
 pub mod pipeline;
 pub mod pool;
+pub mod substring;
 pub mod tokenize;
 pub mod tokenizer;
 

@@ -274,7 +274,7 @@ fn string(bytes: &[u8], value: Option<Value>) -> Result<Option<Cow<'_, str>>, Un
 }
 
 /// Returns what a short string stands for.
-fn unquote<'a>(bytes: &'a [u8], quoted: &Quoted) -> Result<Cow<'a, [u8]>, Fault> {
+pub(super) fn unquote<'a>(bytes: &'a [u8], quoted: &Quoted) -> Result<Cow<'a, [u8]>, Fault> {
     let Quoted { range, has_escapes } = quoted;
     if !has_escapes {
         return Ok(Cow::Borrowed(&bytes[range.clone()]));

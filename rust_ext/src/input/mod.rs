@@ -5,14 +5,16 @@
 //! they pass, and [`lines`] cuts what comes out into batches of whole lines. [`unit`] does so for
 //! file after file; [`fields`] takes the fields that are needed out of a line and says what is
 //! wrong with one that cannot be read, [`span_fields`] those of a record in spans; [`rejected`]
-//! writes down such a line; [`shares`] numbers the pairs of source and kind that records have.
+//! writes down such a line; `cut_text` writes one with parts of its text left out; `member` finds what few stages ask of a record; [`shares`] numbers the pairs of source and kind that records have.
 
+pub(crate) mod cut_text;
 mod escape;
 pub mod fields;
 mod guarded;
 mod gzip;
 mod json;
 pub mod lines;
+pub(crate) mod member;
 mod parquet_column;
 mod parquet_rows;
 pub mod records;

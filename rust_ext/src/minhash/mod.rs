@@ -20,11 +20,13 @@ pub mod cluster;
 pub mod connect;
 pub mod datasketch;
 pub mod drop;
+pub mod normalise;
 pub mod sections;
 pub mod shingle;
 pub mod sign;
 pub mod signature;
 pub mod unit_file;
+pub mod url_key;
 pub mod verdicts;
 
 use crate::{Error, Result};

@@ -1,0 +1,3 @@
+//! Lines and paragraphs.
+
+pub mod split;
