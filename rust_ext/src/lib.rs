@@ -8,6 +8,7 @@
 pub mod control;
 pub mod cuts;
 pub mod error;
+pub mod external_sort;
 pub mod indexed;
 pub mod input;
 mod large_pages;
@@ -16,6 +17,8 @@ pub mod output;
 pub mod pieces;
 pub mod pipeline;
 pub mod pool;
+pub mod row_file;
+pub mod row_table;
 pub mod substring;
 pub mod tokenize;
 pub mod tokenizer;
