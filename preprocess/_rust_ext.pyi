@@ -22,8 +22,8 @@ __all__ = [
     "__version__",
     "audit_dataset",
     "band_records",
-    "cluster_columns",
     "connect_records",
+    "connect_summary",
     "count_lines",
     "datasketch_signatures",
     "drop_duplicates",
@@ -36,6 +36,7 @@ __all__ = [
     "shingle_hashes",
     "sign_records",
     "tokenize_unit",
+    "write_clusters",
 ]
 
 __version__: str
@@ -256,19 +257,44 @@ def band_records(
     """Find the buckets of a band; behind the last band come the texts and the check of ids."""
 
 def connect_records(
-    units: Sequence[Sequence[tuple[_Path, str]]],
+    signatures: Sequence[_Path],
     *,
     shape: tuple[int, int, int, int],
     threshold: float | None,
+    max_cluster: int,
     fingerprint: int,
-    signatures: Sequence[_Path],
     buckets: Sequence[_Path],
+    texts: Sequence[_Path],
     output: _Path,
     workers: int,
     memory_bytes: int,
     progress: _Progress = None,
 ) -> None:
-    """Decide which records fall; `buckets` ends with those of the texts. None: single link."""
+    """Decide which records fall: those of `texts` share a text, those of `buckets` a band.
+
+    Without a threshold by single link. At most `max_cluster` near-duplicates fall to a survivor.
+    """
+
+def connect_summary(verdicts: _Path, *, fingerprint: int) -> str:
+    """Return what `connect_records` found as JSON.
+
+    `sources` has of each source its `records` and how many of them fall, `exact` and `near`. Beside
+    it stand `giant_buckets` (of more than 10,000 records), `largest_bucket` and `kept_beyond_cap`.
+    """
+
+def write_clusters(
+    signatures: Sequence[_Path],
+    *,
+    verdicts: _Path,
+    fingerprint: int,
+    output: _Path,
+    memory_bytes: int,
+) -> None:
+    """Write `clusters.parquet`.
+
+    Columns: `record`, `cluster` and `survivor` (ids), `kind` (survivor, exact or near), `estimated`
+    and `jaccard`, which is missing where it was not computed.
+    """
 
 def drop_duplicates(
     files: Sequence[tuple[_Path, str]],
@@ -279,18 +305,10 @@ def drop_duplicates(
     verdicts: _Path,
     journal: _Path,
     shard_text_bytes: int | None,
+    format: str,
+    compression_level: int,
     workers: int,
     memory_bytes: int,
     progress: _Progress = None,
 ) -> str:
     """Write the survivors of a unit into shards in `journal`; return the summary as JSON."""
-
-def cluster_columns(
-    signatures: Sequence[_Path], *, verdicts: _Path, fingerprint: int
-) -> tuple[
-    list[list[str]],
-    list[str],
-    NDArray[np.float64],
-    NDArray[np.float64],
-]:
-    """Return ids (of record, cluster, survivor), kinds, estimates, true similarities or NaN."""

@@ -198,6 +198,13 @@ def dedup(
     verify: Annotated[
         bool, typer.Option(help="Confirm each pair by its true Jaccard; else single link.")
     ] = True,
+    max_cluster: Annotated[
+        int, typer.Option(min=1, help="Most near-duplicates that fall to one survivor.")
+    ] = 10_000,
+    format: Annotated[str, typer.Option(help="jsonl.zst, or jsonl: plain lines.")] = "jsonl.zst",
+    compression_level: Annotated[
+        int | None, typer.Option(min=1, max=22, help="Of zstd; default: 3.")
+    ] = None,
     step: Annotated[
         str | None, typer.Option(help="Only this step: sign, bands, connect or drop.")
     ] = None,
@@ -216,7 +223,15 @@ def dedup(
     if threshold is not None and not verify:
         raise Misuse("expected --threshold or --no-verify, got both: it compares nothing")
     with as_misuse():
-        config = DedupConfig(threshold=0.8 if threshold is None else threshold, verify=verify)
+        config = DedupConfig(
+            threshold=0.8 if threshold is None else threshold,
+            verify=verify,
+            max_cluster=max_cluster,
+            format=format,
+            compression_level=3 if compression_level is None else compression_level,
+        )
+    if compression_level is not None and format == "jsonl":
+        raise Misuse("expected --compression-level or --format jsonl, got both: that is not packed")
     options = run_options(workers, memory, task, num_tasks, max_rejected)
     finish("dedup", output, run(inputs, output, config, options, step=step))
 

@@ -4,14 +4,16 @@ Two records are near-duplicates when the Jaccard similarity of their sets of shi
 `ngram_size` words lower-cased, is at or above the threshold. MinHash finds the candidates, the
 texts decide.
 
-**The survivor rule.** Of records with equal text the first one in the order of the input goes on.
-The rest is decided in that order: a record is compared with the survivors that share a band with
-it, the earliest first, and is dropped at the first one whose true similarity is at or above the
-threshold; if there is none, it survives. So a dropped record always names an earlier survivor
-that is truly similar, and nothing chains away. Of records that share one band, only the first 64
-survivors are compared with, which keeps boilerplate from costing quadratic time. With
-`verify=False` the classic single link is used instead: of all records that are connected by shared
-bands the first survives, however similar the others are.
+**The survivor rule.** Records are decided in an order: that of `keep`, then that of the input. Of
+records with equal text the first one goes on. The rest is decided in that order: a record is
+compared with the survivors that share a band with it, the first one first, and is dropped at the
+first one whose true similarity is at or above the threshold; if there is none, it survives. So a
+dropped record always names a survivor that is truly similar, and nothing chains away. Of records
+that share one band, only the first 64 survivors are compared with, which keeps boilerplate from
+costing quadratic time. At most `max_cluster` near-duplicates fall to one survivor: a further one
+is kept, takes nobody, and is counted. With `verify=False` the classic single link is used instead:
+of all records that are connected by shared bands the first survives, however similar the others
+are.
 
 Four steps, each starting only when the one before is whole; they meet in files of the journal:
 
@@ -19,8 +21,8 @@ Four steps, each starting only when the one before is whole; they meet in files 
 |---|---|---|---|
 | sign | unit | records | `UUUUU.sign`: ids, hashes of texts, signatures |
 | bands | band, texts, ids | all signatures | `bucket-PPPPP`: the records that share it |
-| connect | run | buckets, texts of candidates | `verdicts` and `clusters.parquet` |
-| drop | unit | records, verdicts | `part-NNNNN.jsonl.zst` |
+| connect | run | buckets, words of candidates | `verdicts` and `clusters.parquet` |
+| drop | unit | records, verdicts | `part-NNNNN.jsonl.zst` or `.jsonl` |
 
 Memory, beside lines in flight: `sign` 488 bytes and a short id a record of one unit, `bands` 16
 bytes a record (32 for the texts) and the slots of one unit, `connect` 1 byte a record, and for
@@ -34,15 +36,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from preprocess import _rust_ext
 from preprocess.errors import Misuse, UserError
 from preprocess.inputs import Unit, record_files, refuse_inside, units_of
-from preprocess.manifest import Counts, InputEntry, Manifest, Share, to_json, write_whole
+from preprocess.manifest import Counts, InputEntry, Manifest, Share, to_json
 from preprocess.record_shards import SHARD_TEXT_BYTES
 from preprocess.run_directory import (
     VERSION,
@@ -60,6 +59,7 @@ if TYPE_CHECKING:
 
 STEPS = ("sign", "bands", "connect", "drop")
 CLUSTERS = "clusters.parquet"
+FORMATS = ("jsonl.zst", "jsonl")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +84,15 @@ class DedupConfig:
     seed: int = 0
     """Chooses the permutations."""
 
+    max_cluster: int = 10_000
+    """Most near-duplicates that fall to one survivor; further ones are kept, and counted."""
+
+    format: str = "jsonl.zst"
+    """How survivors are stored: `jsonl.zst` or `jsonl`."""
+
+    compression_level: int = 3
+    """Of zstd, where it compresses."""
+
     shard_text_bytes: int = SHARD_TEXT_BYTES
     """Loose files are cut into shards of this much text; shards stay shards."""
 
@@ -94,6 +103,14 @@ class DedupConfig:
             value = getattr(self, name)
             if not 1 <= value <= 1_000:
                 raise ValueError(f"{name} ({value}) must be between 1 and 1000")
+        if not 1 <= self.max_cluster < 1 << 31:
+            raise ValueError(f"max_cluster ({self.max_cluster}) must be between 1 and 2^31 - 1")
+        if self.format not in FORMATS:
+            raise ValueError(f"format ({self.format}) must be one of {', '.join(FORMATS)}")
+        if not 1 <= self.compression_level <= 22:
+            raise ValueError(
+                f"compression_level ({self.compression_level}) must be between 1 and 22"
+            )
         if not 0 <= self.seed < 1 << 64:
             raise ValueError(f"seed ({self.seed}) must be between 0 and 2^64 - 1")
 
@@ -139,7 +156,7 @@ class _UnitDropped(msgspec.Struct, frozen=True):
     dropped: dict[str, int]
     rejected: dict[str, int]
     inputs: list[_FileRead]
-    clusters: int
+    details: dict[str, int]
 
 
 def dedup(
@@ -277,20 +294,28 @@ class _Run:
             return  # the step is one piece of work, and task 0 does it
         with self.options.report("dedup: connect", None) as progress:
             if not self.verdicts.exists():
+                *buckets, texts, _ids = self.buckets  # the ids are only checked
                 _rust_ext.connect_records(
-                    [_files(unit) for unit in self.directory.units],
+                    self.signatures,
                     shape=self.config.shape,
                     threshold=self.config.threshold if self.config.verify else None,
+                    max_cluster=self.config.max_cluster,
                     fingerprint=self.fingerprint,
-                    signatures=self.signatures,
-                    buckets=self.buckets[:-1],  # the ids are only checked
+                    buckets=buckets,
+                    texts=[texts],
                     output=self.verdicts,
                     workers=self.options.workers,
                     memory_bytes=self.options.memory_bytes,
                     progress=progress,
                 )
         if not self.clusters.exists():
-            self._write_clusters()
+            _rust_ext.write_clusters(
+                self.signatures,
+                verdicts=self.verdicts,
+                fingerprint=self.fingerprint,
+                output=self.clusters,
+                memory_bytes=self.options.memory_bytes,
+            )
 
     def drop(self) -> None:
         expected = sum(file.text_bytes or 0 for unit in self.directory.units for file in unit.files)
@@ -306,11 +331,14 @@ class _Run:
                     journal=self.directory.journal,
                     # A shard of records gives one shard again; loose files are cut.
                     shard_text_bytes=None if unit.is_shard else self.config.shard_text_bytes,
+                    format=self.config.format,
+                    compression_level=self.config.compression_level,
                     workers=self.options.workers,
                     memory_bytes=self.options.memory_bytes,
                     progress=progress,
                 )
-                return _result(unit, msgspec.json.decode(raw, type=_UnitDropped))
+                dropped = msgspec.json.decode(raw, type=_UnitDropped)
+                return _result(unit, dropped, f".{self.config.format}")
 
             self.directory.run(self.options, drop)
 
@@ -321,30 +349,12 @@ class _Run:
             if is_ours and not path.exists():
                 make(number)
 
-    def _write_clusters(self) -> None:
-        (records, clusters, survivors), kinds, estimated, jaccard = _rust_ext.cluster_columns(
-            self.signatures, verdicts=self.verdicts, fingerprint=self.fingerprint
-        )
-        table = pa.table(
-            {
-                "record": pa.array(records, pa.string()),
-                "cluster": pa.array(clusters, pa.string()),
-                "survivor": pa.array(survivors, pa.string()),
-                "kind": pa.array(kinds, pa.string()),
-                "estimated": pa.array(estimated, pa.float64()),
-                "jaccard": pa.array(jaccard, pa.float64(), mask=np.isnan(jaccard)),
-            }
-        )
-        content = pa.BufferOutputStream()
-        pq.write_table(table, content, compression="zstd")
-        write_whole(self.clusters, content.getvalue().to_pybytes())
-
 
 def _files(unit: Unit) -> list[tuple[Path, str]]:
     return [(file.path, file.relative) for file in unit.files]
 
 
-def _result(unit: Unit, dropped: _UnitDropped) -> UnitResult:
+def _result(unit: Unit, dropped: _UnitDropped, extension: str) -> UnitResult:
     out = sum(shard.records for shard in dropped.shards)
     shards = [
         UnitShard(
@@ -352,7 +362,7 @@ def _result(unit: Unit, dropped: _UnitDropped) -> UnitResult:
             series="part",
             records=shard.records,
             text_bytes=shard.text_bytes,
-            files={".jsonl.zst": shard.file},
+            files={extension: shard.file},
             composition=shard.composition,
         )
         for number, shard in enumerate(dropped.shards)
@@ -377,5 +387,5 @@ def _result(unit: Unit, dropped: _UnitDropped) -> UnitResult:
             for file, read in zip(unit.files, dropped.inputs, strict=True)
         ],
         problems=[read.problem for read in dropped.inputs if read.problem] + damaged,
-        details={"clusters": dropped.clusters},
+        details=dropped.details,
     )

@@ -89,7 +89,7 @@ def _shard(directory: Path, shard: Shard, progress: ProgressCallback) -> Iterato
         for extension, xxh3 in shard.sidecars.items():
             yield from _compare(with_suffix(prefix, extension), None, xxh3)
         yield from _dataset(prefix, progress, shard)
-    elif shard.name.endswith(".jsonl.zst"):
+    elif shard.name.endswith((".jsonl", ".jsonl.zst")):
         raw = _rust_ext.scan_records(path, progress=progress)
         yield from _records(path, shard, msgspec.json.decode(raw, type=_Scan))
     else:

@@ -1,5 +1,5 @@
 //! Writes the table of character classes that the tokenizer's scanners look up, and names the code
-//! that builds a tokenizer's tables by its hash.
+//! that builds a tokenizer's tables by its hash; `build/word_classes.rs` writes another table.
 //!
 //! General categories, white space and word characters come from `regex-syntax` (Unicode 16, as
 //! in the regex engines of `tokenizers` and `tiktoken`), the normalization class from the crate
@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 use regex_syntax::hir::{Class, ClassUnicode, HirKind};
 use unicode_normalization_alignments::UnicodeNormalization;
 use unicode_normalization_alignments::char::canonical_combining_class;
+
+#[path = "build/word_classes.rs"]
+mod word_classes;
 
 const NUM_CHARACTERS: usize = 0x11_0000;
 
@@ -44,6 +47,8 @@ fn main() {
     mark_unstable(&mut classes);
     let directory = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets OUT_DIR"));
     std::fs::write(directory.join("unicode_classes.rs"), source(&classes))
+        .expect("OUT_DIR is writable");
+    std::fs::write(directory.join("word_classes.rs"), word_classes::source())
         .expect("OUT_DIR is writable");
 }
 

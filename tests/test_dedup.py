@@ -67,9 +67,16 @@ def write(path: Path, lines: list[Any]) -> Path:
 
 
 def read_lines(path: Path) -> list[bytes]:
+    if path.suffix == ".jsonl":
+        return path.read_bytes().splitlines(keepends=True)
     with zstandard.open(path, "rb") as file:
         raw: bytes = file.read()
         return raw.splitlines(keepends=True)
+
+
+def fingerprint_of(signed: Path) -> int:
+    """Return the mark of the run that wrote a file of the journal."""
+    return int.from_bytes(signed.read_bytes()[16:24], "little")
 
 
 def content(directory: Path) -> dict[str, bytes]:
@@ -84,7 +91,7 @@ def content(directory: Path) -> dict[str, bytes]:
 
 
 def survivors(directory: Path) -> list[dict[str, Any]]:
-    parts = sorted(directory.glob("part-*.jsonl.zst"))
+    parts = sorted(directory.glob("part-*.jsonl*"))
     return [json.loads(line) for part in parts for line in read_lines(part)]
 
 
@@ -279,28 +286,48 @@ def test_damaged_and_foreign_intermediates_are_refused_by_name(tmp_path: Path) -
         dedup([str(source)], output, DedupConfig(), options(), step="bands")
 
 
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [("connect", "bucket-00003"), ("connect", "00000.words"), ("drop", "verdicts")],
+)
+def test_what_is_damaged_between_steps_is_named(tmp_path: Path, step: str, name: str) -> None:
+    base = words(Random(1), 100)
+    records = [{"id": str(n), "text": " ".join([*base, f"x{n}"])} for n in range(30)]
+    source = write(tmp_path / "a.jsonl", records)
+    output = tmp_path / "out"
+    for before in STEPS[: STEPS.index(step)]:
+        dedup([str(source)], output, DedupConfig(), options(), step=before)
+    damaged = output / "units" / name
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 3] ^= 16
+    damaged.write_bytes(content)
+    with pytest.raises(UserError, match=rf"{name}: .* checksum"):
+        dedup([str(source)], output, DedupConfig(), options(), step=step)
+
+
 def test_an_input_that_changes_between_steps_is_noticed(tmp_path: Path) -> None:
     records = corpus(7, 50)
     source = write(tmp_path / "a.jsonl", records)
-    units = [[(source, "a.jsonl")]]
-    common: dict[str, Any] = {"shape": (5, 14, 8, 0), "fingerprint": 5}
-    limits: dict[str, Any] = {"workers": 1, "memory_bytes": 1 << 24}
-    signed = tmp_path / "s"
-    _rust_ext.sign_records(units[0], output=signed, rejected=tmp_path / "r", **common, **limits)
-    buckets = [tmp_path / f"b{part}" for part in range(15)]
-    for part, bucket in enumerate(buckets):
-        _rust_ext.band_records([signed], part=part, output=bucket, **common)
-    write(source, [{**records[0], "extra": 1}, *records[1:]])
-    with pytest.raises(_rust_ext.CorruptDataError, match="it has changed since"):
-        _rust_ext.connect_records(
-            units,
-            threshold=0.8,
-            signatures=[signed],
-            buckets=buckets,
-            output=tmp_path / "v",
-            **common,
-            **limits,
-        )
+    output = tmp_path / "out"
+    for step in STEPS[:-1]:
+        dedup([str(source)], output, DedupConfig(), options(), step=step)
+    signed, verdicts = output / "units" / "00000.sign", output / "units" / "verdicts"
+    for changed in ([{**records[0], "extra": 1}, *records[1:]], records[:-1], [*records, {}]):
+        write(source, changed)
+        with pytest.raises(_rust_ext.CorruptDataError, match="it has changed since"):
+            _rust_ext.drop_duplicates(
+                [(source, "a.jsonl")],
+                unit=0,
+                fingerprint=fingerprint_of(signed),
+                signatures=[signed],
+                verdicts=verdicts,
+                journal=output / "units",
+                shard_text_bytes=None,
+                format="jsonl",
+                compression_level=3,
+                workers=1,
+                memory_bytes=1 << 24,
+            )
 
 
 def test_an_id_that_occurs_twice_names_both_inputs(tmp_path: Path) -> None:
@@ -370,7 +397,14 @@ def test_giant_groups_take_linear_time(tmp_path: Path) -> None:
     started = time.process_time()
     manifest = run([source], tmp_path / "out", memory_bytes=64 << 20)
     assert time.process_time() - started < 30
-    assert manifest.counts.dropped == {"exact_duplicate": 99_999, "near_duplicate": 49_999}
+    # Of those that are alike 10,000 fall to the first, the others stay and are counted.
+    assert manifest.counts.dropped == {"exact_duplicate": 99_999, "near_duplicate": 10_000}
+    assert manifest.counts.out == 2 + 39_999
+    assert manifest.details["kept_beyond_cap"] == 39_999
+    assert manifest.details["giant_buckets"] > 5
+    assert manifest.details["largest_bucket"] == 50_000
+    uncapped = DedupConfig(max_cluster=100_000)
+    manifest = run([source], tmp_path / "all", uncapped, memory_bytes=64 << 20)
     assert manifest.counts.out == 2
 
 
@@ -380,6 +414,9 @@ def test_giant_groups_take_linear_time(tmp_path: Path) -> None:
         ({"threshold": 0.0}, r"threshold \(0.0\) must be above 0 and at most 1"),
         ({"ngram_size": 0}, r"ngram_size \(0\) must be between 1 and 1000"),
         ({"seed": -1}, r"seed \(-1\) must be between 0 and"),
+        ({"max_cluster": 0}, r"max_cluster \(0\) must be between 1 and"),
+        ({"format": "parquet"}, r"format \(parquet\) must be one of jsonl.zst, jsonl"),
+        ({"compression_level": 23}, r"compression_level \(23\) must be between 1 and 22"),
     ],
 )
 def test_a_config_that_cannot_work_is_named(changes: dict[str, Any], message: str) -> None:

@@ -14,7 +14,8 @@ from preprocess import _rust_ext
 
 
 def words(text: str) -> list[str]:
-    return [word.lower() for word in re.findall(r"\w+", text)]
+    """Runs of word characters, but a Chinese character is a word of its own."""
+    return [word.lower() for word in re.findall(r"[一-鿿]|[^\W一-鿿]+", text)]
 
 
 def shingles(text: str, ngram_size: int = 5) -> set[tuple[str, ...]]:

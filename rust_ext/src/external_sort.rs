@@ -87,7 +87,17 @@ impl<const N: usize> ExternalSorter<N> {
     }
 
     fn sort(&mut self) {
-        self.rows.sort_unstable();
+        // Two numbers as one are compared without a branch.
+        let first = |row: &[u64; N]| match row[..] {
+            [first, second, ..] => u128::from(first) << 64 | u128::from(second),
+            [first] => u128::from(first),
+            [] => 0,
+        };
+        if N <= 2 {
+            self.rows.sort_unstable_by_key(first);
+        } else {
+            self.rows.sort_unstable_by(|a, b| first(a).cmp(&first(b)).then_with(|| a.cmp(b)));
+        }
         self.rows.dedup();
     }
 

@@ -20,6 +20,7 @@ pub mod pool;
 pub mod row_file;
 pub mod row_table;
 pub mod substring;
+pub mod simd;
 pub mod tokenize;
 pub mod tokenizer;
 

@@ -5,7 +5,7 @@
 //! is complete. Nothing is locked and nothing is mapped, as shared file systems break both.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,6 +49,9 @@ pub struct AtomicFile {
 
 const BUFFER_BYTES: usize = 1 << 18;
 
+/// Pieces that Linux writes at once (`IOV_MAX`).
+const MOST_SLICES: usize = 1024;
+
 impl AtomicFile {
     /// Begins the file that [`AtomicFile::finish`] will put at `path`.
     ///
@@ -90,6 +93,38 @@ impl AtomicFile {
     /// `Io` when the disk is full, for example.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.write_all(bytes).map_err(|source| Error::io(&self.path, source))
+    }
+
+    /// Appends pieces one after another; they are written from where they lie.
+    ///
+    /// # Errors
+    /// `Io` when the disk is full, for example.
+    pub fn append_all<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) -> Result<()> {
+        self.write_pieces(pieces).map_err(|source| Error::io(&self.path, source))
+    }
+
+    fn write_pieces<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) -> std::io::Result<()> {
+        self.flush()?;
+        let mut slices = Vec::new();
+        for piece in pieces {
+            self.hash.update(piece);
+            self.bytes += piece.len() as u64;
+            slices.push(IoSlice::new(piece));
+        }
+        let Some(file) = self.file.as_mut() else { return Ok(()) };
+        let mut left = &mut slices[..];
+        // Empty slices would look like a disk that takes nothing.
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            let most = left.len().min(MOST_SLICES);
+            match file.write_vectored(&left[..most]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => IoSlice::advance_slices(&mut left, count),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Flushes to disk, gives the file its final name and returns its size and hash.
@@ -250,5 +285,30 @@ impl ZstdFile {
     /// `Io` from writing, syncing or renaming.
     pub fn finish(self) -> Result<FileSummary> {
         self.encoder.finish().map_err(|source| Error::io(&self.path, source))?.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use xxhash_rust::xxh3::xxh3_64;
+
+    use super::*;
+
+    #[test]
+    fn pieces_of_any_number_and_size_are_written_in_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let content: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
+        for piece_bytes in [1_000, 4_001, 5_000_000] {
+            let mut file = AtomicFile::create(&directory.path().join("a")).unwrap();
+            file.append(b"before").unwrap();
+            file.append_all(content.chunks(piece_bytes).flat_map(|piece| [piece, &[]])).unwrap();
+            file.append_all(std::iter::empty()).unwrap();
+            file.append(b"after").unwrap();
+            let summary = file.finish().unwrap();
+            let expected = [b"before", &content[..], b"after"].concat();
+            assert!(std::fs::read(directory.path().join("a")).unwrap() == expected);
+            assert_eq!(summary.bytes, expected.len() as u64);
+            assert_eq!(summary.xxh3, format!("{:016x}", xxh3_64(&expected)));
+        }
     }
 }

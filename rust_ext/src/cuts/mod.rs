@@ -4,9 +4,9 @@
 //! and place. `drop` writes the lines without them ([`apply`]), and [`parquet`] tells users.
 
 pub mod apply;
-// pub mod file;
-// pub mod gather;
-// pub mod parquet;
+pub mod file;
+pub mod gather;
+pub mod parquet;
 
 /// Bytes of a [`Cut`] in a file.
 pub const CUT_BYTES: usize = 28;

@@ -99,6 +99,13 @@ impl<'a> Scanner<'a> {
         self.descend(true)
     }
 
+    /// Ends the object that was opened last and not ended.
+    pub(super) fn close_object(&mut self) -> Scanned<()> {
+        self.expect(b'}')?;
+        self.depth -= 1;
+        Ok(())
+    }
+
     /// Passes a string, opening quote included.
     pub(super) fn string(&mut self) -> Scanned<Quoted> {
         self.expect(b'"')?;

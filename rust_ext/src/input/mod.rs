@@ -4,8 +4,10 @@
 //! file; for the others [`source`] opens it, plain, gzip or zstd, and hashes the stored bytes as
 //! they pass, and [`lines`] cuts what comes out into batches of whole lines. [`unit`] does so for
 //! file after file; [`fields`] takes the fields that are needed out of a line and says what is
-//! wrong with one that cannot be read, [`span_fields`] those of a record in spans; [`rejected`]
-//! writes down such a line; `cut_text` writes one with parts of its text left out; `member` finds what few stages ask of a record; [`shares`] numbers the pairs of source and kind that records have.
+//! wrong with one that cannot be read, [`span_fields`] those of a record in spans, [`numbers`] a
+//! number that a user named, `member` what few stages ask of a record; [`rejected`] writes down
+//! such a line, `cut_text` one with parts of its text left out; [`shares`] numbers the pairs of
+//! source and kind that records have.
 
 pub(crate) mod cut_text;
 mod escape;
@@ -15,6 +17,7 @@ mod gzip;
 mod json;
 pub mod lines;
 pub(crate) mod member;
+pub(crate) mod numbers;
 mod parquet_column;
 mod parquet_rows;
 pub mod records;

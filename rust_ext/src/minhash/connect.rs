@@ -1,27 +1,38 @@
 //! The step `connect`: from buckets to the verdict on every record that is in a cluster.
 //!
-//! Records of equal text fall first: of each text only the first record goes on. The rest is
-//! decided by the survivor rule ([`super::cluster`]), for which the texts of records that share a
-//! bucket, and only those, are read once more, in the order of the input. One task does the step.
+//! Of each text one record goes on ([`super::copies`]). Those of them that share a bucket are
+//! numbered in the order of decision ([`super::places`]) and paired ([`super::edges`]); what falls
+//! to what is decided by the survivor rule ([`super::decide`]), which compares sets of shingles
+//! made of the stored words, or by single link ([`super::stars`], [`super::link`]). The texts
+//! themselves are not read. One task does the step.
 //!
-//! Memory: 1 byte a record; 16 bytes and 4 for each bucket a candidate; the shingles and the
-//! signature of each survivor whose buckets are still open; the slots of one unit.
+//! All of it is sorting and merging of rows that spill ([`crate::external_sort`]), and tables of
+//! which memory holds a part ([`crate::row_table`]): memory does not grow with the corpus. On disk
+//! it takes at its height 16 bytes for each pair of candidates of a small bucket and bucket of a
+//! candidate, and 24 a candidate.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::LINE_WEIGHT;
 use super::Shape;
-use super::bands::Buckets;
-use super::cluster::{Candidates, Decider, Fall, single_link};
-use super::shingle::Shingler;
-use super::signature::estimate;
-use super::unit_file::{SignedUnit, Slots, open_all};
-use super::verdicts::{self, Kind, Verdict};
+use super::board::Board;
+use super::copies::Copies;
+use super::corpus::{Entries, Words};
+use super::decide::{Decided, Rule, decide};
+use super::edges::{self, Edges};
+use super::groups::Groups;
+use super::jaccard::Threshold;
+use super::link::{Signing, link};
+use super::places::{Places, find_places};
+use super::sets::Sets;
+use super::signature::Permutations;
+use super::signed_corpus::SignedCorpus;
+use super::stars;
+use super::unit_file::{SignedUnit, Status, open_all};
+use super::verdicts::{Kind, Loss, Summary, Verdict, VerdictWriter};
+use crate::Result;
 use crate::control::Control;
-use crate::input::{InputFile, Job, Scratch, UnitReader, fields};
-use crate::pipeline::{self, Limits, Weigh};
-use crate::{Error, Result};
+use crate::external_sort::{ExternalSorter, Sorted};
+use crate::pipeline::Limits;
 
 /// What the step works on.
 #[derive(Clone, Debug)]
@@ -30,285 +41,241 @@ pub struct Options {
     pub shape: Shape,
     /// Least true similarity at which a record falls; `None`: single link, nothing is confirmed.
     pub threshold: Option<f64>,
+    /// Most near-duplicates that fall to one survivor.
+    pub max_cluster: u32,
     /// Marks the files of this run.
     pub fingerprint: u64,
     /// Signatures of all units.
     pub signatures: Vec<PathBuf>,
-    /// Buckets of all bands, then those of the texts.
+    /// Buckets of all bands.
     pub buckets: Vec<PathBuf>,
+    /// Records of equal text.
+    pub texts: Vec<PathBuf>,
     /// The file to write.
     pub output: PathBuf,
-    /// Threads that cut texts.
+    /// Threads that compare.
     pub workers: usize,
-    /// Bytes that lines in flight may take, and a single one.
+    /// Bytes of memory that it may take.
     pub memory_bytes: usize,
 }
 
 /// Decides every record and writes the verdicts.
 ///
 /// # Errors
-/// `Corrupt` when an intermediate file is damaged or of another run, or an input has changed since
-/// it was signed; `Io`; `Interrupted`.
-pub fn connect(units: &[Vec<InputFile>], options: &Options, control: &Control) -> Result<()> {
-    let mut signed = open_all(&options.signatures, options.fingerprint)?;
-    let records: u64 = signed.iter().map(SignedUnit::records).sum();
-    let Some((texts, bands)) = options.buckets.split_last() else {
-        return Err(Error::Argument("expected the buckets of the bands and of the texts".into()));
+/// `Corrupt` when an intermediate file is damaged or of another run; `Io`; `Interrupted`.
+pub fn connect(options: &Options, control: &Control) -> Result<()> {
+    let units = open_all(&options.signatures, options.fingerprint)?;
+    let corpus = SignedCorpus::new(&units);
+    let share = options.memory_bytes / 4;
+    let plan = Plan {
+        words: &corpus,
+        shape: options.shape,
+        threshold: options.threshold.map(Threshold::new).transpose()?,
+        max_cluster: options.max_cluster,
+        limits: Limits { workers: options.workers, budget_bytes: share },
+        beside: &options.output,
+        control,
     };
-    let copies = copies(&Buckets::read(texts, options.fingerprint)?);
-    let mut is_copy = vec![false; usize::try_from(records).unwrap_or(usize::MAX)];
-    for &(record, _) in &copies {
-        is_copy[index(record)] = true;
-    }
-    let bands = bands.iter().map(|path| Buckets::read(path, options.fingerprint));
-    let candidates = Candidates::gather(bands, |record| is_copy[index(record)])?;
-    drop(is_copy);
-    let falls = match options.threshold {
-        Some(threshold) => {
-            let decider = Decider::new(&candidates, threshold);
-            confirm(units, &mut signed, &candidates, decider, options, control)?
-        }
-        None => link(&mut signed, &candidates, options.shape, control)?,
-    };
-    verdicts::write(&options.output, options.fingerprint, &combine(&copies, &falls))
+    let texts = members(&options.texts, options, share, control)?;
+    let buckets = || members(&options.buckets, options, share, control);
+    let (rows, summary) = plan.fates(texts, buckets, &mut corpus.walk())?;
+    write(rows, &units, summary, options, control)
 }
 
-fn index(record: u64) -> usize {
-    usize::try_from(record).unwrap_or(usize::MAX)
-}
-
-/// Returns every record whose text an earlier one has, with the first that has it; ascending.
-fn copies(texts: &Buckets) -> Vec<(u64, u64)> {
-    let mut copies: Vec<(u64, u64)> = texts
-        .iter()
-        .flat_map(|bucket| bucket[1..].iter().map(|&record| (record, bucket[0])))
-        .collect();
-    copies.sort_unstable();
-    copies
-}
-
-/// Joins exact and near duplicates; a copy shares the fate of the first record of its text.
-fn combine(copies: &[(u64, u64)], falls: &[Fall]) -> Vec<Verdict> {
-    let mut verdicts: Vec<Verdict> = falls.iter().map(|fall| verdict(*fall, Kind::Near)).collect();
-    for &(record, first) in copies {
-        let fall = match falls.binary_search_by_key(&first, |fall| fall.record) {
-            Ok(at) => Fall { record, ..falls[at] },
-            Err(_) => Fall { record, survivor: first, estimated: 1.0, jaccard: Some(1.0) },
-        };
-        verdicts.push(verdict(fall, Kind::Exact));
-    }
-    let mut survivors: Vec<u64> = verdicts.iter().map(|verdict| verdict.survivor).collect();
-    survivors.sort_unstable();
-    survivors.dedup();
-    verdicts.extend(survivors.into_iter().map(|survivor| {
-        let itself = Fall { record: survivor, survivor, estimated: 1.0, jaccard: Some(1.0) };
-        verdict(itself, Kind::Survivor)
-    }));
-    verdicts.sort_unstable_by_key(|verdict| verdict.record);
-    verdicts
-}
-
-fn verdict(fall: Fall, kind: Kind) -> Verdict {
-    let Fall { record, survivor, estimated, jaccard } = fall;
-    // The survivor is the first record of its cluster by either rule.
-    Verdict { record, cluster: survivor, survivor, estimated, jaccard, kind }
-}
-
-/// Single link: only the estimates are left to find.
-fn link(
-    signed: &mut [SignedUnit],
-    candidates: &Candidates,
+/// How records are connected, whatever they are read from.
+struct Plan<'a, W> {
+    words: &'a W,
     shape: Shape,
-    control: &Control,
-) -> Result<Vec<Fall>> {
-    let firsts = single_link(candidates);
-    let mut waiting: HashMap<usize, usize> = HashMap::new();
-    for &first in &firsts {
-        *waiting.entry(first).or_default() += 1;
+    /// `None`: single link.
+    threshold: Option<Threshold>,
+    max_cluster: u32,
+    /// A quarter of the memory: a sorter, or what a thread has in flight.
+    limits: Limits,
+    beside: &'a Path,
+    control: &'a Control,
+}
+
+impl<W: Words> Plan<'_, W> {
+    /// Decides every record, given rows (record, group) of equal texts and of buckets.
+    ///
+    /// Returns rows (record, kind, survivor, estimated, true similarity) of all that are in a
+    /// cluster, and a summary without sources.
+    fn fates(
+        &self,
+        texts: Sorted<2>,
+        buckets: impl FnOnce() -> Result<Sorted<2>>,
+        entries: &mut impl Entries,
+    ) -> Result<(Sorted<5>, Summary)> {
+        let (beside, share) = (self.beside, self.limits.budget_bytes);
+        let copies = Copies::find(texts, entries, beside, share)?;
+        let (places, members) = find_places(buckets()?, &copies, entries, beside, share)?;
+        let mut summary = Summary::default();
+        let decided = match self.threshold {
+            Some(threshold) => self.decide(places, members, threshold, &mut summary)?,
+            None => self.link(places, members, &mut summary)?,
+        };
+        summary.kept_beyond_cap = decided.kept_beyond_cap;
+        Ok((combine(decided, &copies, beside, share)?, summary))
     }
-    let mut kept: HashMap<usize, Vec<u32>> = HashMap::new();
-    let mut falls = Vec::new();
-    let mut unit_start = 0;
-    for unit in signed {
+
+    fn decide(
+        &self,
+        places: Places,
+        members: Sorted<2>,
+        threshold: Threshold,
+        summary: &mut Summary,
+    ) -> Result<Decided> {
+        let (beside, share) = (self.beside, self.limits.budget_bytes);
+        let edges = edges::pairs(members, beside, share)?;
+        note(&edges, summary);
+        let board = Board::new(places, edges.large, beside, share / 4)?;
+        let sets = Sets::new(self.words, self.shape.ngram_size, self.permutations(), share);
+        let rule = Rule { threshold, max_cluster: self.max_cluster };
+        decide(edges.rows, board, &sets, rule, self.limits, beside, self.control)
+    }
+
+    fn link(
+        &self,
+        places: Places,
+        members: Sorted<2>,
+        summary: &mut Summary,
+    ) -> Result<Decided> {
+        let (beside, share) = (self.beside, self.limits.budget_bytes);
+        let edges = edges::links(members, beside, share)?;
+        note(&edges, summary);
+        let centres = stars::centres(edges.rows, beside, share, self.control)?;
+        let permutations = &self.permutations();
+        let ngram_size = self.shape.ngram_size;
+        let signing = Signing { words: self.words, ngram_size, permutations };
+        link(centres, places, &signing, self.max_cluster, self.limits, beside, self.control)
+    }
+
+    fn permutations(&self) -> Permutations {
+        Permutations::new(self.shape.num_permutations(), self.shape.seed)
+    }
+}
+
+fn note(edges: &Edges, summary: &mut Summary) {
+    summary.giant_buckets = edges.giant;
+    summary.largest_bucket = edges.largest;
+}
+
+/// Returns rows (record, number of its group) of all groups of the files.
+fn members(
+    paths: &[PathBuf],
+    options: &Options,
+    memory_bytes: usize,
+    control: &Control,
+) -> Result<Sorted<2>> {
+    let mut rows = ExternalSorter::new(&options.output, memory_bytes);
+    let mut number = 0;
+    for path in paths {
         control.check()?;
-        let here = candidates.between(unit_start, unit_start + unit.records());
-        let slots = if here.is_empty() { Slots::default() } else { unit.slots(&shape)? };
-        for at in here {
-            let (record, first) = (candidates.records()[at], firsts[at]);
-            let signature = slots.row(index(record - unit_start));
-            if first == at {
-                kept.insert(at, signature);
-            } else if let Some(of_first) = kept.get(&first) {
-                let estimated = estimate(of_first, &signature);
-                let survivor = candidates.records()[first];
-                falls.push(Fall { record, survivor, estimated, jaccard: None });
+        let groups = Groups::open(path, options.fingerprint)?;
+        let mut groups = groups.cursor()?;
+        while groups.next_group()?.is_some() {
+            while let Some(record) = groups.next_member()? {
+                rows.push([record, number])?;
             }
-            if let Some(count) = waiting.get_mut(&first) {
-                *count -= 1;
-                if *count == 0 {
-                    kept.remove(&first);
-                }
+            number += 1;
+        }
+    }
+    rows.finish()
+}
+
+/// Joins exact and near duplicates; a copy shares the fate of the record that keeps its text.
+///
+/// Returns rows (record, kind, survivor, estimated, true similarity) of all that are in a cluster.
+fn combine(
+    decided: Decided,
+    copies: &Copies,
+    beside: &Path,
+    memory_bytes: usize,
+) -> Result<Sorted<5>> {
+    let mut by_keeper = ExternalSorter::<2>::new(beside, memory_bytes);
+    let mut copies = copies.read()?;
+    while let Some([copy, keeper]) = copies.head() {
+        by_keeper.push([keeper, copy])?;
+        copies.advance()?;
+    }
+    let mut by_keeper = by_keeper.finish()?;
+    let mut falls = decided.falls;
+    let mut rows = Rows(ExternalSorter::new(beside, memory_bytes));
+    while let Some([keeper, copy]) = by_keeper.take()? {
+        while let Some([record, fate @ ..]) = falls.head().filter(|fall| fall[0] < keeper) {
+            rows.push(record, Kind::Near, fate)?;
+            falls.advance()?;
+        }
+        let same = [keeper, 1_f64.to_bits(), 1_f64.to_bits()];
+        let fall = falls.head().filter(|fall| fall[0] == keeper);
+        rows.push(copy, Kind::Exact, fall.map_or(same, |[_, fate @ ..]| fate))?;
+    }
+    while let Some([record, fate @ ..]) = falls.take()? {
+        rows.push(record, Kind::Near, fate)?;
+    }
+    drop((by_keeper, falls));
+    rows.0.finish()
+}
+
+/// Rows of all that are in a cluster.
+struct Rows(ExternalSorter<5>);
+
+impl Rows {
+    /// Adds one that falls, and its survivor: survivor, estimated and true similarity.
+    fn push(&mut self, record: u64, kind: Kind, fate: [u64; 3]) -> Result<()> {
+        let [survivor, estimated, jaccard] = fate;
+        self.0.push([record, kind as u64, survivor, estimated, jaccard])?;
+        let same = 1_f64.to_bits();
+        self.0.push([survivor, Kind::Survivor as u64, survivor, same, same])
+    }
+}
+
+/// Writes the verdicts, and what each source loses.
+fn write(
+    mut rows: Sorted<5>,
+    units: &[SignedUnit],
+    mut summary: Summary,
+    options: &Options,
+    control: &Control,
+) -> Result<()> {
+    let mut writer = VerdictWriter::create(&options.output, options.fingerprint)?;
+    let mut unit_start = 0;
+    for unit in units {
+        control.check()?;
+        let sources: Vec<_> = unit.summary()?.shares.into_iter().map(|(source, _)| source).collect();
+        let mut losses = vec![Loss::default(); sources.len()];
+        for block in unit.blocks()? {
+            let (first, entries) = block?;
+            for (record, entry) in (unit_start + first..).zip(entries) {
+                let Some(loss) = losses.get_mut(entry.share as usize) else { continue };
+                loss.records += u64::from(entry.status == Status::Record);
+                let Some(verdict) = rows.head().filter(|row| row[0] == record).map(verdict) else {
+                    continue;
+                };
+                loss.exact += u64::from(verdict.kind == Kind::Exact);
+                loss.near += u64::from(verdict.kind == Kind::Near);
+                writer.push(&verdict)?;
+                rows.advance()?;
             }
+        }
+        for (source, loss) in sources.into_iter().zip(losses) {
+            summary.sources.entry(source).or_default().add(loss);
         }
         unit_start += unit.records();
     }
-    Ok(falls)
+    writer.finish(&summary)
 }
 
-/// Lines of a unit, the candidates among them by index, and the number of the unit's first record.
-struct Candidate {
-    job: Job,
-    unit: usize,
-    unit_start: u64,
-    indices: std::ops::Range<usize>,
-}
-
-impl Weigh for Candidate {
-    fn weight(&self) -> usize {
-        self.job.weight()
-    }
-}
-
-/// Decides by true similarity, reading the texts of the candidates.
-fn confirm(
-    units: &[Vec<InputFile>],
-    signed: &mut [SignedUnit],
-    candidates: &Candidates,
-    mut decider: Decider<'_>,
-    options: &Options,
-    control: &Control,
-) -> Result<Vec<Fall>> {
-    let sizes: Vec<u64> = signed.iter().map(SignedUnit::records).collect();
-    let files = signed.iter_mut().map(SignedUnit::summary).collect::<Result<Vec<_>>>()?;
-    let mut reader = CandidateReader {
-        candidates,
-        units,
-        sizes: &sizes,
-        max_line_bytes: options.memory_bytes,
-        check: |unit: usize, reader: &UnitReader<'_>| reader.check_unchanged(&files[unit].files),
-        current: None,
-        next_unit: 0,
-        unit_start: 0,
-    };
-    let mut slots: (usize, Slots) = (usize::MAX, Slots::default());
-    let limits = Limits { workers: options.workers, budget_bytes: options.memory_bytes };
-    pipeline::run(
-        limits,
-        control,
-        || reader.next(),
-        || Shingler::new(options.shape.ngram_size),
-        |shingler, candidate: Candidate| sets(candidates, &candidate, shingler),
-        |(unit, unit_start, sets)| {
-            if slots.0 != unit && !sets.is_empty() {
-                slots = (unit, signed[unit].slots(&options.shape)?);
-            }
-            for (at, set, text_bytes) in sets {
-                let line = index(candidates.records()[at] - unit_start);
-                decider.decide(at, set, slots.1.row(line));
-                control.advance(1, text_bytes);
-            }
-            Ok(())
-        },
-    )?;
-    Ok(decider.finish())
-}
-
-/// Unit, number of its first record; index, shingles and bytes of text of each candidate.
-type Sets = (usize, u64, Vec<(usize, Vec<u64>, u64)>);
-
-impl Weigh for Sets {
-    fn weight(&self) -> usize {
-        self.2.iter().map(|(_, set, _)| set.capacity() * size_of::<u64>()).sum()
-    }
-}
-
-fn sets(candidates: &Candidates, of: &Candidate, shingler: &mut Shingler) -> Result<Sets> {
-    let batch = &of.job.batch;
-    let mut sets = Vec::with_capacity(of.indices.len());
-    let mut scratch = Scratch::default();
-    for at in of.indices.clone() {
-        let line = candidates.records()[at] - of.unit_start - of.job.first_line;
-        let fields = fields::parse(batch, &batch.lines[index(line)], "text", &mut scratch);
-        let fields = fields.map_err(|fault| {
-            Error::Argument(format!(
-                "expected record {line} of a batch as it was signed, found {}; an input changed, \
-                 run again into a new directory",
-                fault.reason()
-            ))
-        })?;
-        sets.push((at, shingler.set(fields.text), fields.text.len() as u64));
-    }
-    Ok((of.unit, of.unit_start, sets))
-}
-
-/// The units that hold candidates, as one stream.
-struct CandidateReader<'a, C> {
-    candidates: &'a Candidates,
-    units: &'a [Vec<InputFile>],
-    sizes: &'a [u64],
-    max_line_bytes: usize,
-    /// Checks that a unit's files are as they were signed.
-    check: C,
-    current: Option<UnitReader<'a>>,
-    next_unit: usize,
-    unit_start: u64,
-}
-
-impl<C: FnMut(usize, &UnitReader<'_>) -> Result<()>> CandidateReader<'_, C> {
-    fn next(&mut self) -> Result<Option<Candidate>> {
-        loop {
-            let Some(reader) = &mut self.current else {
-                let Some(files) = self.units.get(self.next_unit) else { return Ok(None) };
-                let end = self.unit_start + self.sizes[self.next_unit];
-                if self.candidates.between(self.unit_start, end).is_empty() {
-                    self.unit_start = end;
-                } else {
-                    self.current = Some(UnitReader::new(files, self.max_line_bytes, LINE_WEIGHT));
-                }
-                self.next_unit += 1;
-                continue;
-            };
-            let unit = self.next_unit - 1;
-            let Some(job) = reader.next_job()? else {
-                (self.check)(unit, reader)?;
-                self.unit_start += self.sizes[unit];
-                self.current = None;
-                continue;
-            };
-            let first = self.unit_start + job.first_line;
-            let indices = self.candidates.between(first, first + job.batch.lines.len() as u64);
-            if !indices.is_empty() {
-                let unit_start = self.unit_start;
-                return Ok(Some(Candidate { job, unit, unit_start, indices }));
-            }
-        }
+fn verdict([record, kind, survivor, estimated, jaccard]: [u64; 5]) -> Verdict {
+    let jaccard = f64::from_bits(jaccard);
+    Verdict {
+        record,
+        survivor,
+        estimated: f64::from_bits(estimated),
+        jaccard: (!jaccard.is_nan()).then_some(jaccard),
+        kind: Kind::of(kind),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn copies_share_the_fate_of_the_first_record_of_their_text() {
-        let texts = Buckets { sizes: vec![3, 2], members: vec![2, 5, 7, 1, 4] };
-        let copies = copies(&texts);
-        assert_eq!(copies, [(4, 1), (5, 2), (7, 2)]);
-        let falls = [Fall { record: 2, survivor: 0, estimated: 0.9, jaccard: Some(0.85) }];
-        let found: Vec<_> = combine(&copies, &falls)
-            .into_iter()
-            .map(|v| (v.record, v.survivor, v.kind.name(), v.jaccard))
-            .collect();
-        assert_eq!(
-            found,
-            [
-                (0, 0, "survivor", Some(1.0)),
-                (1, 1, "survivor", Some(1.0)),
-                (2, 0, "near", Some(0.85)),
-                (4, 1, "exact", Some(1.0)),
-                (5, 0, "exact", Some(0.85)),
-                (7, 0, "exact", Some(0.85)),
-            ]
-        );
-    }
-}
+mod tests;

@@ -1,25 +1,62 @@
 //! The step `drop`: the lines of a unit's survivors, byte for byte, into shards.
 //!
-//! Lines are not parsed again: what each is stands in the entries of its unit. A batch of lines is
-//! one zstd frame, compressed by a worker, so that the writer only appends. Batches are cut by the
-//! input alone, and so the bytes of a shard do not depend on the number of workers.
+//! Lines are not parsed again: what each is stands in the entries of its unit and the verdicts,
+//! which are read along ([`super::survivors`]). Plain shards are written straight from what was
+//! read, whole ranges of lines at a time. Of compressed ones a batch of lines is one zstd frame,
+//! made by a worker, so that the writer only appends. Batches are cut by the input alone, and so the
+//! bytes of a shard do not depend on the number of workers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::LINE_WEIGHT;
-use super::unit_file::{Entry, SignedUnit, Status, UnitSummary, open_all};
-use super::verdicts::{self, Kind, Verdict};
+use super::survivors::{KeptLines, Passed, Survivors};
+use super::unit_file::{SignedUnit, UnitSummary, open_all};
+use super::verdicts::Verdicts;
 use crate::control::Control;
-use crate::input::{FileRead, InputFile, Job, UnitReader};
+use crate::input::{FileRead, InputFile, UnitReader};
 use crate::output::{AtomicFile, FileSummary, Share};
 use crate::pipeline::{self, Limits, Weigh};
 use crate::{Error, Result};
 
-/// zstd's own default.
-const ZSTD_LEVEL: i32 = 3;
+/// What a line weighs in flight, however short: where it lies, and its part of a piece.
+const LINE_WEIGHT: usize = 64;
+
+/// How shards are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// As lines, nothing else.
+    Jsonl,
+    /// Compressed by zstd at this level.
+    JsonlZst(i32),
+}
+
+impl Format {
+    /// Returns the format of this name; `level` is for the one that compresses.
+    ///
+    /// # Errors
+    /// `Argument` when there is no such format or level.
+    pub fn named(name: &str, level: i32) -> Result<Self> {
+        match name {
+            "jsonl" => Ok(Self::Jsonl),
+            "jsonl.zst" if (1..=22).contains(&level) => Ok(Self::JsonlZst(level)),
+            "jsonl.zst" => Err(Error::Argument(format!(
+                "expected a compression level from 1 to 22, got {level}"
+            ))),
+            _ => Err(Error::Argument(format!("expected jsonl.zst or jsonl, got {name}"))),
+        }
+    }
+
+    /// Returns the extension of a shard's name.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jsonl => ".jsonl",
+            Self::JsonlZst(_) => ".jsonl.zst",
+        }
+    }
+}
 
 /// What the step is to do with a unit.
 #[derive(Clone, Debug)]
@@ -32,10 +69,12 @@ pub struct Options {
     pub signatures: Vec<PathBuf>,
     /// What `connect` wrote.
     pub verdicts: PathBuf,
-    /// The directory for shards; their names are `UUUUU-SSSSS-part.jsonl.zst`.
+    /// The directory for shards; their names are `UUUUU-SSSSS-part` and the extension.
     pub journal: PathBuf,
     /// Bytes of text after which a shard is finished; `None`: one shard, be it empty.
     pub shard_text_bytes: Option<u64>,
+    /// How shards are stored.
+    pub format: Format,
     /// Threads that compress.
     pub workers: usize,
     /// Bytes that lines in flight may take, and a single one.
@@ -68,8 +107,9 @@ pub struct UnitDropped {
     pub rejected: BTreeMap<String, u64>,
     /// Its files.
     pub inputs: Vec<FileRead>,
-    /// Clusters whose survivor is in the unit.
-    pub clusters: u64,
+    /// Figures that add up over the units: clusters whose survivor is in the unit, and with the
+    /// first unit those of the whole run.
+    pub details: BTreeMap<String, u64>,
 }
 
 /// Writes the survivors of a unit.
@@ -78,132 +118,111 @@ pub struct UnitDropped {
 /// `Corrupt` when an intermediate file is damaged or of another run, or an input has changed since
 /// it was signed; `Io`; `Interrupted`.
 pub fn drop_unit(files: &[InputFile], options: &Options, control: &Control) -> Result<UnitDropped> {
-    let mut signed = open_all(&options.signatures, options.fingerprint)?;
-    let first: u64 = signed[..options.unit].iter().map(SignedUnit::records).sum();
-    let entries = signed[options.unit].entries()?;
-    let summary = signed[options.unit].summary()?;
-    let verdicts = verdicts_of(options, first, entries.len() as u64)?;
-    let fates = fates(&entries, &verdicts, first);
+    let units = open_all(&options.signatures, options.fingerprint)?;
+    let first: u64 = units[..options.unit].iter().map(SignedUnit::records).sum();
+    let unit = &units[options.unit];
+    let summary = unit.summary()?;
+    let verdicts = Verdicts::open(&options.verdicts, options.fingerprint)?;
+    let mut survivors = Survivors {
+        unit: options.unit,
+        first,
+        count: unit.records(),
+        lines: unit.lines()?,
+        verdicts: verdicts.starting_at(first)?,
+        passed: Passed::default(),
+    };
     let mut reader = UnitReader::new(files, options.memory_bytes, LINE_WEIGHT);
     let mut writer = ShardWriter { options, summary: &summary, open: None, finished: Vec::new() };
     let limits = Limits { workers: options.workers, budget_bytes: options.memory_bytes };
     pipeline::run(
         limits,
         control,
-        || reader.next_job(),
-        || (),
-        |(), job: Job| survivors(&job, &entries, &fates, options),
-        |kept| {
-            control.advance(kept.lines, kept.text_bytes);
-            writer.append(&kept)
+        || reader.next_job()?.map(|job| survivors.of(job)).transpose(),
+        || Packer { format: options.format, compressor: None, lines: Vec::new() },
+        |packer, kept| packer.pack(kept, options),
+        |packed| {
+            control.advance(packed.kept.job.batch.lines.len() as u64, packed.kept.text_bytes);
+            writer.append(&packed)
         },
     )?;
     reader.check_unchanged(&summary.files)?;
+    let passed = survivors.passed;
     let shards = writer.finish()?;
-    let count = |fate| fates.iter().filter(|&&each| each == fate).count() as u64;
     let dropped = [
-        ("empty_text", count(Fate::EmptyText)),
-        ("exact_duplicate", count(Fate::Exact)),
-        ("near_duplicate", count(Fate::Near)),
+        ("empty_text", passed.empty_text),
+        ("exact_duplicate", passed.exact),
+        ("near_duplicate", passed.near),
     ];
-    let clusters = verdicts.iter().filter(|verdict| verdict.kind == Kind::Survivor).count() as u64;
     Ok(UnitDropped {
         shards,
-        native: entries.len() as u64,
+        native: unit.records(),
         dropped: dropped
             .into_iter()
             .filter(|(_, count)| *count > 0)
             .map(|(rule, count)| (rule.to_owned(), count))
             .collect(),
-        rejected: summary.rejected.clone(),
-        inputs: summary.files.clone(),
-        clusters,
+        details: details(options, &verdicts, passed)?,
+        rejected: summary.rejected,
+        inputs: summary.files,
     })
 }
 
-/// What becomes of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Kept,
-    Exact,
-    Near,
-    EmptyText,
-    Rejected,
-}
-
-/// Reads the verdicts on the records from `first` on, `count` of them.
-fn verdicts_of(options: &Options, first: u64, count: u64) -> Result<Vec<Verdict>> {
-    let all = verdicts::read(&options.verdicts, options.fingerprint)?;
-    let at = |limit| all.partition_point(|verdict| verdict.record < limit);
-    Ok(all[at(first)..at(first + count)].to_vec())
-}
-
-fn fates(entries: &[Entry], verdicts: &[Verdict], first: u64) -> Vec<Fate> {
-    let of = |entry: &Entry| match entry.status {
-        Status::Record => Fate::Kept,
-        Status::EmptyText => Fate::EmptyText,
-        Status::Rejected => Fate::Rejected,
-    };
-    let mut fates: Vec<Fate> = entries.iter().map(of).collect();
-    for verdict in verdicts {
-        let line = usize::try_from(verdict.record - first).unwrap_or(usize::MAX);
-        match verdict.kind {
-            Kind::Survivor => {}
-            Kind::Exact => fates[line] = Fate::Exact,
-            Kind::Near => fates[line] = Fate::Near,
-        }
+fn details(
+    options: &Options,
+    verdicts: &Verdicts,
+    passed: Passed,
+) -> Result<BTreeMap<String, u64>> {
+    let mut details = BTreeMap::from([("clusters".to_owned(), passed.clusters)]);
+    if options.unit == 0 {
+        let run = verdicts.summary()?;
+        details.insert("giant_buckets".to_owned(), run.giant_buckets);
+        details.insert("largest_bucket".to_owned(), run.largest_bucket);
+        details.insert("kept_beyond_cap".to_owned(), run.kept_beyond_cap);
     }
-    fates
+    Ok(details)
 }
 
-/// What is left of a batch.
-#[derive(Default)]
-struct KeptLines {
-    lines: u64,
-    records: u64,
-    text_bytes: u64,
-    /// Number of the share -> records, bytes of text.
-    shares: BTreeMap<u32, (u64, u64)>,
-    /// One frame; empty if nothing is left.
+/// Survivors of a batch as they are written.
+struct Packed {
+    kept: KeptLines,
+    /// One frame, where the shard is compressed and something survives.
     frame: Vec<u8>,
 }
 
-impl Weigh for KeptLines {
+impl Weigh for Packed {
     fn weight(&self) -> usize {
-        self.frame.capacity()
+        self.kept.weight() + self.frame.capacity()
     }
 }
 
-fn survivors(job: &Job, entries: &[Entry], fates: &[Fate], options: &Options) -> Result<KeptLines> {
-    let start = usize::try_from(job.first_line).unwrap_or(usize::MAX);
-    let mut kept = KeptLines { lines: job.batch.lines.len() as u64, ..KeptLines::default() };
-    let mut lines = Vec::with_capacity(job.batch.filled());
-    for (number, line) in (start..).zip(&job.batch.lines) {
-        // A file that grew has more lines than entries; the check at its end names it.
-        let (Some(entry), Some(Fate::Kept)) = (entries.get(number), fates.get(number)) else {
-            continue;
-        };
-        if line.is_oversized {
-            // Only its head was read: what was signed with more memory must be dropped with it.
-            return Err(Error::Argument(format!(
-                "expected memory for line {number} of unit {}, which was signed with more; give \
-                 drop the --memory that sign had",
-                options.unit
-            )));
+/// Packs batches, on a thread of its own.
+struct Packer {
+    format: Format,
+    compressor: Option<zstd::bulk::Compressor<'static>>,
+    lines: Vec<u8>,
+}
+
+impl Packer {
+    fn pack(&mut self, kept: KeptLines, options: &Options) -> Result<Packed> {
+        let mut frame = Vec::new();
+        if let Format::JsonlZst(level) = self.format
+            && kept.records > 0
+        {
+            let named = |source| Error::io(&options.journal, source);
+            let compressor = match &mut self.compressor {
+                Some(compressor) => compressor,
+                none => none.insert(zstd::bulk::Compressor::new(level).map_err(named)?),
+            };
+            self.lines.clear();
+            for piece in &kept.pieces {
+                self.lines.extend_from_slice(kept.bytes(piece));
+            }
+            frame = compressor.compress(&self.lines).map_err(named)?;
+            // A long line must not hold its memory to the end of the unit.
+            self.lines.shrink_to(2 * crate::input::unit::BATCH_BYTES);
         }
-        lines.extend_from_slice(job.batch.line(line));
-        lines.push(b'\n');
-        kept.records += 1;
-        kept.text_bytes += entry.text_bytes;
-        let share = kept.shares.entry(entry.share).or_default();
-        share.0 += 1;
-        share.1 += entry.text_bytes;
+        Ok(Packed { kept, frame })
     }
-    if !lines.is_empty() {
-        kept.frame = zstd::bulk::compress(&lines, ZSTD_LEVEL)
-            .map_err(|source| Error::io(&options.journal, source))?;
-    }
-    Ok(kept)
 }
 
 /// The shard being written.
@@ -223,7 +242,8 @@ struct ShardWriter<'a> {
 }
 
 impl ShardWriter<'_> {
-    fn append(&mut self, kept: &KeptLines) -> Result<()> {
+    fn append(&mut self, packed: &Packed) -> Result<()> {
+        let kept = &packed.kept;
         if kept.records == 0 {
             return Ok(());
         }
@@ -231,7 +251,13 @@ impl ShardWriter<'_> {
             Some(open) => open,
             None => self.begin()?,
         };
-        open.file.append(&kept.frame)?;
+        match self.options.format {
+            Format::Jsonl => {
+                let pieces = kept.pieces.iter().map(|piece| kept.bytes(piece));
+                open.file.append_all(pieces)?;
+            }
+            Format::JsonlZst(_) => open.file.append(&packed.frame)?,
+        }
         open.records += kept.records;
         open.text_bytes += kept.text_bytes;
         for (share, (records, text_bytes)) in &kept.shares {
@@ -248,7 +274,8 @@ impl ShardWriter<'_> {
 
     fn begin(&self) -> Result<Open> {
         let (unit, shard) = (self.options.unit, self.finished.len());
-        let name = format!("{unit:05}-{shard:05}-part.jsonl.zst");
+        let extension = self.options.format.extension();
+        let name = format!("{unit:05}-{shard:05}-part{extension}");
         let file = AtomicFile::create(&self.options.journal.join(name))?;
         Ok(Open { file, records: 0, text_bytes: 0, shares: BTreeMap::new() })
     }
@@ -274,11 +301,13 @@ impl ShardWriter<'_> {
         match self.open.take() {
             Some(open) => self.end(open)?,
             None if is_due => {
-                // A shard without records is one empty frame: a file of no bytes is no zstd.
                 let mut open = self.begin()?;
-                let frame = zstd::bulk::compress(&[], ZSTD_LEVEL)
-                    .map_err(|source| Error::io(&self.options.journal, source))?;
-                open.file.append(&frame)?;
+                if let Format::JsonlZst(level) = self.options.format {
+                    // One empty frame: a file of no bytes is no zstd.
+                    let frame = zstd::bulk::compress(&[], level)
+                        .map_err(|source| Error::io(&self.options.journal, source))?;
+                    open.file.append(&frame)?;
+                }
                 self.end(open)?;
             }
             None => {}

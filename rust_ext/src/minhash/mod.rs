@@ -1,12 +1,13 @@
 //! Near-duplicates among records: sign, bands, connect, drop.
 //!
-//! A text becomes a set of hashes, one for every run of a few consecutive words ([`shingle`]).
+//! A text becomes the hashes of its words ([`words`]), and these a set of hashes, one for every run
+//! of a few consecutive words ([`shingle`]).
 //! The smallest of them under many hash functions are its signature ([`signature`]), which is
 //! stored beside the id and the hash of the text ([`sign`], [`unit_file`]). Records whose signatures agree in a
 //! whole band of slots fall into one bucket ([`bands`]). Within the buckets it is decided which
-//! record falls to which survivor ([`cluster`]), by the true Jaccard similarity of the texts, read
-//! once more, unless that is waived ([`connect`]). What survives is written, line by line as it
-//! was ([`drop`]).
+//! record falls to which survivor ([`connect`]), by the true Jaccard similarity of the texts
+//! ([`jaccard`]), unless that is waived. What survives is written, line by line as it was
+//! ([`drop`]), and a table says what fell ([`clusters_parquet`]).
 //!
 //! The steps meet in files only ([`sections`]), so each can be a job of its own. Records are
 //! numbered through all units in the order of the input, unreadable lines included: a record's
@@ -16,23 +17,44 @@
 //! and Ullman, "Mining of Massive Datasets", chapter 3.
 
 pub mod bands;
-pub mod cluster;
+mod board;
+pub mod clusters_parquet;
 pub mod connect;
+mod copies;
+mod corpus;
 pub mod datasketch;
+mod decide;
 pub mod drop;
+mod edges;
+mod entry;
+mod grouping;
+pub mod groups;
+pub mod jaccard;
+pub mod keep;
+mod keys;
+mod link;
+mod minima;
 pub mod normalise;
+pub mod open_files;
+mod places;
 pub mod sections;
+mod sets;
 pub mod shingle;
 pub mod sign;
 pub mod signature;
+mod signed_corpus;
+mod stars;
+pub mod stream;
+mod survivors;
+mod twins;
 pub mod unit_file;
 pub mod url_key;
+mod unit_writer;
 pub mod verdicts;
+pub mod words;
 
 use crate::{Error, Result};
 
-/// What each line weighs in flight, however short: a signature of 112 slots, its entry and its id.
-const LINE_WEIGHT: usize = 640;
 
 /// What makes two texts alike: how they are cut, and which bands their signatures have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,33 +3,35 @@
 //! | offset | bytes | is |
 //! |---|---|---|
 //! | 0 | 8 | the kind, in ASCII |
-//! | 8 | 4 | version of the layout, 1 |
+//! | 8 | 4 | version of the layout, 2 |
 //! | 12 | 4 | zero |
 //! | 16 | 8 | fingerprint of the run: its options and inputs |
-//! | 24 | | the sections, back to back |
-//! | end - 32 - 16 n | 16 n | of each section its length and its xxh3 |
+//! | 24 | | sections, back to back |
+//! | end - 32 - 24 n | 24 n | the listed sections: of each its offset, length and xxh3 |
 //! | end - 32 | 8 | records |
-//! | end - 24 | 8 | n, the number of sections |
-//! | end - 16 | 8 | xxh3 of the first 24 bytes, the table, the records and n |
+//! | end - 24 | 8 | n, the number of listed sections |
+//! | end - 16 | 8 | xxh3 of the first 24 bytes, the list, the records and n |
 //! | end - 8 | 8 | the kind again |
 //!
-//! Numbers are little-endian. The table stands last, so that a section can be written before its
-//! length is known; each section has a hash of its own, so that one can be read without the rest.
+//! Numbers are little-endian. The list stands last, so that a section can be written before its
+//! length is known. Sections that are not listed are named by others, as a [`Section`] each:
+//! whatever points to bytes also has their hash, so that each can be read without the rest, and
+//! none is read unchecked.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::open_files::OpenFiles;
 use crate::output::AtomicFile;
 use crate::{Error, Result};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEAD_BYTES: usize = 24;
 const TAIL_BYTES: usize = 32;
-const TABLE_ENTRY_BYTES: usize = 16;
 
 /// What a file of sections is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +60,41 @@ impl Kind {
     }
 }
 
+/// Where bytes lie in a file, and their hash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Section {
+    /// First byte.
+    pub offset: u64,
+    /// How many.
+    pub length: u64,
+    /// xxh3 (64 bits).
+    pub hash: u64,
+}
+
+impl Section {
+    /// Bytes that it takes in a file.
+    pub const BYTES: usize = 24;
+
+    /// Appends its bytes.
+    pub fn encode(&self, to: &mut Vec<u8>) {
+        for word in [self.offset, self.length, self.hash] {
+            to.extend_from_slice(&word.to_le_bytes());
+        }
+    }
+
+    /// Returns what was encoded; `bytes` holds it at its beginning.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Self {
+        Self { offset: number(bytes, 0), length: number(bytes, 8), hash: number(bytes, 16) }
+    }
+}
+
 /// Writes a file of sections.
 pub struct Writer {
     file: AtomicFile,
     kind: Kind,
     head: Vec<u8>,
-    table: Vec<u8>,
+    listed: Vec<u8>,
 }
 
 impl Writer {
@@ -78,17 +109,40 @@ impl Writer {
         head.extend_from_slice(&[0; 4]);
         head.extend_from_slice(&fingerprint.to_le_bytes());
         file.append(&head)?;
-        Ok(Self { file, kind, head, table: Vec::new() })
+        Ok(Self { file, kind, head, listed: Vec::new() })
     }
 
-    /// Appends a section.
+    /// Returns the path that the file will have.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Appends bytes that another section is to name.
+    ///
+    /// # Errors
+    /// `Io` when the disk is full, for example.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<Section> {
+        let (offset, length) = (self.file.bytes(), bytes.len() as u64);
+        self.file.append(bytes)?;
+        Ok(Section { offset, length, hash: xxh3_64(bytes) })
+    }
+
+    /// Appends bytes whose hashes another section holds, piece by piece; returns their offset.
+    ///
+    /// # Errors
+    /// `Io` when the disk is full, for example.
+    pub(super) fn append_hashed(&mut self, bytes: &[u8]) -> Result<u64> {
+        let offset = self.file.bytes();
+        self.file.append(bytes).map(|()| offset)
+    }
+
+    /// Appends a section that is listed.
     ///
     /// # Errors
     /// `Io` when the disk is full, for example.
     pub fn section(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.append(bytes)?;
-        self.table.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-        self.table.extend_from_slice(&xxh3_64(bytes).to_le_bytes());
+        self.append(bytes)?.encode(&mut self.listed);
         Ok(())
     }
 
@@ -97,10 +151,10 @@ impl Writer {
     /// # Errors
     /// `Io` from writing, syncing or renaming.
     pub fn finish(mut self, records: u64) -> Result<()> {
-        let sections = (self.table.len() / TABLE_ENTRY_BYTES) as u64;
-        let mut tail = std::mem::take(&mut self.table);
+        let listed = (self.listed.len() / Section::BYTES) as u64;
+        let mut tail = std::mem::take(&mut self.listed);
         tail.extend_from_slice(&records.to_le_bytes());
-        tail.extend_from_slice(&sections.to_le_bytes());
+        tail.extend_from_slice(&listed.to_le_bytes());
         tail.extend_from_slice(&check(&self.head, &tail).to_le_bytes());
         tail.extend_from_slice(self.kind.magic());
         self.file.append(&tail)?;
@@ -115,14 +169,13 @@ fn check(head: &[u8], table: &[u8]) -> u64 {
     hash.digest()
 }
 
-/// Reads a file of sections. It is open only while something is read: a corpus has more units than
-/// a process may have files.
+/// Reads a file of sections, by any number of threads at once.
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
     records: u64,
-    /// Offset, length and hash of each section.
-    sections: Vec<(u64, u64, u64)>,
+    listed: Vec<Section>,
+    files: Arc<OpenFiles>,
 }
 
 impl Reader {
@@ -131,6 +184,19 @@ impl Reader {
     /// # Errors
     /// `Io` when it cannot be read, `Corrupt` when it is not what was expected.
     pub fn open(path: &Path, kind: Kind, fingerprint: u64) -> Result<Self> {
+        Self::open_among(&Arc::default(), path, kind, fingerprint)
+    }
+
+    /// Does so, and reads through `files`, which many readers share.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn open_among(
+        files: &Arc<OpenFiles>,
+        path: &Path,
+        kind: Kind,
+        fingerprint: u64,
+    ) -> Result<Self> {
         let named = |source| Error::io(path, source);
         let corrupt = |message: String| Err(Error::corrupt(path, message));
         let mut file = File::open(path).map_err(named)?;
@@ -152,7 +218,7 @@ impl Reader {
         file.seek(SeekFrom::Start(size - TAIL_BYTES as u64)).map_err(named)?;
         file.read_exact(&mut tail).map_err(named)?;
         let (records, count) = (number(&tail, 0), number(&tail, 8));
-        let table_bytes = count.saturating_mul(TABLE_ENTRY_BYTES as u64);
+        let table_bytes = count.saturating_mul(Section::BYTES as u64);
         let is_truncated =
             tail[24..] != *kind.magic() || table_bytes > size - (HEAD_BYTES + TAIL_BYTES) as u64;
         if is_truncated {
@@ -176,16 +242,9 @@ impl Reader {
                     .into(),
             );
         }
-        let mut sections = Vec::new();
-        let mut offset = HEAD_BYTES as u64;
-        for entry in table[..table.len() - 16].chunks_exact(TABLE_ENTRY_BYTES) {
-            sections.push((offset, number(entry, 0), number(entry, 8)));
-            offset = offset.saturating_add(number(entry, 0));
-        }
-        if offset != start {
-            return corrupt(format!("expected sections of {start} bytes, found {offset}"));
-        }
-        Ok(Self { path: path.to_path_buf(), records, sections })
+        let (listed, _) = table.split_at(table.len() - 16);
+        let listed = listed.chunks_exact(Section::BYTES).map(Section::decode).collect();
+        Ok(Self { path: path.to_path_buf(), records, listed, files: Arc::clone(files) })
     }
 
     /// Returns the number of records that the file tells of.
@@ -194,25 +253,63 @@ impl Reader {
         self.records
     }
 
+    /// Returns a section of the list.
+    ///
+    /// # Errors
+    /// `Corrupt` when there are fewer.
+    pub fn listed(&self, index: usize) -> Result<Section> {
+        self.listed.get(index).copied().ok_or_else(|| {
+            let found = self.listed.len();
+            self.corrupt(&format!("expected more than {index} sections, found {found}"))
+        })
+    }
+
+    /// Reads a section of the list.
+    ///
+    /// # Errors
+    /// As [`Reader::listed`] and [`Reader::read`].
+    pub fn section(&self, index: usize) -> Result<Vec<u8>> {
+        self.read(self.listed(index)?)
+    }
+
     /// Reads a section whole and checks its hash.
     ///
     /// # Errors
-    /// `Corrupt` when it is missing or damaged, `Io` when it cannot be read.
-    pub fn section(&mut self, index: usize) -> Result<Vec<u8>> {
-        let Some(&(offset, length, hash)) = self.sections.get(index) else {
-            let message =
-                format!("expected more than {index} sections, found {}", self.sections.len());
-            return Err(Error::corrupt(&self.path, message));
-        };
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-        File::open(&self.path)
-            .and_then(|file| file.read_exact_at(&mut bytes, offset))
-            .map_err(|source| Error::io(&self.path, source))?;
-        if xxh3_64(&bytes) != hash {
-            let message = format!("section {index} does not fit its checksum; make the file again");
-            return Err(Error::corrupt(&self.path, message));
-        }
+    /// `Corrupt` when it is damaged, `Io` when it cannot be read.
+    pub fn read(&self, section: Section) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read_into(section, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Does so into a buffer, whatever that held.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn read_into(&self, section: Section, bytes: &mut Vec<u8>) -> Result<()> {
+        self.read_hashed(section.offset, section.length, bytes)?;
+        self.expect_hash(bytes, section.hash, section.offset)
+    }
+
+    /// Reads bytes whose hashes are elsewhere; they are to be held against them.
+    pub(super) fn read_hashed(&self, offset: u64, length: u64, bytes: &mut Vec<u8>) -> Result<()> {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if bytes.len() < length {
+            // Only what it grows by is cleared, and that once.
+            bytes.resize(length, 0);
+        }
+        bytes.truncate(length);
+        self.files.read_exact_at(&self.path, bytes, offset)
+    }
+
+    pub(super) fn expect_hash(&self, bytes: &[u8], hash: u64, offset: u64) -> Result<()> {
+        if xxh3_64(bytes) == hash {
+            return Ok(());
+        }
+        let end = offset + bytes.len() as u64;
+        Err(self.corrupt(&format!(
+            "its bytes from {offset} to {end} do not fit their checksum; make the file again"
+        )))
     }
 
     /// Returns an error that names this file.
@@ -237,6 +334,10 @@ mod tests {
         for section in [&b"first"[..], b"", b"the third"] {
             writer.section(section).unwrap();
         }
+        let unlisted = writer.append(b"named by the last").unwrap();
+        let mut last = Vec::new();
+        unlisted.encode(&mut last);
+        writer.section(&last).unwrap();
         writer.finish(1234).unwrap();
     }
 
@@ -245,12 +346,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         write(&path);
-        let mut reader = Reader::open(&path, Kind::Buckets, 77).unwrap();
+        let reader = Reader::open(&path, Kind::Buckets, 77).unwrap();
         assert_eq!(reader.records(), 1234);
         assert_eq!(reader.section(2).unwrap(), b"the third");
         assert_eq!(reader.section(0).unwrap(), b"first");
         assert_eq!(reader.section(1).unwrap(), b"");
-        assert!(reader.section(3).unwrap_err().to_string().contains("found 3"));
+        let unlisted = Section::decode(&reader.section(3).unwrap());
+        assert_eq!(reader.read(unlisted).unwrap(), b"named by the last");
+        assert!(reader.section(4).unwrap_err().to_string().contains("found 4"));
     }
 
     #[test]
@@ -271,7 +374,8 @@ mod tests {
         write(&path);
         let whole = std::fs::read(&path).unwrap();
         let read_all = || -> Result<()> {
-            let mut reader = Reader::open(&path, Kind::Buckets, 77)?;
+            let reader = Reader::open(&path, Kind::Buckets, 77)?;
+            reader.read(Section::decode(&reader.section(3)?))?;
             (0..3).try_for_each(|index| reader.section(index).map(|_| ()))
         };
         for length in 0..whole.len() {

@@ -1,36 +1,40 @@
-//! The step `sign`: a unit's records become entries, ids and signatures in one file.
+//! The step `sign`: a unit's records become words, entries, ids and the keys of their bands.
 //!
-//! Unreadable lines go to the rejected file of the unit. A unit takes as much memory as its file
-//! will take on disk ([`super::unit_file`]), beside the lines in flight.
+//! Unreadable lines go to the rejected file of the unit. Everything leaves as it comes
+//! ([`super::unit_writer`]), so that memory does not grow with the unit.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::LINE_WEIGHT;
 use super::Shape;
-use super::sections::{Kind, Writer};
-use super::shingle::Shingler;
-use super::signature::{EMPTY_SLOT, Permutations};
-use super::unit_file::{ENTRY_BYTES, Entry, Status, UnitSummary};
+use super::entry::{Entry, Status};
+use super::keep::Keep;
+use super::keys::Wide;
+use super::signature::{EMPTY_SLOT, Permutations, band_hashes};
+use super::unit_file::words_check;
+use super::unit_writer::{SignedLines, UnitWriter};
+use super::words::Scanner;
+use crate::Result;
 use crate::control::Control;
 use crate::input::rejected::reject;
-use crate::input::shares::Shares;
-use crate::input::{FileRead, InputFile, Job, Scratch, UnitReader, Unreadable, fields};
+use crate::input::{Fields, FileRead, InputFile, Job, Scratch, UnitReader, Unreadable, fields};
 use crate::output::ZstdFile;
 use crate::pipeline::{self, Limits, Weigh};
-use crate::{Error, Result};
+use crate::pool::{Pool, Reuse};
 
 /// What the step is to do with a unit.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How texts are compared.
     pub shape: Shape,
+    /// Which of several records that are alike stays.
+    pub keep: Keep,
     /// Marks the file as one of this run.
     pub fingerprint: u64,
-    /// The file to write.
+    /// The file to write; that of the words stands beside it.
     pub output: PathBuf,
     /// Where unreadable lines go, if there are any.
     pub rejected: PathBuf,
@@ -49,163 +53,363 @@ pub struct Options {
 pub fn sign_unit(files: &[InputFile], options: &Options, control: &Control) -> Result<()> {
     let shape = options.shape.checked()?;
     let permutations = Permutations::new(shape.num_permutations(), shape.seed);
-    let mut reader = UnitReader::new(files, options.memory_bytes, LINE_WEIGHT);
-    let mut unit = Unit::new(shape, &options.rejected);
-    let limits = Limits { workers: options.workers, budget_bytes: options.memory_bytes };
+    let mut reader = UnitReader::new(files, options.memory_bytes, line_weight(&shape));
+    let mut unit = UnitWriter::create(&options.output, &shape, options.fingerprint)?;
+    let mut rejected = RejectedLines::new(&options.rejected);
+    let used = Pool::new(2 * options.workers + 2);
+    // What the writer gathers comes out of the same memory, but lines must always have some.
+    let rest = options.memory_bytes.saturating_sub(UnitWriter::held_bytes(&shape));
+    let budget_bytes = rest.max(options.memory_bytes / 4);
     pipeline::run(
-        limits,
+        Limits { workers: options.workers, budget_bytes },
         control,
         || reader.next_job(),
-        || (Shingler::new(shape.ngram_size), Scratch::default()),
-        |(shingler, scratch), job: Job| {
-            Ok(sign_batch(files, &job, shingler, scratch, &permutations))
+        || (Signer::new(options, &permutations), Scratch::default()),
+        |(signer, scratch), job: Job| {
+            let file = &files[job.file].relative;
+            Ok(signer.batch(file, &job, scratch, Signed::new(used.take())))
         },
         |signed| {
-            control.advance(signed.entries.len() as u64, signed.text_bytes);
-            unit.append(&signed)
+            control.advance(signed.lines.entries.len() as u64, signed.text_bytes);
+            unit.append(&signed.lines)?;
+            rejected.append(&signed)?;
+            used.give(signed.lines);
+            Ok(())
         },
     )?;
-    unit.finish(options, reader.into_read())
+    finish(unit, rejected, reader.into_read())
+}
+
+fn finish(unit: UnitWriter, rejected: RejectedLines<'_>, files: Vec<FileRead>) -> Result<()> {
+    let reasons = rejected.finish()?;
+    unit.finish(files, reasons)
+}
+
+/// What a line stands for in flight, however short it is: where it lies in its batch, its entry,
+/// its keys, and an id made of its number.
+fn line_weight(shape: &Shape) -> usize {
+    let keys = shape.num_bands * 8 + 16 + 8;
+    size_of::<crate::input::lines::Line>() + size_of::<Entry>() + keys + 24
 }
 
 /// A batch, signed.
-#[derive(Default)]
 struct Signed {
-    entries: Vec<Entry>,
-    /// Row by row.
-    slots: Vec<u32>,
-    ids: Vec<u8>,
+    lines: SignedLines,
     rejected: Vec<u8>,
     reasons: BTreeMap<&'static str, u64>,
-    shares: Shares,
     text_bytes: u64,
+}
+
+impl Signed {
+    fn new(mut lines: SignedLines) -> Self {
+        lines.clear();
+        Self { lines, rejected: Vec::new(), reasons: BTreeMap::new(), text_bytes: 0 }
+    }
 }
 
 impl Weigh for Signed {
     fn weight(&self) -> usize {
-        let entries = self.entries.capacity() * size_of::<Entry>() + self.slots.capacity() * 4;
-        entries + self.ids.capacity() + self.rejected.capacity() + self.shares.held_bytes()
+        self.lines.held_bytes() + self.rejected.capacity()
     }
 }
 
-fn sign_batch(
-    files: &[InputFile],
-    job: &Job,
-    shingler: &mut Shingler,
-    scratch: &mut Scratch,
-    permutations: &Permutations,
-) -> Signed {
-    let relative = &files[job.file].relative;
-    let mut signed = Signed::default();
-    for (ordinal, line) in (job.batch.first_record..).zip(&job.batch.lines) {
-        let row = signed.slots.len();
-        signed.slots.resize(row + permutations.num_permutations(), EMPTY_SLOT);
-        let entry = match fields::parse(&job.batch, line, "text", scratch) {
-            Ok(fields) => {
-                let slots = &mut signed.slots[row..];
-                let count =
-                    shingler.each_block(fields.text, |block| permutations.lower(block, slots));
-                let id = fields.id.unwrap_or_else(|| Cow::Owned(format!("{relative}#{ordinal}")));
-                signed.ids.extend_from_slice(id.as_bytes());
-                signed.text_bytes += fields.text.len() as u64;
-                let source = fields.source.as_deref().unwrap_or("unknown");
-                let kind = fields.kind.as_deref().unwrap_or("text");
-                Entry {
-                    text_hash: xxh3_128(fields.text.as_bytes()),
-                    id_hash: xxh3_64(id.as_bytes()),
-                    text_bytes: fields.text.len() as u64,
-                    shingles: u32::try_from(count).unwrap_or(u32::MAX),
-                    share: signed.shares.number(source, kind),
-                    status: Status::Record,
+/// More than this is given back to the system before the next batch.
+const WORDS_KEPT: usize = 1 << 22;
+
+/// A worker's tools.
+struct Signer<'a> {
+    options: &'a Options,
+    permutations: &'a Permutations,
+    scanner: Scanner,
+    words: Vec<u32>,
+    slots: Vec<u32>,
+}
+
+impl<'a> Signer<'a> {
+    fn new(options: &'a Options, permutations: &'a Permutations) -> Self {
+        let slots = vec![EMPTY_SLOT; permutations.num_permutations()];
+        Self { options, permutations, scanner: Scanner::new(), words: Vec::new(), slots }
+    }
+
+    fn batch(
+        &mut self,
+        file: &str,
+        job: &Job,
+        scratch: &mut Scratch,
+        mut signed: Signed,
+    ) -> Signed {
+        for (ordinal, line) in (job.batch.first_record..).zip(&job.batch.lines) {
+            let raw = job.batch.line(line);
+            let entry = match fields::parse(&job.batch, line, "text", scratch) {
+                Ok(fields) => self.record(&fields, raw, file, ordinal, &mut signed),
+                Err(Unreadable::EmptyText) => Entry { status: Status::EmptyText, ..Entry::NONE },
+                Err(fault) => {
+                    reject(file, ordinal, fault.reason(), raw, &mut signed.rejected);
+                    *signed.reasons.entry(fault.reason()).or_default() += 1;
+                    Entry::NONE
                 }
-            }
-            Err(Unreadable::EmptyText) => Entry { status: Status::EmptyText, ..Entry::NONE },
-            Err(fault) => {
-                let raw = job.batch.line(line);
-                reject(relative, ordinal, fault.reason(), raw, &mut signed.rejected);
-                *signed.reasons.entry(fault.reason()).or_default() += 1;
-                Entry::NONE
-            }
-        };
-        signed.ids.push(b'\n');
-        signed.entries.push(entry);
-    }
-    signed
-}
-
-/// What has been signed of a unit.
-struct Unit {
-    shape: Shape,
-    entries: Vec<u8>,
-    bands: Vec<Vec<u8>>,
-    ids: Vec<u8>,
-    shares: Shares,
-    reasons: BTreeMap<String, u64>,
-    rejected_path: PathBuf,
-    rejected: Option<ZstdFile>,
-}
-
-impl Unit {
-    fn new(shape: Shape, rejected_path: &Path) -> Self {
-        Self {
-            shape,
-            entries: Vec::new(),
-            bands: vec![Vec::new(); shape.num_bands],
-            ids: Vec::new(),
-            shares: Shares::default(),
-            reasons: BTreeMap::new(),
-            rejected_path: rejected_path.to_path_buf(),
-            rejected: None,
+            };
+            signed.lines.ids.push(b'\n');
+            signed.lines.entries.push(entry);
         }
+        if self.words.capacity() > WORDS_KEPT {
+            self.words = Vec::new();
+        }
+        signed
+    }
+
+    fn record(
+        &mut self,
+        fields: &Fields<'_>,
+        raw: &[u8],
+        file: &str,
+        ordinal: u64,
+        signed: &mut Signed,
+    ) -> Entry {
+        let (text, lines) = (fields.text, &mut signed.lines);
+        let text_bytes = text.len() as u64;
+        signed.text_bytes += text_bytes;
+        let source = fields.source.as_deref().unwrap_or("unknown");
+        let kind = fields.kind.as_deref().unwrap_or("text");
+        let id_start = lines.ids.len();
+        match &fields.id {
+            Some(id) => lines.ids.extend_from_slice(id.as_bytes()),
+            // Writing to memory does not fail.
+            None => write!(lines.ids, "{file}#{ordinal}").unwrap_or_default(),
+        }
+        lines.id_hashes.push(xxh3_64(&lines.ids[id_start..]));
+        lines.text_hashes.push(halves(xxh3_128(text.as_bytes())));
+        let (words_at, words, words_check) = self.words(text, lines);
+        Entry {
+            text_bytes,
+            keep_key: self.options.keep.key(raw, source, text_bytes),
+            words_at,
+            words,
+            words_check,
+            share: lines.shares.number(source, kind),
+            status: Status::Record,
+        }
+    }
+
+    /// Appends the words of a text and the hashes of its bands; returns where the words begin, how
+    /// many there are and their check.
+    fn words(&mut self, text: &str, lines: &mut SignedLines) -> (u64, u32, u32) {
+        self.words.clear();
+        self.scanner.scan(text, &mut self.words);
+        let shape = &self.options.shape;
+        if !self.words.is_empty() {
+            self.permutations.sign(&self.words, shape.ngram_size, &mut self.slots);
+            band_hashes(&self.slots, shape, &mut lines.bands);
+        }
+        let start = lines.words.len();
+        lines.words.resize(start + self.words.len() * 4, 0);
+        let bytes = &mut lines.words[start..];
+        for (bytes, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(&self.words) {
+            *bytes = word.to_le_bytes();
+        }
+        // No line is longer than 2^31 bytes.
+        let count = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
+        (start as u64 / 4, count, words_check(bytes))
+    }
+}
+
+/// Returns the upper and the lower half.
+#[allow(clippy::cast_possible_truncation)] // that is the lower half
+fn halves(hash: u128) -> Wide {
+    [(hash >> 64) as u64, hash as u64]
+}
+
+/// The rejected file of a unit, made once there is a line for it.
+struct RejectedLines<'a> {
+    path: &'a Path,
+    file: Option<ZstdFile>,
+    reasons: BTreeMap<String, u64>,
+}
+
+impl<'a> RejectedLines<'a> {
+    fn new(path: &'a Path) -> Self {
+        Self { path, file: None, reasons: BTreeMap::new() }
     }
 
     fn append(&mut self, signed: &Signed) -> Result<()> {
-        for entry in &signed.entries {
-            let mut entry = *entry;
-            if entry.status == Status::Record {
-                let (source, kind) = &signed.shares.all()[entry.share as usize];
-                entry.share = self.shares.number_within(source, kind);
-            }
-            entry.encode(&mut self.entries);
-        }
-        for row in signed.slots.chunks_exact(self.shape.num_permutations()) {
-            for (band, slots) in
-                self.bands.iter_mut().zip(row.chunks_exact(self.shape.rows_per_band))
-            {
-                for slot in slots {
-                    band.extend_from_slice(&slot.to_le_bytes());
-                }
-            }
-        }
-        // Frames one after another are one stream, whatever they were cut by.
-        let frame = zstd::bulk::compress(&signed.ids, 1)
-            .map_err(|source| Error::io(&self.rejected_path, source))?;
-        self.ids.extend_from_slice(&frame);
         for (reason, count) in &signed.reasons {
             *self.reasons.entry((*reason).to_owned()).or_default() += count;
         }
-        if !signed.rejected.is_empty() && self.rejected.is_none() {
-            self.rejected = Some(ZstdFile::create(&self.rejected_path)?);
+        if signed.rejected.is_empty() {
+            return Ok(());
         }
-        match &mut self.rejected {
-            Some(file) => file.append(&signed.rejected),
-            None => Ok(()),
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(ZstdFile::create(self.path)?),
+        };
+        file.append(&signed.rejected)
+    }
+
+    fn finish(self) -> Result<BTreeMap<String, u64>> {
+        if let Some(file) = self.file {
+            file.finish()?;
+        }
+        Ok(self.reasons)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::unit_file::{SignedUnit, run_lines, words_path};
+    use super::*;
+
+    /// Many bands, so that a run has only 2,048 lines.
+    const SHAPE: Shape = Shape { ngram_size: 2, num_bands: 1_000, rows_per_band: 1, seed: 5 };
+
+    const LINES: u64 = 5_000;
+
+    fn text(number: u64) -> String {
+        (0..number % 7).map(|word| format!("w{} ", number / 3 + word)).collect()
+    }
+
+    fn id(number: u64) -> String {
+        match number {
+            2_000 => "long".repeat(100_000),
+            _ if number % 5 == 0 => format!("a.jsonl#{number}"),
+            _ => format!("id é {number}"),
         }
     }
 
-    fn finish(self, options: &Options, files: Vec<FileRead>) -> Result<()> {
-        if let Some(file) = self.rejected {
-            file.finish()?;
+    /// Some lines are unreadable, some without text, some without words or without id.
+    fn unit(directory: &Path) -> Vec<InputFile> {
+        let lines = (0..LINES).map(|number| match (number % 11, number % 5) {
+            (3, _) => "{\n".to_owned(),
+            (4, _) => "{\"text\": \"\"}\n".to_owned(),
+            (_, 0) => format!("{{\"text\": \"!{}\"}}\n", text(number)),
+            _ => format!(
+                "{{\"id\": \"{}\", \"source\": \"s{}\", \"text\": \"!{}\"}}\n",
+                id(number),
+                number % 3,
+                text(number),
+            ),
+        });
+        let path = directory.join("a.jsonl");
+        std::fs::write(&path, lines.collect::<String>()).unwrap();
+        vec![InputFile { path, relative: "a.jsonl".to_owned() }]
+    }
+
+    fn signed(directory: &Path, name: &str, workers: usize, memory_bytes: usize) -> PathBuf {
+        let output = directory.join(name);
+        let options = Options {
+            shape: SHAPE,
+            keep: Keep::parse(&["longest".to_owned()]).unwrap(),
+            fingerprint: 9,
+            output: output.clone(),
+            rejected: directory.join("rejected.jsonl.zst"),
+            workers,
+            memory_bytes,
+        };
+        sign_unit(&unit(directory), &options, &Control::default()).unwrap();
+        output
+    }
+
+    #[test]
+    fn workers_and_memory_change_no_byte() {
+        let directory = tempfile::tempdir().unwrap();
+        let one = signed(directory.path(), "00000.sign", 1, 1 << 30);
+        for (workers, memory_bytes) in [(3, 1 << 30), (2, 1 << 19)] {
+            let other = signed(directory.path(), "00001.sign", workers, memory_bytes);
+            for (one, other) in [(&one, &other), (&words_path(&one), &words_path(&other))] {
+                assert!(std::fs::read(one).unwrap() == std::fs::read(other).unwrap());
+            }
         }
-        let records = (self.entries.len() / ENTRY_BYTES) as u64;
-        let summary = UnitSummary { files, shares: self.shares.into_all(), rejected: self.reasons };
-        let summary = serde_json::to_vec(&summary)
-            .map_err(|error| Error::corrupt(&options.output, error.to_string()))?;
-        let mut writer = Writer::create(&options.output, Kind::Signatures, options.fingerprint)?;
-        writer.section(&self.entries)?;
-        writer.section(&self.ids)?;
-        writer.section(&summary)?;
-        self.bands.iter().try_for_each(|band| writer.section(band))?;
-        writer.finish(records)
+    }
+
+    #[test]
+    fn what_was_signed_of_every_line_is_read_back_in_any_order() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = signed(directory.path(), "00000.sign", 2, 1 << 30);
+        let unit = SignedUnit::open(&path, &words_path(&path), 9).unwrap();
+        assert_eq!(unit.records(), LINES);
+        let shares = unit.summary().unwrap().shares;
+        let mut blocks = Vec::new();
+        for block in unit.blocks().unwrap() {
+            let (first, entries) = block.unwrap();
+            assert_eq!(first, blocks.len() as u64);
+            assert!(entries.len() <= 1_024);
+            blocks.extend(entries);
+        }
+        assert_eq!(unit.entries(0, u64::MAX).unwrap(), blocks);
+        let (mut lines, mut words, mut scanner) =
+            (unit.lines().unwrap(), Vec::new(), Scanner::new());
+        for number in (0..LINES).map(|number| number * 1_237 % LINES) {
+            let entry = lines.entry(number).unwrap();
+            assert_eq!(entry, blocks[usize::try_from(number).unwrap()]);
+            let status = match number % 11 {
+                3 => Status::Rejected,
+                4 => Status::EmptyText,
+                _ => Status::Record,
+            };
+            assert_eq!(entry.status, status);
+            let id = if status == Status::Record { id(number) } else { String::new() };
+            assert_eq!(lines.id(number).unwrap(), id);
+            words.clear();
+            if status == Status::Record {
+                assert_eq!(entry.text_bytes, text(number).len() as u64 + 1);
+                assert_eq!(entry.keep_key, u64::MAX - entry.text_bytes);
+                scanner.scan(&text(number), &mut words);
+                let source =
+                    if number % 5 == 0 { "unknown".into() } else { format!("s{}", number % 3) };
+                assert_eq!(shares[entry.share as usize].0, source);
+            }
+            assert_eq!(unit.words(&entry).unwrap(), words);
+        }
+        assert_eq!(unit.id(LINES - 1).unwrap(), id(LINES - 1));
+        assert!(unit.id(LINES).unwrap_err().to_string().contains("a line below 5000, got 5000"));
+        assert_eq!(unit.entries(LINES - 1, 5).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn keys_are_those_of_the_records_run_by_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = signed(directory.path(), "00000.sign", 2, 1 << 30);
+        let unit = SignedUnit::open(&path, &words_path(&path), 9).unwrap();
+        let entries = unit.entries(0, LINES).unwrap();
+        let run = run_lines(SHAPE.num_bands);
+        assert_eq!(run, 2_048);
+        for (array, has_key) in [
+            (0, (|entry| entry.words > 0) as fn(&Entry) -> bool),
+            (999, |entry| entry.words > 0),
+            (1_000, |entry| entry.status == Status::Record),
+            (1_001, |entry| entry.status == Status::Record),
+        ] {
+            let found: Vec<(u64, u32)> = unit
+                .key_sections(array)
+                .unwrap()
+                .into_iter()
+                .map(|(first, keys)| (first, keys.count))
+                .collect();
+            let count = |run: &[Entry]| {
+                u32::try_from(run.iter().filter(|entry| has_key(entry)).count()).unwrap()
+            };
+            let expected: Vec<(u64, u32)> =
+                (0..).step_by(run).zip(entries.chunks(run).map(count)).collect();
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn damaged_or_missing_words_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = signed(directory.path(), "00007.sign", 1, 1 << 30);
+        let words = words_path(&path);
+        let whole = std::fs::read(&words).unwrap();
+        let error = |content: &[u8]| {
+            std::fs::write(&words, content).unwrap();
+            let unit = SignedUnit::open(&path, &words, 9).unwrap();
+            let entries = unit.entries(0, LINES).unwrap();
+            let last = entries.iter().rev().find(|entry| entry.words > 0).unwrap();
+            unit.words(last).unwrap_err().to_string()
+        };
+        let cut = error(&whole[..whole.len() - 1]);
+        assert!(cut.contains("00007.words: it breaks off"), "{cut}");
+        let mut flipped = whole.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        assert!(error(&flipped).contains("00007.words: its words from"));
     }
 }

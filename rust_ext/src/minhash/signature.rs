@@ -3,12 +3,15 @@
 //! Two sets agree in a slot with a probability that is their Jaccard similarity, so the share of
 //! slots in which they agree is an unbiased estimate of it.
 //!
-//! A slot's hash function is `a * x` modulo 2^32, `x` the upper half of a shingle's hash and `a`
+//! A slot's hash function is `a * x` modulo 2^32, `x` a shingle of 32 well-mixed bits and `a`
 //! odd and random: one instruction for eight slots. With well-mixed `x` the estimates have neither
 //! a bias nor a variance that differs from those of ideal permutations; adding an offset or
 //! spending 64 bits was measured to buy nothing.
 
-use super::shingle::mix;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::shingle::{each_block32, mix_64};
+use super::{Shape, minima};
 
 /// What a slot holds when there was no shingle.
 pub const EMPTY_SLOT: u32 = u32::MAX;
@@ -24,11 +27,11 @@ impl Permutations {
     #[must_use]
     pub fn new(num_permutations: usize, seed: u64) -> Self {
         // splitmix64: a counter that goes round by the golden ratio, mixed.
-        let mut state = mix(seed ^ 0x6a09_e667_f3bc_c908);
+        let mut state = mix_64(seed ^ 0x6a09_e667_f3bc_c908);
         let multipliers = (0..num_permutations)
             .map(|_| {
                 state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-                upper_half(mix(state)) | 1
+                (mix_64(state) >> 32) as u32 | 1
             })
             .collect();
         Self { multipliers }
@@ -40,67 +43,37 @@ impl Permutations {
         self.multipliers.len()
     }
 
+    /// Writes the signature of a text, given by the hashes of its words.
+    ///
+    /// A text without words has [`EMPTY_SLOT`] throughout.
+    pub fn sign(&self, words: &[u32], ngram_size: usize, slots: &mut [u32]) {
+        slots.fill(EMPTY_SLOT);
+        each_block32(words, ngram_size, |shingles| self.lower(shingles, slots));
+    }
+
     /// Lowers each slot to the smallest hash that any of the shingles gets there.
     ///
     /// Begin with [`EMPTY_SLOT`] throughout. Order and repetition of the shingles, and how they
     /// are divided among calls, do not change the result. Takes time in proportion to the number
     /// of shingles times that of slots.
-    pub fn lower(&self, shingles: &[u64], slots: &mut [u32]) {
-        dispatch::lower(shingles, &self.multipliers, slots);
+    pub fn lower(&self, shingles: &[u32], slots: &mut [u32]) {
+        minima::lower(shingles, &self.multipliers, slots);
     }
 }
 
-#[inline]
-fn upper_half(hash: u64) -> u32 {
-    (hash >> 32) as u32
-}
-
-/// The loop itself. Four shingles share one pass over the slots, so that loads and stores do not
-/// outweigh the multiplications; the compiler makes vectors of whatever the caller may use.
-#[inline(always)]
-fn lower_slots(shingles: &[u64], multipliers: &[u32], slots: &mut [u32]) {
-    let (fours, rest) = shingles.as_chunks::<4>();
-    for four in fours {
-        let [a, b, c, d] = four.map(upper_half);
-        for (slot, &multiplier) in slots.iter_mut().zip(multipliers) {
-            let first = a.wrapping_mul(multiplier).min(b.wrapping_mul(multiplier));
-            let second = c.wrapping_mul(multiplier).min(d.wrapping_mul(multiplier));
-            *slot = (*slot).min(first.min(second));
-        }
+/// Appends the hash of every band of a signature, in order: 64 bits of its slots and its number.
+///
+/// What has no words has no bands: there is nothing that it could share.
+pub fn band_hashes(slots: &[u32], shape: &Shape, bands: &mut Vec<u64>) {
+    if slots.iter().all(|&slot| slot == EMPTY_SLOT) {
+        return;
     }
-    for &shingle in rest {
-        let shingle = upper_half(shingle);
-        for (slot, &multiplier) in slots.iter_mut().zip(multipliers) {
-            *slot = (*slot).min(shingle.wrapping_mul(multiplier));
-        }
-    }
-}
-
-/// The loop for the instructions that the machine has; all give the same bits.
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
-mod dispatch {
-    use super::lower_slots;
-
-    pub(super) fn lower(shingles: &[u64], multipliers: &[u32], slots: &mut [u32]) {
-        if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the machine has AVX2, which is all that the function asks for. Without it
-            // the same loop takes eight times as long: the baseline cannot multiply 32 bits.
-            unsafe { lower_avx2(shingles, multipliers, slots) }
-        } else {
-            lower_slots(shingles, multipliers, slots);
-        }
-    }
-
-    #[target_feature(enable = "avx2")]
-    fn lower_avx2(shingles: &[u64], multipliers: &[u32], slots: &mut [u32]) {
-        lower_slots(shingles, multipliers, slots);
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-mod dispatch {
-    pub(super) use super::lower_slots as lower;
+    let mut bytes = Vec::with_capacity(4 * shape.rows_per_band);
+    bands.extend((0..).zip(slots.chunks_exact(shape.rows_per_band)).map(|(number, band)| {
+        bytes.clear();
+        bytes.extend(band.iter().flat_map(|slot| slot.to_le_bytes()));
+        xxh3_64_with_seed(&bytes, number)
+    }));
 }
 
 /// Returns the share of slots in which two signatures agree: an estimate of the similarity.
@@ -116,18 +89,19 @@ pub fn estimate(left: &[u32], right: &[u32]) -> f64 {
 mod tests {
     use super::*;
 
-    fn sign(shingles: &[u64], permutations: &Permutations) -> Vec<u32> {
+    fn sign(shingles: &[u32], permutations: &Permutations) -> Vec<u32> {
         let mut slots = vec![EMPTY_SLOT; permutations.num_permutations()];
         permutations.lower(shingles, &mut slots);
         slots
     }
 
-    fn hashes(from: u64, count: u64) -> Vec<u64> {
-        (from..from + count).map(|value| mix(value ^ 0x51_7c_c1_b7)).collect()
+    fn hashes(from: u64, count: u64) -> Vec<u32> {
+        let mixed = |value| (mix_64(value ^ 0x51_7c_c1_b7) >> 32) as u32;
+        (from..from + count).map(mixed).collect()
     }
 
     #[test]
-    fn dispatched_and_portable_minima_are_equal_to_the_definition() {
+    fn signatures_are_the_minima_of_their_definition() {
         for (num_permutations, count) in [(1, 9), (7, 1), (112, 1003), (113, 4), (256, 0)] {
             let permutations = Permutations::new(num_permutations, 7);
             let shingles = hashes(1, count);
@@ -135,14 +109,11 @@ mod tests {
                 .multipliers
                 .iter()
                 .map(|&multiplier| {
-                    let hash = |&x: &u64| ((x >> 32) as u32).wrapping_mul(multiplier);
+                    let hash = |&x: &u32| x.wrapping_mul(multiplier);
                     shingles.iter().map(hash).min().unwrap_or(EMPTY_SLOT)
                 })
                 .collect();
             assert_eq!(sign(&shingles, &permutations), expected);
-            let mut portable = vec![EMPTY_SLOT; num_permutations];
-            lower_slots(&shingles, &permutations.multipliers, &mut portable);
-            assert_eq!(portable, expected);
         }
     }
 
@@ -150,7 +121,7 @@ mod tests {
     fn order_repetition_and_division_change_nothing() {
         let permutations = Permutations::new(112, 1);
         let shingles = hashes(0, 777);
-        let mut other: Vec<u64> = shingles.iter().rev().chain(&shingles[..50]).copied().collect();
+        let mut other: Vec<u32> = shingles.iter().rev().chain(&shingles[..50]).copied().collect();
         other.rotate_left(13);
         let mut parts = vec![EMPTY_SLOT; 112];
         for part in other.chunks(10) {

@@ -1,37 +1,51 @@
 //! What `connect` hands to `drop`: the records that are in a cluster, and what became of each.
 //!
-//! The file has one section of rows, ascending by record:
+//! The file is one stream ([`super::stream`]) of rows, ascending by record, and a [`Summary`] as
+//! JSON. A row:
 //!
 //! | offset | bytes | is |
 //! |---|---|---|
 //! | 0 | 8 | number of the record |
-//! | 8 | 8 | number of the first record of its cluster |
-//! | 16 | 8 | number of the survivor |
-//! | 24 | 8 | estimated similarity with the survivor, a float |
-//! | 32 | 8 | true similarity with it, a float; not a number where it was not computed |
-//! | 40 | 8 | 0 survivor, 1 exact, 2 near |
+//! | 8 | 8 | number of the survivor |
+//! | 16 | 8 | estimated similarity with the survivor, a float |
+//! | 24 | 8 | true similarity with it, a float; not a number where it was not computed |
+//! | 32 | 8 | 0 survivor, 1 exact, 2 near |
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::bands::ids_of;
-use super::sections::{Kind as FileKind, Reader, Writer, number};
-use super::unit_file::SignedUnit;
-use crate::Result;
+use serde::{Deserialize, Serialize};
 
-const ROW_BYTES: usize = 48;
+use super::sections::{Kind as FileKind, Reader, Writer, number};
+use super::stream::{StreamReader, StreamWriter};
+use crate::{Error, Result};
+
+const ROW_BYTES: usize = 40;
+
+const ROWS: usize = 0;
+const SUMMARY: usize = 1;
 
 /// Why a record is in a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Others fell to it.
     Survivor = 0,
-    /// Its text equals that of an earlier record.
+    /// Its text equals that of a record before it in order.
     Exact = 1,
     /// Its text is similar to that of the survivor.
     Near = 2,
 }
 
 impl Kind {
+    /// Returns the kind of this number.
+    pub(super) fn of(number: u64) -> Self {
+        match number {
+            0 => Self::Survivor,
+            1 => Self::Exact,
+            _ => Self::Near,
+        }
+    }
+
     /// Returns the word for it in `clusters.parquet`.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -48,83 +62,247 @@ impl Kind {
 pub struct Verdict {
     /// The record.
     pub record: u64,
-    /// The first record of its cluster.
-    pub cluster: u64,
     /// The record of the cluster that stays.
     pub survivor: u64,
     /// Share of equal slots with the survivor.
     pub estimated: f64,
-    /// True similarity with the survivor, where it was computed.
+    /// True similarity with it, where it was computed.
     pub jaccard: Option<f64>,
     /// Why it is here.
     pub kind: Kind,
 }
 
 impl Verdict {
-    fn encode(&self, to: &mut Vec<u8>) {
-        for word in [self.record, self.cluster, self.survivor] {
-            to.extend_from_slice(&word.to_le_bytes());
+    fn encode(&self) -> [u8; ROW_BYTES] {
+        let jaccard = self.jaccard.unwrap_or(f64::NAN);
+        let words = [
+            self.record,
+            self.survivor,
+            self.estimated.to_bits(),
+            jaccard.to_bits(),
+            self.kind as u64,
+        ];
+        let mut row = [0; ROW_BYTES];
+        for (to, word) in row.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+            *to = word.to_le_bytes();
         }
-        to.extend_from_slice(&self.estimated.to_le_bytes());
-        to.extend_from_slice(&self.jaccard.unwrap_or(f64::NAN).to_le_bytes());
-        to.extend_from_slice(&(self.kind as u64).to_le_bytes());
+        row
     }
 
-    fn decode(row: &[u8]) -> Self {
-        let jaccard = f64::from_bits(number(row, 32));
+    fn decode(row: &[u8; ROW_BYTES]) -> Self {
+        let jaccard = f64::from_bits(number(row, 24));
         Self {
             record: number(row, 0),
-            cluster: number(row, 8),
-            survivor: number(row, 16),
-            estimated: f64::from_bits(number(row, 24)),
+            survivor: number(row, 8),
+            estimated: f64::from_bits(number(row, 16)),
             jaccard: (!jaccard.is_nan()).then_some(jaccard),
-            kind: match number(row, 40) {
-                0 => Kind::Survivor,
-                1 => Kind::Exact,
-                _ => Kind::Near,
-            },
+            kind: Kind::of(number(row, 32)),
         }
     }
+}
+
+/// What a source loses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// Its records, readable and with text.
+    pub records: u64,
+    /// Those that fall as exact duplicates.
+    pub exact: u64,
+    /// Those that fall as near-duplicates.
+    pub near: u64,
+}
+
+impl Loss {
+    /// Adds what another part of the source loses.
+    pub fn add(&mut self, other: Self) {
+        self.records += other.records;
+        self.exact += other.exact;
+        self.near += other.near;
+    }
+}
+
+/// Figures of the whole run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// By source.
+    pub sources: BTreeMap<String, Loss>,
+    /// Buckets of more than 10,000 candidates.
+    pub giant_buckets: u64,
+    /// Candidates of the largest bucket.
+    pub largest_bucket: u64,
+    /// Candidates that stay because their survivor had taken as many as it may.
+    pub kept_beyond_cap: u64,
 }
 
 /// Writes verdicts, ascending by record.
-///
-/// # Errors
-/// `Io` from writing, syncing or renaming.
-pub fn write(path: &Path, fingerprint: u64, verdicts: &[Verdict]) -> Result<()> {
-    let mut rows = Vec::with_capacity(verdicts.len() * ROW_BYTES);
-    for verdict in verdicts {
-        verdict.encode(&mut rows);
-    }
-    let mut writer = Writer::create(path, FileKind::Verdicts, fingerprint)?;
-    writer.section(&rows)?;
-    writer.finish(verdicts.len() as u64)
+pub struct VerdictWriter {
+    file: Writer,
+    rows: StreamWriter,
+    count: u64,
 }
 
-/// Reads what [`write`] wrote.
-///
-/// # Errors
-/// `Corrupt` when it is damaged or of another run; `Io`.
-pub fn read(path: &Path, fingerprint: u64) -> Result<Vec<Verdict>> {
-    let mut reader = Reader::open(path, FileKind::Verdicts, fingerprint)?;
-    let rows = reader.section(0)?;
-    let verdicts: Vec<Verdict> = rows.chunks_exact(ROW_BYTES).map(Verdict::decode).collect();
-    if verdicts.len() as u64 != reader.records() {
-        return Err(reader.corrupt("its rows are not as many as it says"));
+impl VerdictWriter {
+    /// Begins the file that [`VerdictWriter::finish`] will put at `path`.
+    ///
+    /// # Errors
+    /// `Io` when it cannot be created.
+    pub fn create(path: &Path, fingerprint: u64) -> Result<Self> {
+        let file = Writer::create(path, FileKind::Verdicts, fingerprint)?;
+        Ok(Self { file, rows: StreamWriter::default(), count: 0 })
     }
-    Ok(verdicts)
+
+    /// Appends a verdict.
+    ///
+    /// # Errors
+    /// `Io` when the disk is full, for example.
+    pub fn push(&mut self, verdict: &Verdict) -> Result<()> {
+        self.count += 1;
+        self.rows.append(&mut self.file, &verdict.encode())
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// `Io` from writing, syncing or renaming.
+    pub fn finish(mut self, summary: &Summary) -> Result<()> {
+        let summary = serde_json::to_vec(summary)
+            .map_err(|error| Error::corrupt(self.file.path(), error.to_string()))?;
+        self.rows.end(&mut self.file)?;
+        self.file.section(&summary)?;
+        self.file.finish(self.count)
+    }
 }
 
-/// Returns the ids of the records, clusters and survivors of the verdicts, three lists alike long.
-///
-/// # Errors
-/// `Corrupt` when the ids are damaged.
-pub fn ids(units: &mut [SignedUnit], verdicts: &[Verdict]) -> Result<[Vec<String>; 3]> {
-    // Clusters and survivors are among the records themselves.
-    let records: Vec<u64> = verdicts.iter().map(|verdict| verdict.record).collect();
-    let ids = ids_of(units, &records)?;
-    let id = |record: u64| records.binary_search(&record).map_or("", |at| &ids[at]).to_owned();
-    let clusters = verdicts.iter().map(|verdict| id(verdict.cluster)).collect();
-    let survivors = verdicts.iter().map(|verdict| id(verdict.survivor)).collect();
-    Ok([ids.clone(), clusters, survivors])
+/// A file of verdicts, open.
+#[derive(Debug)]
+pub struct Verdicts {
+    reader: Reader,
+}
+
+impl Verdicts {
+    /// Opens what [`VerdictWriter`] wrote.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is damaged or of another run; `Io`.
+    pub fn open(path: &Path, fingerprint: u64) -> Result<Self> {
+        Ok(Self { reader: Reader::open(path, FileKind::Verdicts, fingerprint)? })
+    }
+
+    /// Returns the number of verdicts.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.reader.records()
+    }
+
+    /// Returns whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the figures of the run.
+    ///
+    /// # Errors
+    /// `Corrupt` when they are damaged.
+    pub fn summary(&self) -> Result<Summary> {
+        let summary = self.reader.section(SUMMARY)?;
+        serde_json::from_slice(&summary).map_err(|error| self.reader.corrupt(&error.to_string()))
+    }
+
+    /// Begins with the first verdict on a record of this number or a higher one.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is damaged; `Io`.
+    pub fn starting_at(&self, record: u64) -> Result<VerdictCursor<'_>> {
+        let rows = StreamReader::open(&self.reader, ROWS)?;
+        if rows.length() != self.len() * ROW_BYTES as u64 {
+            return Err(self.reader.corrupt("its rows are not as many as it says"));
+        }
+        let mut cursor = VerdictCursor { rows, head: None };
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            cursor.seek(middle)?;
+            if cursor.head.is_some_and(|verdict| verdict.record < record) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        cursor.seek(low)?;
+        Ok(cursor)
+    }
+}
+
+/// Reads verdicts in order.
+#[derive(Debug)]
+pub struct VerdictCursor<'a> {
+    rows: StreamReader<'a>,
+    head: Option<Verdict>,
+}
+
+impl VerdictCursor<'_> {
+    /// Returns the verdict at hand, `None` behind the last one.
+    #[must_use]
+    #[inline]
+    pub fn head(&self) -> Option<&Verdict> {
+        self.head.as_ref()
+    }
+
+    /// Goes on to the next verdict.
+    ///
+    /// # Errors
+    /// `Corrupt` when the file is damaged; `Io`.
+    pub fn advance(&mut self) -> Result<()> {
+        let mut row = [0; ROW_BYTES];
+        self.head = self.rows.fill(&mut row)?.then(|| Verdict::decode(&row));
+        Ok(())
+    }
+
+    fn seek(&mut self, row: u64) -> Result<()> {
+        self.rows.seek(row * ROW_BYTES as u64)?;
+        self.advance()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_read_back_from_any_record() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("verdicts");
+        let kinds = [Kind::Survivor, Kind::Exact, Kind::Near];
+        let verdicts: Vec<Verdict> = (0..30_000_u32)
+            .map(|number| Verdict {
+                record: u64::from(number) * 3 + 5,
+                survivor: u64::from(number / 2),
+                estimated: f64::from(number) / 30_000.0,
+                jaccard: (number % 2 == 0).then_some(0.25),
+                kind: kinds[number as usize % 3],
+            })
+            .collect();
+        let mut writer = VerdictWriter::create(&path, 7).unwrap();
+        verdicts.iter().for_each(|verdict| writer.push(verdict).unwrap());
+        let loss = Loss { records: 3, exact: 2, near: 1 };
+        let summary = Summary {
+            sources: BTreeMap::from([("web".to_owned(), loss)]),
+            largest_bucket: 9,
+            ..Summary::default()
+        };
+        writer.finish(&summary).unwrap();
+        let found = Verdicts::open(&path, 7).unwrap();
+        assert_eq!((found.len(), found.summary().unwrap()), (30_000, summary));
+        for (record, index) in [(0, 0), (5, 0), (6, 1), (8, 1), (45_000, 14_999), (90_002, 29_999)] {
+            let mut cursor = found.starting_at(record).unwrap();
+            for verdict in &verdicts[index..] {
+                assert_eq!(cursor.head(), Some(verdict));
+                cursor.advance().unwrap();
+            }
+            assert_eq!(cursor.head(), None);
+        }
+        assert_eq!(found.starting_at(90_003).unwrap().head(), None);
+        assert!(Verdicts::open(&path, 8).is_err());
+    }
 }

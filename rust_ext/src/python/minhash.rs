@@ -9,11 +9,13 @@ use pyo3::pybacked::PyBackedStr;
 use super::call;
 use crate::Error;
 use crate::input::InputFile;
-use crate::minhash::bands::{Part, find_buckets};
+use crate::minhash::bands::{self, Parts, find_buckets};
 use crate::minhash::datasketch::{self, Scheme};
-use crate::minhash::shingle::Shingler;
+use crate::minhash::keep::Keep;
 use crate::minhash::signature::{EMPTY_SLOT, Permutations};
-use crate::minhash::{Shape, connect, drop, sign, unit_file, verdicts};
+use crate::minhash::verdicts::Verdicts;
+use crate::minhash::words::Scanner;
+use crate::minhash::{Shape, clusters_parquet, connect, drop, shingle, sign};
 
 type Files = Vec<(PathBuf, String)>;
 
@@ -40,11 +42,13 @@ pub(super) fn minhash_signatures(
     let slots = call::run(py, None, |control| {
         shape.checked()?;
         let permutations = Permutations::new(num_permutations, seed);
-        let mut shingler = Shingler::new(ngram_size);
+        let (mut scanner, mut words) = (Scanner::new(), Vec::new());
         let mut slots = vec![EMPTY_SLOT; texts.len() * num_permutations];
         for (text, row) in texts.iter().zip(slots.chunks_exact_mut(num_permutations)) {
             control.check()?;
-            shingler.each_block(text, |block| permutations.lower(block, row));
+            words.clear();
+            scanner.scan(text, &mut words);
+            permutations.sign(&words, ngram_size, row);
         }
         Ok(slots)
     })?;
@@ -60,11 +64,14 @@ pub(super) fn shingle_hashes(
     ngram_size: usize,
 ) -> PyResult<Vec<Bound<'_, PyArray1<u64>>>> {
     let sets = call::run(py, None, |control| {
-        let mut shingler = Shingler::new(ngram_size);
-        texts
-            .iter()
-            .map(|text| control.check().map(|()| shingler.set(text)))
-            .collect::<crate::Result<Vec<_>>>()
+        let (mut scanner, mut words) = (Scanner::new(), Vec::new());
+        let mut set = |text: &str| {
+            words.clear();
+            scanner.scan(text, &mut words);
+            shingle::set64(&words, ngram_size)
+        };
+        let sets = texts.iter().map(|text| control.check().map(|()| set(text)));
+        sets.collect::<crate::Result<Vec<_>>>()
     })?;
     Ok(sets.into_iter().map(|set| set.into_pyarray(py)).collect())
 }
@@ -101,13 +108,14 @@ pub(super) fn datasketch_signatures<'py>(
 /// The step `sign` for one unit.
 #[pyfunction]
 #[pyo3(signature = (
-    files, *, shape, fingerprint, output, rejected, workers, memory_bytes, progress = None,
+    files, *, shape, keep, fingerprint, output, rejected, workers, memory_bytes, progress = None,
 ))]
 #[allow(clippy::too_many_arguments)] // keywords, each with a name at the call
 pub(super) fn sign_records(
     py: Python<'_>,
     files: Files,
     shape: (usize, usize, usize, u64),
+    keep: Vec<String>,
     fingerprint: u64,
     output: PathBuf,
     rejected: PathBuf,
@@ -117,71 +125,123 @@ pub(super) fn sign_records(
 ) -> PyResult<()> {
     let files = input_files(files);
     let shape = self::shape(shape);
-    let options = sign::Options { shape, fingerprint, output, rejected, workers, memory_bytes };
+    let keep = Keep::parse(&keep)?;
+    let options =
+        sign::Options { shape, keep, fingerprint, output, rejected, workers, memory_bytes };
     call::run(py, progress.as_ref(), |control| sign::sign_unit(&files, &options, control))
 }
 
-/// The step `bands` for one part: a band, or the texts and the ids after the last band.
+/// Refuses rules that say nothing about which record stays.
 #[pyfunction]
-#[pyo3(signature = (signatures, *, part, shape, fingerprint, output))]
+#[pyo3(signature = (keep, /))]
+pub(super) fn check_keep(keep: Vec<String>) -> PyResult<()> {
+    Ok(Keep::parse(&keep).map(|_| ())?)
+}
+
+/// The number of ranges that the step `bands` is divided into.
+#[pyfunction]
+#[pyo3(signature = (signatures, *, shape, fingerprint))]
+pub(super) fn band_ranges(
+    py: Python<'_>,
+    signatures: Vec<PathBuf>,
+    shape: (usize, usize, usize, u64),
+    fingerprint: u64,
+) -> PyResult<u64> {
+    call::run(py, None, |_| {
+        let records = bands::count_records(&signatures, fingerprint)?;
+        Ok(Parts::new(&self::shape(shape), records).ranges())
+    })
+}
+
+/// The step `bands` for some parts, each with its output.
+#[pyfunction]
+#[pyo3(signature = (signatures, *, parts, shape, fingerprint, workers, memory_bytes))]
 pub(super) fn band_records(
     py: Python<'_>,
     signatures: Vec<PathBuf>,
-    part: usize,
+    parts: Vec<(usize, PathBuf)>,
     shape: (usize, usize, usize, u64),
     fingerprint: u64,
-    output: PathBuf,
+    workers: usize,
+    memory_bytes: usize,
 ) -> PyResult<()> {
     let shape = self::shape(shape);
-    let parts = Part::all(&shape);
-    let Some(&which) = parts.get(part) else {
-        let message = format!("part ({part}) must be below {}", parts.len());
-        return Err(Error::Argument(message).into());
-    };
-    call::run(py, None, |control| {
-        find_buckets(which, &signatures, &shape, fingerprint, &output, control)
-    })
+    let options = bands::Options { shape, fingerprint, signatures, workers, memory_bytes };
+    call::run(py, None, |control| find_buckets(&parts, &options, control))
 }
 
 /// The step `connect`.
 #[pyfunction]
 #[pyo3(signature = (
-    units, *, shape, threshold, fingerprint, signatures, buckets, output, workers, memory_bytes,
-    progress = None,
+    signatures, *, shape, threshold, max_cluster, fingerprint, buckets, texts, output, workers,
+    memory_bytes, progress = None,
 ))]
 #[allow(clippy::too_many_arguments)] // keywords, each with a name at the call
 pub(super) fn connect_records(
     py: Python<'_>,
-    units: Vec<Files>,
+    signatures: Vec<PathBuf>,
     shape: (usize, usize, usize, u64),
     threshold: Option<f64>,
+    max_cluster: u32,
     fingerprint: u64,
-    signatures: Vec<PathBuf>,
     buckets: Vec<PathBuf>,
+    texts: Vec<PathBuf>,
     output: PathBuf,
     workers: usize,
     memory_bytes: usize,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<()> {
-    let units: Vec<Vec<InputFile>> = units.into_iter().map(input_files).collect();
     let options = connect::Options {
         shape: self::shape(shape),
         threshold,
+        max_cluster,
         fingerprint,
         signatures,
         buckets,
+        texts,
         output,
         workers,
         memory_bytes,
     };
-    call::run(py, progress.as_ref(), |control| connect::connect(&units, &options, control))
+    call::run(py, progress.as_ref(), |control| connect::connect(&options, control))
+}
+
+/// What `connect` found, as JSON.
+#[pyfunction]
+#[pyo3(signature = (verdicts, *, fingerprint))]
+pub(super) fn connect_summary(
+    py: Python<'_>,
+    verdicts: PathBuf,
+    fingerprint: u64,
+) -> PyResult<String> {
+    call::run(py, None, |_| {
+        let summary = Verdicts::open(&verdicts, fingerprint)?.summary()?;
+        serde_json::to_string(&summary).map_err(|error| Error::Argument(error.to_string()))
+    })
+}
+
+/// Writes `clusters.parquet`.
+#[pyfunction]
+#[pyo3(signature = (signatures, *, verdicts, fingerprint, output, memory_bytes))]
+pub(super) fn write_clusters(
+    py: Python<'_>,
+    signatures: Vec<PathBuf>,
+    verdicts: PathBuf,
+    fingerprint: u64,
+    output: PathBuf,
+    memory_bytes: usize,
+) -> PyResult<()> {
+    call::run(py, None, |control| {
+        let sources = clusters_parquet::Sources { signatures, verdicts, fingerprint };
+        clusters_parquet::write(&sources, &output, memory_bytes, control)
+    })
 }
 
 /// The step `drop` for one unit; returns what became of it.
 #[pyfunction]
 #[pyo3(signature = (
-    files, *, unit, fingerprint, signatures, verdicts, journal, shard_text_bytes, workers,
-    memory_bytes, progress = None,
+    files, *, unit, fingerprint, signatures, verdicts, journal, shard_text_bytes, format,
+    compression_level, workers, memory_bytes, progress = None,
 ))]
 #[allow(clippy::too_many_arguments)] // keywords, each with a name at the call
 pub(super) fn drop_duplicates(
@@ -193,11 +253,14 @@ pub(super) fn drop_duplicates(
     verdicts: PathBuf,
     journal: PathBuf,
     shard_text_bytes: Option<u64>,
+    format: &str,
+    compression_level: i32,
     workers: usize,
     memory_bytes: usize,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<String> {
     let files = input_files(files);
+    let format = drop::Format::named(format, compression_level)?;
     let options = drop::Options {
         unit,
         fingerprint,
@@ -205,6 +268,7 @@ pub(super) fn drop_duplicates(
         verdicts,
         journal,
         shard_text_bytes,
+        format,
         workers,
         memory_bytes,
     };
@@ -212,28 +276,4 @@ pub(super) fn drop_duplicates(
         let dropped = drop::drop_unit(&files, &options, control)?;
         serde_json::to_string(&dropped).map_err(|error| Error::Argument(error.to_string()))
     })
-}
-
-type Columns<'py> =
-    ([Vec<String>; 3], Vec<&'static str>, Bound<'py, PyArray1<f64>>, Bound<'py, PyArray1<f64>>);
-
-/// The columns of `clusters.parquet`: ids, kinds, similarities.
-#[pyfunction]
-#[pyo3(signature = (signatures, *, verdicts, fingerprint))]
-pub(super) fn cluster_columns(
-    py: Python<'_>,
-    signatures: Vec<PathBuf>,
-    verdicts: PathBuf,
-    fingerprint: u64,
-) -> PyResult<Columns<'_>> {
-    let (rows, ids) = call::run(py, None, |_| {
-        let rows = verdicts::read(&verdicts, fingerprint)?;
-        let mut units = unit_file::open_all(&signatures, fingerprint)?;
-        let ids = verdicts::ids(&mut units, &rows)?;
-        Ok((rows, ids))
-    })?;
-    let kinds = rows.iter().map(|row| row.kind.name()).collect();
-    let estimated: Vec<f64> = rows.iter().map(|row| row.estimated).collect();
-    let jaccard: Vec<f64> = rows.iter().map(|row| row.jaccard.unwrap_or(f64::NAN)).collect();
-    Ok((ids, kinds, estimated.into_pyarray(py), jaccard.into_pyarray(py)))
 }

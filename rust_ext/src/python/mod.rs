@@ -27,8 +27,9 @@ mod extension {
     };
     #[pymodule_export]
     use super::minhash::{
-        band_records, cluster_columns, connect_records, datasketch_signatures, drop_duplicates,
-        minhash_signatures, shingle_hashes, sign_records,
+        band_ranges, band_records, check_keep, connect_records, connect_summary,
+        datasketch_signatures, drop_duplicates, minhash_signatures, shingle_hashes, sign_records,
+        write_clusters,
     };
     #[pymodule_export]
     use super::records::{read_line, scan_records};
@@ -39,6 +40,7 @@ mod extension {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::simd::check()?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

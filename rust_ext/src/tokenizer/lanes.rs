@@ -63,7 +63,6 @@ mod portable {
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 mod vectors {
-    use std::arch::is_x86_feature_detected as has;
     use std::arch::x86_64::{
         __m256i, _mm_cvtsi128_si32, _mm_min_epu32, _mm_shuffle_epi32, _mm256_add_epi32,
         _mm256_blendv_epi8, _mm256_castsi256_si128, _mm256_cmpeq_epi32, _mm256_extracti128_si256,
@@ -72,9 +71,10 @@ mod vectors {
 
     use super::super::short_merge::Changes;
     use super::{AT_ONCE, MOST_SYMBOLS, Merges, NO_KEY, ShortWord, merge_in_memory, portable};
+    use crate::simd::{self, Level};
 
     fn is_supported() -> bool {
-        has!("avx2") && has!("bmi1") && has!("bmi2") && has!("lzcnt")
+        simd::here() >= Level::Avx2
     }
 
     /// Merges a word; returns the positions where symbols begin, as bits.

@@ -80,7 +80,7 @@ mod tests {
             assert_eq!(unpack(packed)[..length], ids[..length]);
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
-            if std::arch::is_x86_feature_detected!("avx2") {
+            if crate::simd::here() >= crate::simd::Level::Avx2 {
                 // SAFETY: just looked.
                 assert_eq!(unsafe { unpack_avx2(packed) }, unpack(packed));
             }

@@ -7,7 +7,7 @@
 use super::key::{self, MIDDLE_BYTES, SHORT_BYTES};
 use super::packed::{PACKED, count};
 use super::{Cache, Model};
-use crate::tokenizer::scan::Blocks;
+use crate::simd::{self, Level};
 
 /// Words that are worth a look-up together.
 pub(in crate::tokenizer) const BATCH: usize = 64;
@@ -94,7 +94,7 @@ impl Cache {
         out: &mut Vec<u32>,
     ) {
         #[cfg(target_arch = "x86_64")]
-        if Blocks::here() >= Blocks::Avx2 {
+        if simd::here() >= Level::Avx2 {
             // SAFETY: the processor has what is needed.
             return unsafe { self.encode_words_avx2(model, text, start, ends, out) };
         }

@@ -147,8 +147,9 @@ fn block_at(text: &[u8], position: usize, masks_of: impl Fn(&[u8; BLOCK]) -> Mas
 #[cfg(test)]
 #[cfg(target_arch = "x86_64")]
 mod tests {
-    use super::super::{Blocks, Cl100k, Gpt2, Llama3, O200k, Qwen2, words};
+    use super::super::{Cl100k, Gpt2, Llama3, O200k, Qwen2, words};
     use super::*;
+    use crate::simd::Level;
 
     const ATOMS: [&str; 49] = [
         "a",
@@ -203,13 +204,13 @@ mod tests {
     ];
 
     #[allow(unsafe_code)]
-    fn by_blocks<S: Scanner>(text: &str, blocks: Blocks) -> Vec<&str> {
+    fn by_blocks<S: Scanner>(text: &str, level: Level) -> Vec<&str> {
         let (mut found, mut start, mut ends) = (Vec::new(), 0, Ends::new());
         while start < text.len() {
             let bytes = text.as_bytes();
-            let end = match blocks {
+            let end = match level {
                 // SAFETY: the caller has looked.
-                Blocks::Avx512 => unsafe { find_words_avx512::<S>(bytes, start, &mut ends) },
+                Level::Avx512 => unsafe { find_words_avx512::<S>(bytes, start, &mut ends) },
                 // SAFETY: as above.
                 _ => unsafe { find_words_avx2::<S>(bytes, start, &mut ends) },
             };
@@ -229,12 +230,12 @@ mod tests {
             atoms in proptest::collection::vec(0..ATOMS.len(), 0..60),
         ) {
             let text: String = atoms.into_iter().map(|atom| ATOMS[atom]).collect();
-            for blocks in Blocks::all_here() {
-                proptest::prop_assert_eq!(by_blocks::<Gpt2>(&text, blocks), words::<Gpt2>(&text));
-                proptest::prop_assert_eq!(by_blocks::<Llama3>(&text, blocks), words::<Llama3>(&text));
-                proptest::prop_assert_eq!(by_blocks::<Qwen2>(&text, blocks), words::<Qwen2>(&text));
-                proptest::prop_assert_eq!(by_blocks::<Cl100k>(&text, blocks), words::<Cl100k>(&text));
-                proptest::prop_assert_eq!(by_blocks::<O200k>(&text, blocks), words::<O200k>(&text));
+            for level in Level::all_here().skip(1) {
+                proptest::prop_assert_eq!(by_blocks::<Gpt2>(&text, level), words::<Gpt2>(&text));
+                proptest::prop_assert_eq!(by_blocks::<Llama3>(&text, level), words::<Llama3>(&text));
+                proptest::prop_assert_eq!(by_blocks::<Qwen2>(&text, level), words::<Qwen2>(&text));
+                proptest::prop_assert_eq!(by_blocks::<Cl100k>(&text, level), words::<Cl100k>(&text));
+                proptest::prop_assert_eq!(by_blocks::<O200k>(&text, level), words::<O200k>(&text));
             }
         }
     }

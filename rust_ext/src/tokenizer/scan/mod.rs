@@ -10,8 +10,6 @@ mod llama3;
 mod masks;
 mod o200k;
 
-use std::sync::LazyLock;
-
 use blocks::{Block, Starts};
 pub(super) use gpt2::Gpt2;
 pub(super) use llama3::{Cl100k, Llama3, Qwen2};
@@ -19,6 +17,7 @@ pub(super) use o200k::O200k;
 
 use super::cache::Ends;
 use super::unicode::class_at;
+use crate::simd::{self, Level};
 
 /// A rule that cuts a text into words, without leaving anything out.
 pub(super) trait Scanner {
@@ -40,13 +39,13 @@ pub(super) trait Scanner {
 /// Finds the words of `text` from `start` on until there are enough; returns where the last ends.
 #[allow(unsafe_code)]
 pub(super) fn find_words<S: Scanner>(text: &[u8], mut start: usize, ends: &mut Ends) -> usize {
-    match Blocks::here() {
+    match simd::here() {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the processor has what is needed.
-        Blocks::Avx512 => unsafe { blocks::find_words_avx512::<S>(text, start, ends) },
+        Level::Avx512 => unsafe { blocks::find_words_avx512::<S>(text, start, ends) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Blocks::Avx2 => unsafe { blocks::find_words_avx2::<S>(text, start, ends) },
+        Level::Avx2 => unsafe { blocks::find_words_avx2::<S>(text, start, ends) },
         _ => {
             while start < text.len() && !ends.is_full() {
                 start = S::word_end(text, start);
@@ -54,43 +53,6 @@ pub(super) fn find_words<S: Scanner>(text: &[u8], mut start: usize, ends: &mut E
             }
             start
         }
-    }
-}
-
-/// By which instructions a processor looks at 64 bytes at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Blocks {
-    /// None that we know.
-    None,
-    /// AVX2 and the bit manipulations that came with it.
-    Avx2,
-    /// AVX-512 besides.
-    Avx512,
-}
-
-impl Blocks {
-    /// Returns the best that this processor has.
-    #[inline]
-    pub(super) fn here() -> Self {
-        static HERE: LazyLock<Blocks> = LazyLock::new(|| {
-            #[cfg(target_arch = "x86_64")]
-            {
-                use std::arch::is_x86_feature_detected as has;
-                let bits = has!("bmi1") && has!("bmi2") && has!("lzcnt") && has!("popcnt");
-                if bits && has!("avx2") {
-                    let wide = has!("avx512f") && has!("avx512bw");
-                    return if wide { Blocks::Avx512 } else { Blocks::Avx2 };
-                }
-            }
-            Blocks::None
-        });
-        *HERE
-    }
-
-    /// Returns all that this processor has.
-    #[cfg(test)]
-    fn all_here() -> impl Iterator<Item = Self> {
-        [Self::Avx2, Self::Avx512].into_iter().filter(|&blocks| blocks <= Self::here())
     }
 }
 

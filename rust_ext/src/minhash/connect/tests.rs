@@ -1,0 +1,310 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Instant;
+
+use proptest::prelude::*;
+
+use super::super::corpus::double::{Double, members};
+use super::super::edges::LEADERS;
+use super::*;
+
+/// Record -> survivor and kind.
+type Fates = BTreeMap<u64, (u64, u64)>;
+
+const SHAPE: Shape = Shape { ngram_size: 1, num_bands: 4, rows_per_band: 4, seed: 7 };
+
+/// A case: what the records are, what they share, and the rule.
+#[derive(Clone, Debug)]
+struct Case {
+    corpus: Double,
+    texts: Vec<Vec<u64>>,
+    buckets: Vec<Vec<u64>>,
+    /// Hundredths; `None`: single link.
+    threshold: Option<u32>,
+    max_cluster: u32,
+}
+
+impl Case {
+    /// Connects, and returns the rows as they come with the numbers of the summary.
+    fn connect(&self, workers: usize, memory_bytes: usize) -> (Vec<[u64; 5]>, Summary) {
+        let directory = tempfile::tempdir().unwrap();
+        let beside = directory.path().join("verdicts");
+        let rows = |groups: &[Vec<u64>]| {
+            let groups: Vec<&[u64]> = groups.iter().map(Vec::as_slice).collect();
+            members(&groups, &beside, memory_bytes)
+        };
+        let threshold = self.threshold.map(|hundredths| f64::from(hundredths) / 100.0);
+        let plan = Plan {
+            words: &self.corpus,
+            shape: SHAPE,
+            threshold: threshold.map(|threshold| Threshold::new(threshold).unwrap()),
+            max_cluster: self.max_cluster,
+            limits: Limits { workers, budget_bytes: memory_bytes },
+            beside: &beside,
+            control: &Control::default(),
+        };
+        let mut entries = self.corpus.clone();
+        let buckets = || Ok(rows(&self.buckets));
+        let (mut found, summary) = plan.fates(rows(&self.texts), buckets, &mut entries).unwrap();
+        let mut all = Vec::new();
+        while let Some(row) = found.take().unwrap() {
+            all.push(row);
+        }
+        drop(found);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "files were left");
+        (all, summary)
+    }
+
+    fn order(&self, record: u64) -> (u64, u64) {
+        (self.corpus.keep_keys[usize::try_from(record).unwrap()], record)
+    }
+
+    fn is_similar(&self, one: u64, other: u64, hundredths: u32) -> bool {
+        let set = |record: u64| -> BTreeSet<u32> {
+            self.corpus.words[usize::try_from(record).unwrap()].iter().copied().collect()
+        };
+        let (one, other) = (set(one), set(other));
+        let common = one.intersection(&other).count();
+        common > 0 && 100 * common >= hundredths as usize * one.union(&other).count()
+    }
+
+    /// Returns of each text the record that stays, by its copies.
+    fn copies(&self) -> HashMap<u64, u64> {
+        let mut copies = HashMap::new();
+        for group in &self.texts {
+            let keeper = *group.iter().min_by_key(|&&record| self.order(record)).unwrap();
+            let others = group.iter().filter(|&&record| record != keeper);
+            copies.extend(others.map(|&record| (record, keeper)));
+        }
+        copies
+    }
+
+    /// The candidates in the order of decision, each with its buckets.
+    fn candidates(&self, copies: &HashMap<u64, u64>) -> Vec<(u64, Vec<usize>)> {
+        let mut buckets: BTreeMap<(u64, u64), Vec<usize>> = BTreeMap::new();
+        for (number, bucket) in self.buckets.iter().enumerate() {
+            for &record in bucket.iter().filter(|record| !copies.contains_key(record)) {
+                buckets.entry(self.order(record)).or_default().push(number);
+            }
+        }
+        buckets.into_iter().map(|((_, record), buckets)| (record, buckets)).collect()
+    }
+
+    /// The rule by its definition: every pair compared, everything in memory.
+    fn by_brute_force(&self) -> (Fates, u64) {
+        let copies = self.copies();
+        let candidates = self.candidates(&copies);
+        let (mut falls, mut beyond) = (HashMap::new(), 0);
+        let mut taken: HashMap<u64, u32> = HashMap::new();
+        let mut leaders = vec![Vec::new(); self.buckets.len()];
+        let firsts = self.components(&candidates);
+        for (record, buckets) in candidates {
+            let hit = if let Some(hundredths) = self.threshold {
+                let mut earlier: Vec<u64> =
+                    buckets.iter().flat_map(|&bucket| leaders[bucket].clone()).collect();
+                earlier.sort_unstable_by_key(|&record| self.order(record));
+                earlier.into_iter().find(|&other| self.is_similar(other, record, hundredths))
+            } else {
+                Some(firsts[&record]).filter(|&first| first != record)
+            };
+            let Some(survivor) = hit else {
+                for bucket in buckets {
+                    if leaders[bucket].len() < LEADERS {
+                        leaders[bucket].push(record);
+                    }
+                }
+                continue;
+            };
+            let count = taken.entry(survivor).or_default();
+            if *count < self.max_cluster {
+                *count += 1;
+                falls.insert(record, survivor);
+            } else {
+                beyond += 1;
+            }
+        }
+        let mut fates = Fates::new();
+        for (&record, &survivor) in &falls {
+            fates.insert(record, (survivor, Kind::Near as u64));
+        }
+        for (&copy, keeper) in &copies {
+            let survivor = falls.get(keeper).unwrap_or(keeper);
+            fates.insert(copy, (*survivor, Kind::Exact as u64));
+        }
+        for (survivor, _) in fates.clone().into_values() {
+            fates.insert(survivor, (survivor, Kind::Survivor as u64));
+        }
+        (fates, beyond)
+    }
+
+    /// Of each candidate the first one that it is connected to.
+    fn components(&self, candidates: &[(u64, Vec<usize>)]) -> HashMap<u64, u64> {
+        let mut first: HashMap<u64, u64> =
+            candidates.iter().map(|&(record, _)| (record, record)).collect();
+        loop {
+            let before = first.clone();
+            for bucket in &self.buckets {
+                let inside: Vec<u64> =
+                    bucket.iter().copied().filter(|record| first.contains_key(record)).collect();
+                let least =
+                    inside.iter().map(|record| first[record]).min_by_key(|&r| self.order(r));
+                for record in inside {
+                    first.insert(record, least.unwrap());
+                }
+            }
+            if first == before {
+                return first;
+            }
+        }
+    }
+}
+
+fn fates(rows: &[[u64; 5]]) -> Fates {
+    let fates: Fates = rows.iter().map(|row| (row[0], (row[2], row[1]))).collect();
+    assert_eq!(fates.len(), rows.len(), "a record has one verdict");
+    assert!(rows.is_sorted());
+    fates
+}
+
+/// Splits the records into groups of equal text, of which those of two and more count.
+fn texts_of(labels: &[u64]) -> Vec<Vec<u64>> {
+    let mut groups: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    for (record, &label) in (0..).zip(labels) {
+        groups.entry(label).or_default().push(record);
+    }
+    groups.into_values().filter(|group| group.len() > 1).collect()
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let record = (0_u64..4, prop::collection::vec(1_u32..16, 1..14), 0_u64..300);
+    let records = prop_oneof![
+        3 => prop::collection::vec(record.clone(), 2..40),
+        1 => prop::collection::vec(record, 66..120),
+    ];
+    records.prop_flat_map(|records| {
+        let count = records.len() as u64;
+        let bucket = prop_oneof![
+            3 => prop::collection::btree_set(0..count, 1..8),
+            // Nearly all: a large bucket, if there are enough.
+            1 => prop::collection::btree_set(0..count, 0..4)
+                .prop_map(move |out| (0..count).filter(|record| !out.contains(record)).collect()),
+        ];
+        let buckets = prop::collection::vec(bucket, 1..12);
+        let threshold = prop_oneof![3 => (1_u32..=100).prop_map(Some), 1 => Just(None)];
+        let max_cluster = prop_oneof![Just(u32::MAX), 1_u32..6];
+        (buckets, threshold, max_cluster).prop_map(move |(buckets, threshold, max_cluster)| {
+            let labels: Vec<u64> = records.iter().map(|(_, _, label)| *label).collect();
+            let first_with = |label| labels.iter().position(|each| *each == label).unwrap();
+            let words = labels.iter().map(|&label| records[first_with(label)].1.clone());
+            Case {
+                corpus: Double {
+                    keep_keys: records.iter().map(|(key, ..)| *key).collect(),
+                    words: words.collect(),
+                },
+                texts: texts_of(&labels),
+                buckets: buckets.iter().map(|set| set.iter().copied().collect()).collect(),
+                threshold,
+                max_cluster,
+            }
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn verdicts_are_those_of_comparing_every_pair_whatever_workers_and_memory(
+        case in cases(),
+        workers in 1_usize..4,
+        memory_bytes in prop_oneof![Just(1_usize), 100_usize..5_000, Just(1 << 22)],
+    ) {
+        let (rows, summary) = case.connect(workers, memory_bytes);
+        let (expected, beyond) = case.by_brute_force();
+        prop_assert_eq!(fates(&rows), expected);
+        prop_assert_eq!(summary.kept_beyond_cap, beyond);
+        let (plain, _) = case.connect(1, 1 << 22);
+        prop_assert_eq!(rows, plain);
+    }
+}
+
+/// One bucket of so many records of 20 words, made by number.
+fn one_bucket(count: u64, words: impl Fn(u32) -> Vec<u32>) -> Case {
+    Case {
+        corpus: Double {
+            keep_keys: vec![0; usize::try_from(count).unwrap()],
+            words: (0..u32::try_from(count).unwrap()).map(words).collect(),
+        },
+        texts: vec![],
+        buckets: vec![(0..count).collect(); 3],
+        threshold: Some(80),
+        max_cluster: u32::MAX,
+    }
+}
+
+#[test]
+fn a_bucket_of_a_million_takes_linear_time_and_is_reported() {
+    let started = Instant::now();
+    let alike = one_bucket(1_000_000, |own| (1..20).chain([own + 100]).collect());
+    let (rows, summary) = alike.connect(2, 16 << 20);
+    assert_eq!(rows.len(), 1_000_000);
+    assert!(rows.iter().all(|row| row[2] == 0));
+    assert_eq!((summary.giant_buckets, summary.largest_bucket), (3, 1_000_000));
+    // None is similar: all survive, and each is compared with 64.
+    let apart = one_bucket(100_000, |own| (own * 20 + 1..own * 20 + 21).collect());
+    assert_eq!(apart.connect(2, 16 << 20).0, Vec::<[u64; 5]>::new());
+    let linked = Case { threshold: None, ..alike };
+    assert_eq!(fates(&linked.connect(2, 16 << 20).0), fates(&rows).into_iter().collect());
+    assert!(started.elapsed().as_secs() < 120, "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_cluster_does_not_chain_away_from_its_survivor() {
+    // Each shares 9 of 11 words with its neighbour.
+    let mut case = one_bucket(6, |own| (own + 1..own + 11).collect());
+    let survivors = |case: &Case| -> Vec<(u64, u64)> {
+        let fates = fates(&case.connect(1, 1 << 20).0);
+        fates.into_iter().map(|(record, (survivor, _))| (record, survivor)).collect()
+    };
+    // 1 falls to 0; 2 is only similar to 1, which is gone.
+    assert_eq!(survivors(&case), [(0, 0), (1, 0), (2, 2), (3, 2), (4, 4), (5, 4)]);
+    // The last one decides first.
+    case.corpus.keep_keys = vec![5, 4, 3, 2, 1, 0];
+    assert_eq!(survivors(&case), [(0, 1), (1, 1), (2, 3), (3, 3), (4, 5), (5, 5)]);
+    case.threshold = None;
+    assert_eq!(survivors(&case), (0..6).map(|record| (record, 5)).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_beyond_the_cap_stays_and_takes_nobody() {
+    let mut case = one_bucket(10, |own| (1..20).chain([own + 100]).collect());
+    case.max_cluster = 3;
+    for threshold in [Some(80), None] {
+        case.threshold = threshold;
+        let (rows, summary) = case.connect(1, 1 << 20);
+        let expected = [(0, (0, 0)), (1, (0, 2)), (2, (0, 2)), (3, (0, 2))];
+        assert_eq!(fates(&rows).into_iter().collect::<Vec<_>>(), expected);
+        assert_eq!(summary.kept_beyond_cap, 6);
+    }
+}
+
+#[test]
+fn similarities_are_those_of_the_survivor() {
+    let mut case = one_bucket(3, |own| (1..20).chain([100 + own % 2]).collect());
+    case.texts = vec![vec![0, 2]];
+    let (rows, _) = case.connect(1, 1 << 20);
+    let numbers: Vec<_> =
+        rows.iter().map(|row| (row[0], row[1], f64::from_bits(row[4]))).collect();
+    assert_eq!(numbers, [(0, 0, 1.0), (1, 2, 19.0 / 21.0), (2, 1, 1.0)]);
+    let permutations = Permutations::new(16, 7);
+    let signed = |record: usize| {
+        let mut slots = [0; 16];
+        permutations.sign(&case.corpus.words[record], 1, &mut slots);
+        slots
+    };
+    let estimated = super::super::signature::estimate(&signed(0), &signed(1));
+    assert_eq!(f64::from_bits(rows[1][3]).to_bits(), estimated.to_bits());
+    case.threshold = None;
+    let (rows, _) = case.connect(1, 1 << 20);
+    assert_eq!(f64::from_bits(rows[1][3]).to_bits(), estimated.to_bits());
+    assert!(f64::from_bits(rows[1][4]).is_nan());
+}

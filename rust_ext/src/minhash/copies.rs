@@ -1,0 +1,95 @@
+//! Records of equal text: the one that stays of each text, and the others.
+//!
+//! The first in order stays; the order is that of the keep keys, then that of the records.
+
+use std::path::Path;
+
+use super::corpus::Entries;
+use crate::Result;
+use crate::external_sort::{ExternalSorter, Sorted};
+use crate::row_file::{RowFile, RowReader};
+
+/// Bytes of copies that are read or written at a time.
+const BUFFER_BYTES: usize = 1 << 16;
+
+/// The records whose text another record keeps, ascending, each with that record.
+#[derive(Debug)]
+pub(super) struct Copies {
+    /// The copy; the record that keeps its text.
+    rows: RowFile<2>,
+}
+
+impl Copies {
+    /// Finds them, given rows (record, text) of the texts that occur twice or more.
+    ///
+    /// Takes twice `memory_bytes` beside what `members` takes.
+    ///
+    /// # Errors
+    /// Of reading `entries`; `Io`.
+    pub(super) fn find(
+        mut members: Sorted<2>,
+        entries: &mut impl Entries,
+        beside: &Path,
+        memory_bytes: usize,
+    ) -> Result<Self> {
+        let mut ordered = ExternalSorter::<3>::new(beside, memory_bytes);
+        while let Some([record, text]) = members.take()? {
+            ordered.push([text, entries.entry(record)?.keep_key, record])?;
+        }
+        drop(members);
+        let mut ordered = ordered.finish()?;
+        let mut copies = ExternalSorter::<2>::new(beside, memory_bytes);
+        let mut first = None;
+        while let Some([text, _, record]) = ordered.take()? {
+            match first {
+                Some((of, keeps)) if of == text => copies.push([record, keeps])?,
+                _ => first = Some((text, record)),
+            }
+        }
+        drop(ordered);
+        let mut copies = copies.finish()?;
+        let mut rows = RowFile::create(beside, BUFFER_BYTES)?;
+        while let Some(row) = copies.take()? {
+            rows.push(&row)?;
+        }
+        rows.flush()?;
+        Ok(Self { rows })
+    }
+
+    /// Reads them.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(super) fn read(&self) -> Result<RowReader<2>> {
+        self.rows.read_all(BUFFER_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::corpus::double::{Double, members};
+    use super::*;
+
+    fn copies(groups: &[&[u64]], keep_keys: &[u64]) -> Vec<[u64; 2]> {
+        let directory = tempfile::tempdir().unwrap();
+        let beside = directory.path().join("x");
+        let mut corpus = Double::keeping(keep_keys);
+        let copies = Copies::find(members(groups, &beside, 64), &mut corpus, &beside, 64).unwrap();
+        let mut rows = copies.read().unwrap();
+        let mut found = Vec::new();
+        while let Some(row) = rows.head() {
+            found.push(row);
+            rows.advance().unwrap();
+        }
+        found
+    }
+
+    #[test]
+    fn the_first_in_order_keeps_the_text() {
+        let groups: [&[u64]; 3] = [&[2, 5, 7], &[1, 4], &[0, 8, 9]];
+        assert_eq!(copies(&groups, &[0; 10]), [[4, 1], [5, 2], [7, 2], [8, 0], [9, 0]]);
+        let keys = [3, 9, 7, 0, 8, 6, 0, 5, 3, 2];
+        assert_eq!(copies(&groups, &keys), [[0, 9], [1, 4], [2, 7], [5, 7], [8, 9]]);
+        assert_eq!(copies(&[], &[]), Vec::<[u64; 2]>::new());
+    }
+}
