@@ -21,22 +21,31 @@ __all__ = [
     "TokenizerError",
     "__version__",
     "audit_dataset",
+    "band_ranges",
     "band_records",
+    "check_keep",
+    "check_substring_memory",
     "connect_records",
     "connect_summary",
     "count_lines",
+    "cut_pieces",
+    "cut_substrings",
     "datasketch_signatures",
     "drop_duplicates",
+    "gather_cuts",
     "merge_datasets",
     "minhash_signatures",
+    "piece_parts",
     "read_document",
     "read_line",
     "rebuild_index",
     "scan_records",
     "shingle_hashes",
+    "sign_pieces",
     "sign_records",
     "tokenize_unit",
     "write_clusters",
+    "write_cuts",
 ]
 
 __version__: str
@@ -237,6 +246,8 @@ def sign_records(
     files: Sequence[tuple[_Path, str]],
     *,
     shape: tuple[int, int, int, int],
+    key: str,
+    keep: Sequence[str],
     fingerprint: int,
     output: _Path,
     rejected: _Path,
@@ -244,22 +255,36 @@ def sign_records(
     memory_bytes: int,
     progress: _Progress = None,
 ) -> None:
-    """Sign the records of a unit; `shape` is ngram_size, num_bands, rows_per_band, seed."""
+    """Sign the records of a unit; `shape` is ngram_size, num_bands, rows_per_band, seed.
+
+    Records are equal by their `key`: text, normal or url. Without bands, nothing else is compared.
+    `keep` are the rules of which record stays.
+    """
+
+def check_keep(keep: Sequence[str], /) -> None:
+    """Refuse rules that say nothing about which record stays."""
+
+def band_ranges(
+    signatures: Sequence[_Path], *, shape: tuple[int, int, int, int], fingerprint: int
+) -> int:
+    """Return the number of ranges of hashes that the step `bands` is divided into."""
 
 def band_records(
     signatures: Sequence[_Path],
     *,
-    part: int,
+    parts: Sequence[tuple[int, _Path]],
     shape: tuple[int, int, int, int],
     fingerprint: int,
-    output: _Path,
+    workers: int,
+    memory_bytes: int,
 ) -> None:
-    """Find the buckets of a band; behind the last band come the texts and the check of ids."""
+    """Find the groups of parts, each with its output: bands, texts, ids, range by range."""
 
 def connect_records(
     signatures: Sequence[_Path],
     *,
     shape: tuple[int, int, int, int],
+    key: str,
     threshold: float | None,
     max_cluster: int,
     fingerprint: int,
@@ -303,6 +328,7 @@ def drop_duplicates(
     fingerprint: int,
     signatures: Sequence[_Path],
     verdicts: _Path,
+    cuts: _Path | None,
     journal: _Path,
     shard_text_bytes: int | None,
     format: str,
@@ -311,4 +337,62 @@ def drop_duplicates(
     memory_bytes: int,
     progress: _Progress = None,
 ) -> str:
-    """Write the survivors of a unit into shards in `journal`; return the summary as JSON."""
+    """Write the survivors of a unit into shards in `journal`; return the summary as JSON.
+
+    With `cuts`, without the parts of their texts that are named there.
+    """
+
+def sign_pieces(
+    files: Sequence[tuple[_Path, str]],
+    *,
+    grain: str,
+    min_chars: int,
+    fingerprint: int,
+    signatures: _Path,
+    output: _Path,
+    workers: int,
+    memory_bytes: int,
+    progress: _Progress = None,
+) -> None:
+    """List the pieces of a signed unit's texts; `grain` is line or paragraph."""
+
+def piece_parts(pieces: Sequence[_Path], *, fingerprint: int) -> int:
+    """Return the number of parts in which equal pieces are found."""
+
+def cut_pieces(
+    pieces: Sequence[_Path],
+    *,
+    part: int,
+    num_parts: int,
+    fingerprint: int,
+    output: _Path,
+    memory_bytes: int,
+) -> None:
+    """Write what the equal pieces of one part ask to be cut."""
+
+def gather_cuts(
+    parts: Sequence[_Path], *, verdicts: _Path, fingerprint: int, output: _Path
+) -> None:
+    """Write the cuts of all parts as one file, those of records that fall left out."""
+
+def check_substring_memory(*, text_bytes: int, records: int, memory_bytes: int) -> None:
+    """Refuse texts that take more memory than there is with `ValueError`."""
+
+def cut_substrings(
+    units: Sequence[Sequence[tuple[_Path, str]]],
+    *,
+    min_bytes: int,
+    fingerprint: int,
+    signatures: Sequence[_Path],
+    verdicts: _Path,
+    output: _Path,
+    workers: int,
+    memory_bytes: int,
+    progress: _Progress = None,
+) -> None:
+    """Write the cuts that repeats of `min_bytes` and more in the texts of all units ask for."""
+
+def write_cuts(
+    cuts: _Path, *, signatures: Sequence[_Path], fingerprint: int, output: _Path
+) -> None:
+    """Write `cuts.parquet`: `record`, `start`, `end`, `survivor`, `survivor_start`."""

@@ -33,7 +33,7 @@ shingles of the survivors whose buckets are still open, 8 bytes a word. Texts ar
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import xxhash
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 STEPS = ("sign", "bands", "connect", "drop")
 CLUSTERS = "clusters.parquet"
 FORMATS = ("jsonl.zst", "jsonl")
+SCOPES = ("near", "exact", "url", "line", "paragraph", "substring")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +85,15 @@ class DedupConfig:
     seed: int = 0
     """Chooses the permutations."""
 
+    scope: str = "near"
+    """What is compared, one of `SCOPES`: see `dedup_scopes`."""
+
+    min_piece_chars: int = 40
+    """Fewest characters of the normal form of a line or paragraph that is cut."""
+
+    min_substring_bytes: int = 200
+    """Fewest bytes of a repeated run that is cut."""
+
     max_cluster: int = 10_000
     """Most near-duplicates that fall to one survivor; further ones are kept, and counted."""
 
@@ -103,6 +113,14 @@ class DedupConfig:
             value = getattr(self, name)
             if not 1 <= value <= 1_000:
                 raise ValueError(f"{name} ({value}) must be between 1 and 1000")
+        if self.scope not in SCOPES:
+            raise ValueError(f"scope ({self.scope}) must be one of {', '.join(SCOPES)}")
+        if not 1 <= self.min_piece_chars <= 1 << 20:
+            raise ValueError(f"min_piece_chars ({self.min_piece_chars}) must be between 1 and 2^20")
+        if not 16 <= self.min_substring_bytes <= 1 << 20:
+            raise ValueError(
+                f"min_substring_bytes ({self.min_substring_bytes}) must be between 16 and 2^20"
+            )
         if not 1 <= self.max_cluster < 1 << 31:
             raise ValueError(f"max_cluster ({self.max_cluster}) must be between 1 and 2^31 - 1")
         if self.format not in FORMATS:
@@ -121,8 +139,17 @@ class DedupConfig:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """What the extension calls the shape: ngram_size, num_bands, rows_per_band, seed."""
-        return self.ngram_size, self.num_bands, self.rows_per_band, self.seed
+        """What the extension calls the shape: ngram_size, num_bands, rows_per_band, seed.
+
+        Without bands, only equal records are found.
+        """
+        num_bands = self.num_bands if self.scope == "near" else 0
+        return self.ngram_size, num_bands, self.rows_per_band, self.seed
+
+    @property
+    def key(self) -> str:
+        """What makes two records equal: their `text`, its `normal` form, or their `url`."""
+        return {"exact": "normal", "url": "url"}.get(self.scope, "text")
 
     def collision_probability(self, jaccard: float) -> float:
         """Return the chance that a pair of this similarity shares a band.
@@ -191,10 +218,13 @@ def dedup(
             "expected --step with --task: the steps of all tasks follow one another; "
             f"give --step {STEPS[0]} to all tasks first"
         )
+    from preprocess.dedup_scopes import refuse_oversized, run_of
+
     refuse_inside(inputs, output)
     units = units_of(record_files(list(inputs)))
+    refuse_oversized(units, config, options)
     directory = RunDirectory.begin(output, "dedup", asdict(config) | options.limits(), units)
-    run = _Run(directory, config, options)
+    run = run_of(directory, config, options)
     manifest = directory.manifest()
     if manifest is None:
         try:
@@ -214,7 +244,7 @@ def dedup(
     return manifest
 
 
-class _Run:
+class DedupRun:
     """The steps of one run, and where their files lie."""
 
     def __init__(self, directory: RunDirectory, config: DedupConfig, options: RunOptions) -> None:
@@ -233,20 +263,12 @@ class _Run:
         self.fingerprint = xxhash.xxh3_64_intdigest(to_json(begun))
         journal = directory.journal
         self.signatures = [journal / f"{unit.index:05}.sign" for unit in directory.units]
-        # The bands, then the texts, then the ids.
-        self.buckets = [journal / f"bucket-{part:05}" for part in range(config.num_bands + 2)]
         self.verdicts = journal / "verdicts"
         self.clusters = directory.path / CLUSTERS
 
     def do(self, step: str) -> None:
         """Do this task's part of a step, if the steps before are whole."""
-        before = {
-            "sign": [],
-            "bands": self.signatures,
-            "connect": [*self.signatures, *self.buckets],
-            "drop": [*self.signatures, self.verdicts, self.clusters],
-        }[step]
-        missing = [path.name for path in before if not path.exists()]
+        missing = [path.name for path in self.needed(step) if not path.exists()]
         if missing:
             if self.directory.manifest() is not None:
                 return
@@ -258,14 +280,46 @@ class _Run:
             )
         {"sign": self.sign, "bands": self.bands, "connect": self.connect, "drop": self.drop}[step]()
 
+    def needed(self, step: str) -> list[Path]:
+        """Return the files that must be there before a step."""
+        if step == "connect" and all(path.exists() for path in self.signatures):
+            return [*self.signatures, *self.buckets()]
+        return {
+            "sign": [],
+            "bands": self.signatures,
+            "connect": self.signatures,
+            "drop": [*self.signatures, self.verdicts, self.clusters],
+        }[step]
+
+    def buckets(self) -> list[Path]:
+        """Return where the records lie that share something: the bands, the texts, the ids."""
+        return [self.directory.journal / f"bucket-{part:05}" for part in range(self.num_parts())]
+
+    def num_parts(self) -> int:
+        """Return the number of parts of the step `bands`."""
+        return (self.config.shape[1] + 2) * self.ranges()
+
+    def ranges(self) -> int:
+        """Return in how many parts each band is worked on."""
+        return _rust_ext.band_ranges(
+            self.signatures, shape=self.config.shape, fingerprint=self.fingerprint
+        )
+
+    def expected_text_bytes(self) -> int | None:
+        """Return the bytes of text of the whole input, where they are known."""
+        sizes = [file.text_bytes or 0 for unit in self.directory.units for file in unit.files]
+        return sum(sizes) or None
+
     def sign(self) -> None:
-        expected = sum(file.text_bytes or 0 for unit in self.directory.units for file in unit.files)
-        with self.options.report("dedup: sign", expected or None) as progress:
+        """Sign the units of this task."""
+        with self.options.report("dedup: sign", self.expected_text_bytes()) as progress:
 
             def sign(number: int) -> None:
                 _rust_ext.sign_records(
-                    _files(self.directory.units[number]),
+                    files_of(self.directory.units[number]),
                     shape=self.config.shape,
+                    key=self.config.key,
+                    keep=["first"],
                     fingerprint=self.fingerprint,
                     output=self.signatures[number],
                     rejected=self.directory.rejected_path(number, 0),
@@ -274,35 +328,42 @@ class _Run:
                     progress=progress,
                 )
 
-            self._each(self.signatures, sign)
+            self.each(self.signatures, sign)
 
     def bands(self) -> None:
+        """Group this task's parts of what records share."""
+        buckets = self.buckets()
+
         def band(part: int) -> None:
             _rust_ext.band_records(
                 self.signatures,
-                part=part,
+                parts=[(part, buckets[part])],
                 shape=self.config.shape,
                 fingerprint=self.fingerprint,
-                output=self.buckets[part],
+                workers=self.options.workers,
+                memory_bytes=self.options.memory_bytes,
             )
 
         with self.options.report("dedup: bands", None):
-            self._each(self.buckets, band)
+            self.each(buckets, band)
 
     def connect(self) -> None:
+        """Decide which records fall, and tell in `clusters.parquet`."""
         if self.options.task not in (None, 0):
             return  # the step is one piece of work, and task 0 does it
         with self.options.report("dedup: connect", None) as progress:
             if not self.verdicts.exists():
-                *buckets, texts, _ids = self.buckets  # the ids are only checked
+                ranges, buckets = self.ranges(), self.buckets()
+                texts = buckets[-2 * ranges : -ranges]  # the ids are only checked
                 _rust_ext.connect_records(
                     self.signatures,
                     shape=self.config.shape,
+                    key=self.config.key,
                     threshold=self.config.threshold if self.config.verify else None,
                     max_cluster=self.config.max_cluster,
                     fingerprint=self.fingerprint,
-                    buckets=buckets,
-                    texts=[texts],
+                    buckets=buckets[: -2 * ranges],
+                    texts=texts,
                     output=self.verdicts,
                     workers=self.options.workers,
                     memory_bytes=self.options.memory_bytes,
@@ -317,17 +378,20 @@ class _Run:
                 memory_bytes=self.options.memory_bytes,
             )
 
+    def drop_arguments(self) -> dict[str, Any]:
+        """Return what `drop` needs of the steps before."""
+        return {"signatures": self.signatures, "verdicts": self.verdicts, "cuts": None}
+
     def drop(self) -> None:
-        expected = sum(file.text_bytes or 0 for unit in self.directory.units for file in unit.files)
-        with self.options.report("dedup: drop", expected or None) as progress:
+        """Write what is left of the units of this task."""
+        with self.options.report("dedup: drop", self.expected_text_bytes()) as progress:
 
             def drop(unit: Unit) -> UnitResult:
                 raw = _rust_ext.drop_duplicates(
-                    _files(unit),
+                    files_of(unit),
                     unit=unit.index,
                     fingerprint=self.fingerprint,
-                    signatures=self.signatures,
-                    verdicts=self.verdicts,
+                    **self.drop_arguments(),
                     journal=self.directory.journal,
                     # A shard of records gives one shard again; loose files are cut.
                     shard_text_bytes=None if unit.is_shard else self.config.shard_text_bytes,
@@ -342,7 +406,7 @@ class _Run:
 
             self.directory.run(self.options, drop)
 
-    def _each(self, outputs: list[Path], make: Callable[[int], None]) -> None:
+    def each(self, outputs: list[Path], make: Callable[[int], None]) -> None:
         """Make the outputs of this task that are not there; a file under its name is whole."""
         for number, path in enumerate(outputs):
             is_ours = self.options.task in (None, number % self.options.num_tasks)
@@ -350,7 +414,8 @@ class _Run:
                 make(number)
 
 
-def _files(unit: Unit) -> list[tuple[Path, str]]:
+def files_of(unit: Unit) -> list[tuple[Path, str]]:
+    """Return a unit's files as the extension takes them."""
     return [(file.path, file.relative) for file in unit.files]
 
 

@@ -231,10 +231,13 @@ struct Merge<const N: usize> {
 
 impl<const N: usize> Merge<N> {
     fn new(file: &RowFile<N>, ranges: &[Range<u64>], read_bytes: usize) -> Result<Self> {
-        let runs: Vec<_> =
-            ranges.iter().map(|range| file.read(range.clone(), read_bytes)).collect::<Result<_>>()?;
+        let runs: Vec<_> = ranges
+            .iter()
+            .map(|range| file.read(range.clone(), read_bytes))
+            .collect::<Result<_>>()?;
         let heads = runs.iter().enumerate();
-        let heads = heads.filter_map(|(run, reader)| Some(Reverse((reader.head()?, run)))).collect();
+        let heads =
+            heads.filter_map(|(run, reader)| Some(Reverse((reader.head()?, run)))).collect();
         Ok(Self { runs, heads })
     }
 
@@ -296,7 +299,8 @@ mod tests {
     #[test]
     fn many_runs_are_merged_in_rounds() {
         let count = 300_000_u64;
-        let rows = (0..count).map(|number| [number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % count, 1, 2]);
+        let rows =
+            (0..count).map(|number| [number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % count, 1, 2]);
         // 3 runs are read at once, of 10,000 rows each.
         let found = sorted(rows.clone(), 1 << 18);
         assert_eq!(found, rows.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>());

@@ -19,8 +19,8 @@ pub mod pipeline;
 pub mod pool;
 pub mod row_file;
 pub mod row_table;
-pub mod substring;
 pub mod simd;
+pub mod substring;
 pub mod tokenize;
 pub mod tokenizer;
 

@@ -32,7 +32,8 @@ pub fn append_cut(line: &[u8], text: &str, cuts: &[Cut], to: &mut Vec<u8>) -> Re
     Ok(left)
 }
 
-fn changed() -> Error {
+/// Returns what is said of a record that is not as it was signed.
+pub(crate) fn changed() -> Error {
     Error::Argument(
         "expected a record as it was signed, its text has changed; run again into a new directory"
             .into(),

@@ -113,6 +113,18 @@ impl CutCursor<'_> {
         Ok(head)
     }
 
+    /// Takes the cuts of a record, if it has some; records are asked for in ascending order.
+    ///
+    /// # Errors
+    /// `Corrupt` when the file is damaged; `Io`.
+    pub fn take_of(&mut self, record: u64) -> Result<Option<Vec<Cut>>> {
+        while self.head.is_some_and(|cut| cut.record < record) {
+            self.advance()?;
+        }
+        let is_of = self.head.is_some_and(|cut| cut.record == record);
+        is_of.then(|| self.take_before(record + 1)).transpose()
+    }
+
     /// Takes the cuts of the records before `end`.
     ///
     /// # Errors
@@ -168,6 +180,10 @@ mod tests {
             assert_eq!(cursor.take_before(u64::MAX).unwrap(), expected[split..]);
             assert_eq!(cursor.take().unwrap(), None);
         }
+        let mut cursor = file.starting_at(10).unwrap();
+        assert_eq!(cursor.take_of(11).unwrap(), None);
+        assert_eq!(cursor.take_of(14).unwrap(), Some((0..3).map(|at| cut(14, at)).collect()));
+        assert_eq!(cursor.take_of(18_000).unwrap(), None);
         assert!(Cuts::open(&path, 6).is_err(), "of another run");
     }
 

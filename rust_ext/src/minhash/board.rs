@@ -62,7 +62,8 @@ impl Board {
                 }
                 Neighbour::Bucket(bucket) => {
                     let (count, leaders) = words(self.leaders.row(bucket)?);
-                    earlier.extend(leaders.iter().take(count).map(|&word| u64::from_le_bytes(word)));
+                    earlier
+                        .extend(leaders.iter().take(count).map(|&word| u64::from_le_bytes(word)));
                     is_mixed = true;
                 }
             }

@@ -303,7 +303,8 @@ mod tests {
         };
         let whole = write(1 << 30);
         for memory_bytes in [1, 2_000, 100_000] {
-            let same = std::fs::read(write(memory_bytes)).unwrap() == std::fs::read(&whole).unwrap();
+            let same =
+                std::fs::read(write(memory_bytes)).unwrap() == std::fs::read(&whole).unwrap();
             assert!(same, "{memory_bytes}");
         }
         let rows = rows(&whole);

@@ -22,6 +22,7 @@ pub mod clusters_parquet;
 pub mod connect;
 mod copies;
 mod corpus;
+mod cut_lines;
 pub mod datasketch;
 mod decide;
 pub mod drop;
@@ -46,15 +47,15 @@ mod signed_corpus;
 mod stars;
 pub mod stream;
 mod survivors;
+pub mod text_key;
 mod twins;
 pub mod unit_file;
-pub mod url_key;
 mod unit_writer;
+pub mod url_key;
 pub mod verdicts;
 pub mod words;
 
 use crate::{Error, Result};
-
 
 /// What makes two texts alike: how they are cut, and which bands their signatures have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -32,8 +32,7 @@ impl Places {
     /// `Io` when the table cannot be read.
     pub(super) fn at(&mut self, place: u64) -> Result<WordsAt> {
         let words = self.table.row(place)?.as_chunks::<8>().0;
-        let [record, first, both] =
-            std::array::from_fn(|index| u64::from_le_bytes(words[index]));
+        let [record, first, both] = std::array::from_fn(|index| u64::from_le_bytes(words[index]));
         let [count, check] = halves(both);
         Ok(WordsAt { record, first, count, check })
     }

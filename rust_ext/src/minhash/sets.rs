@@ -96,12 +96,7 @@ impl<'a, W: Words> Sets<'a, W> {
     ///
     /// # Errors
     /// Of reading the words of the set, whose signature is made once.
-    pub(super) fn estimate(
-        &self,
-        loaded: &Loaded,
-        set: &Set,
-        words: &mut Vec<u32>,
-    ) -> Result<f64> {
+    pub(super) fn estimate(&self, loaded: &Loaded, set: &Set, words: &mut Vec<u32>) -> Result<f64> {
         let of_set = match set.signature.get() {
             Some(signature) => signature,
             None => {

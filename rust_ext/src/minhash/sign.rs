@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::Shape;
 use super::entry::{Entry, Status};
 use super::keep::Keep;
-use super::keys::Wide;
 use super::signature::{EMPTY_SLOT, Permutations, band_hashes};
+use super::text_key::TextKey;
 use super::unit_file::words_check;
 use super::unit_writer::{SignedLines, UnitWriter};
 use super::words::Scanner;
@@ -30,6 +30,8 @@ use crate::pool::{Pool, Reuse};
 pub struct Options {
     /// How texts are compared.
     pub shape: Shape,
+    /// What makes two records equal.
+    pub key: TextKey,
     /// Which of several records that are alike stays.
     pub keep: Keep,
     /// Marks the file as one of this run.
@@ -51,7 +53,9 @@ pub struct Options {
 /// # Errors
 /// `Io` from reading or writing, `Argument` for a shape that cannot work, `Interrupted`.
 pub fn sign_unit(files: &[InputFile], options: &Options, control: &Control) -> Result<()> {
-    let shape = options.shape.checked()?;
+    // Without bands, only equal records are looked for.
+    let shape =
+        if options.shape.num_bands == 0 { options.shape } else { options.shape.checked()? };
     let permutations = Permutations::new(shape.num_permutations(), shape.seed);
     let mut reader = UnitReader::new(files, options.memory_bytes, line_weight(&shape));
     let mut unit = UnitWriter::create(&options.output, &shape, options.fingerprint)?;
@@ -123,12 +127,21 @@ struct Signer<'a> {
     scanner: Scanner,
     words: Vec<u32>,
     slots: Vec<u32>,
+    /// Room for the normal form of a text.
+    normal: Vec<u8>,
 }
 
 impl<'a> Signer<'a> {
     fn new(options: &'a Options, permutations: &'a Permutations) -> Self {
         let slots = vec![EMPTY_SLOT; permutations.num_permutations()];
-        Self { options, permutations, scanner: Scanner::new(), words: Vec::new(), slots }
+        Self {
+            options,
+            permutations,
+            scanner: Scanner::new(),
+            words: Vec::new(),
+            slots,
+            normal: Vec::new(),
+        }
     }
 
     fn batch(
@@ -177,8 +190,9 @@ impl<'a> Signer<'a> {
             // Writing to memory does not fail.
             None => write!(lines.ids, "{file}#{ordinal}").unwrap_or_default(),
         }
-        lines.id_hashes.push(xxh3_64(&lines.ids[id_start..]));
-        lines.text_hashes.push(halves(xxh3_128(text.as_bytes())));
+        let id = &lines.ids[id_start..];
+        lines.id_hashes.push(xxh3_64(id));
+        lines.text_hashes.push(self.options.key.hash(raw, text, id, &mut self.normal));
         let (words_at, words, words_check) = self.words(text, lines);
         Entry {
             text_bytes,
@@ -195,8 +209,10 @@ impl<'a> Signer<'a> {
     /// many there are and their check.
     fn words(&mut self, text: &str, lines: &mut SignedLines) -> (u64, u32, u32) {
         self.words.clear();
-        self.scanner.scan(text, &mut self.words);
         let shape = &self.options.shape;
+        if shape.num_bands > 0 {
+            self.scanner.scan(text, &mut self.words);
+        }
         if !self.words.is_empty() {
             self.permutations.sign(&self.words, shape.ngram_size, &mut self.slots);
             band_hashes(&self.slots, shape, &mut lines.bands);
@@ -211,12 +227,6 @@ impl<'a> Signer<'a> {
         let count = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
         (start as u64 / 4, count, words_check(bytes))
     }
-}
-
-/// Returns the upper and the lower half.
-#[allow(clippy::cast_possible_truncation)] // that is the lower half
-fn halves(hash: u128) -> Wide {
-    [(hash >> 64) as u64, hash as u64]
 }
 
 /// The rejected file of a unit, made once there is a line for it.
@@ -297,6 +307,7 @@ mod tests {
         let output = directory.join(name);
         let options = Options {
             shape: SHAPE,
+            key: TextKey::Text,
             keep: Keep::parse(&["longest".to_owned()]).unwrap(),
             fingerprint: 9,
             output: output.clone(),

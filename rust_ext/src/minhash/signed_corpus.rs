@@ -82,12 +82,8 @@ impl Entries for Walk<'_> {
     fn entry(&mut self, record: u64) -> Result<Known> {
         let (lines, line) = self.lines(record)?;
         let entry = lines.entry(line)?;
-        let words = WordsAt {
-            record,
-            first: entry.words_at,
-            count: entry.words,
-            check: entry.words_check,
-        };
+        let words =
+            WordsAt { record, first: entry.words_at, count: entry.words, check: entry.words_check };
         Ok(Known { keep_key: entry.keep_key, words })
     }
 }

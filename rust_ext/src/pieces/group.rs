@@ -21,6 +21,21 @@ const PART_PIECES: u64 = 1 << 27;
 /// Pieces between two looks at whether to go on.
 const CHECK_EVERY: u64 = 1 << 16;
 
+/// A part of the keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its number, from 0.
+    pub number: usize,
+    /// How many there are.
+    pub of: usize,
+}
+
+impl Part {
+    fn slices(self) -> Range<usize> {
+        self.number * SLICES / self.of..(self.number + 1) * SLICES / self.of
+    }
+}
+
 /// Returns the number of parts for the pieces of all units, one at least.
 ///
 /// # Errors
@@ -38,17 +53,15 @@ pub fn num_parts(pieces: &[PathBuf], fingerprint: u64) -> Result<usize> {
 /// # Errors
 /// `Corrupt` when a file is damaged or of another run; `Io`; `Interrupted`.
 pub fn cut_pieces(
-    part: usize,
-    num_parts: usize,
+    part: Part,
     pieces: &[PathBuf],
     fingerprint: u64,
     output: &Path,
     memory_bytes: usize,
     control: &Control,
 ) -> Result<()> {
-    let slices = part * SLICES / num_parts..(part + 1) * SLICES / num_parts;
     let share = memory_bytes / 2;
-    let rows = sorted_rows(pieces, &slices, fingerprint, output, share, control)?;
+    let rows = sorted_rows(pieces, &part.slices(), fingerprint, output, share, control)?;
     let mut cuts = later_ones(rows, output, share, control)?;
     let mut writer = CutWriter::create(output, fingerprint)?;
     while let Some([record, range, survivor, survivor_start]) = cuts.take()? {
@@ -151,7 +164,8 @@ mod tests {
         for part in 0..num_parts {
             let output = directory.path().join("cuts");
             let control = Control::default();
-            cut_pieces(part, num_parts, &paths, 1, &output, memory_bytes, &control).unwrap();
+            let part = Part { number: part, of: num_parts };
+            cut_pieces(part, &paths, 1, &output, memory_bytes, &control).unwrap();
             let file = Cuts::open(&output, 1).unwrap();
             let of_part = file.starting_at(0).unwrap().take_before(u64::MAX).unwrap();
             assert!(of_part.is_sorted());
@@ -218,10 +232,8 @@ mod tests {
     #[test]
     fn parts_share_all_slices() {
         for num_parts in 1..=SLICES {
-            let ends = (0..num_parts).map(|part| (part + 1) * SLICES / num_parts);
-            let starts = (0..num_parts).map(|part| part * SLICES / num_parts);
-            assert!(starts.skip(1).eq(ends.clone().take(num_parts - 1)));
-            assert_eq!(ends.last(), Some(SLICES));
+            let parts = (0..num_parts).map(|number| Part { number, of: num_parts }.slices());
+            assert!(parts.flatten().eq(0..SLICES));
         }
         assert_eq!(num_parts(&[], 1).unwrap(), 1);
     }

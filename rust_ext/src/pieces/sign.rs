@@ -14,6 +14,7 @@ use crate::control::Control;
 use crate::input::member::has_messages;
 use crate::input::{Fields, InputFile, Job, Scratch, UnitReader, fields};
 use crate::minhash::normalise::{count_characters, normalise};
+use crate::minhash::text_key::halves;
 use crate::minhash::unit_file::{SignedUnit, Status, words_path};
 use crate::pipeline::{self, Limits, Weigh};
 
@@ -118,10 +119,4 @@ fn find_pieces(
         });
     }
     Ok(found)
-}
-
-/// Returns the upper and the lower half.
-#[allow(clippy::cast_possible_truncation)] // that is the lower half
-fn halves(hash: u128) -> [u64; 2] {
-    [(hash >> 64) as u64, hash as u64]
 }

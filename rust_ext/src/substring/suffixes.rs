@@ -11,8 +11,6 @@ use crate::{Error, Result};
 pub(super) trait Position: Copy + Ord + Send + Sync {
     /// No position.
     const NONE: Self;
-    /// Its bytes.
-    const BYTES: u64 = size_of::<Self>() as u64;
 
     /// Returns it as an index.
     fn index(self) -> usize;

@@ -36,6 +36,7 @@ impl Case {
         let plan = Plan {
             words: &self.corpus,
             shape: SHAPE,
+            key: TextKey::Text,
             threshold: threshold.map(|threshold| Threshold::new(threshold).unwrap()),
             max_cluster: self.max_cluster,
             limits: Limits { workers, budget_bytes: memory_bytes },
@@ -292,8 +293,7 @@ fn similarities_are_those_of_the_survivor() {
     let mut case = one_bucket(3, |own| (1..20).chain([100 + own % 2]).collect());
     case.texts = vec![vec![0, 2]];
     let (rows, _) = case.connect(1, 1 << 20);
-    let numbers: Vec<_> =
-        rows.iter().map(|row| (row[0], row[1], f64::from_bits(row[4]))).collect();
+    let numbers: Vec<_> = rows.iter().map(|row| (row[0], row[1], f64::from_bits(row[4]))).collect();
     assert_eq!(numbers, [(0, 0, 1.0), (1, 2, 19.0 / 21.0), (2, 1, 1.0)]);
     let permutations = Permutations::new(16, 7);
     let signed = |record: usize| {
