@@ -184,7 +184,8 @@ def substring_corpus(seed: int, count: int) -> list[Record]:
             for _ in range(random.randrange(1, 6))
         ]
         records.append({"id": f"r{number}", "text": "".join(parts)})
-    return records
+    # Copies of a text fall before anything is cut; here all are cut.
+    return list({record["text"]: record for record in reversed(records)}.values())[::-1]
 
 
 def expected_substring_cuts(records: list[Record], length: int) -> dict[str, list[bool]]:
@@ -298,8 +299,13 @@ def test_workers_tasks_memory_and_restarts_change_no_byte(tmp_path: Path, scope:
         inputs.append(tmp_path / f"shard-{source.stem}")
         run([source], inputs[-1], DedupConfig(scope="url"))
     run(inputs, tmp_path / "one", config)
-    run(inputs, tmp_path / "two", config, workers=3, memory_bytes=8 << 20)
+    run(inputs, tmp_path / "two", config, workers=3)
     assert content(tmp_path / "one") == content(tmp_path / "two")
+    run(inputs, tmp_path / "little", config, memory_bytes=4 << 20)
+    limited = ("run.json", "manifest.json")  # they say what the longest record may be
+    of_little = content(tmp_path / "little")
+    for name, each in content(tmp_path / "one").items():
+        assert name in limited or of_little[name] == each
     given = [str(path) for path in inputs]
     for step in STEPS:
         for task in (2, 0, 1):
@@ -314,7 +320,7 @@ def test_workers_tasks_memory_and_restarts_change_no_byte(tmp_path: Path, scope:
         ("bands", "cuts-*"),
         ("connect", "verdicts"),
         ("connect", "cuts"),
-        ("drop", "*-part*"),
+        ("drop", "0000[01].json"),
     ]:
         output = tmp_path / f"lost-{step}-{lost.strip('*')}"
         for each in STEPS[: STEPS.index(step) + 1]:
@@ -332,7 +338,12 @@ def test_an_output_with_cuts_is_an_input(tmp_path: Path) -> None:
     manifest = run([tmp_path / "one"], tmp_path / "two", config)
     assert manifest.counts.native == len(survivors(tmp_path / "one"))
     assert cuts(tmp_path / "two") == []
-    assert survivors(tmp_path / "two") == survivors(tmp_path / "one")
+    # What is left of two records can be the same, where it is too short to be cut.
+    assert manifest.counts.dropped.keys() <= {"exact_duplicate"}
+    left = [json.dumps(record) for record in survivors(tmp_path / "one")]
+    texts = {json.loads(record)["text"]: record for record in reversed(left)}
+    kept = [json.dumps(record) for record in survivors(tmp_path / "two")]
+    assert kept == [record for record in left if record in texts.values()]
 
 
 @pytest.mark.parametrize(
