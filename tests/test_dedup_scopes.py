@@ -304,8 +304,8 @@ def test_workers_tasks_memory_and_restarts_change_no_byte(tmp_path: Path, scope:
     run(inputs, tmp_path / "little", config, memory_bytes=4 << 20)
     limited = ("run.json", "manifest.json")  # they say what the longest record may be
     of_little = content(tmp_path / "little")
-    for name, each in content(tmp_path / "one").items():
-        assert name in limited or of_little[name] == each
+    for name, held in content(tmp_path / "one").items():
+        assert name in limited or of_little[name] == held
     given = [str(path) for path in inputs]
     for step in STEPS:
         for task in (2, 0, 1):

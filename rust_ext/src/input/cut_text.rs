@@ -68,13 +68,11 @@ impl Place<'_> {
     }
 
     fn next_escape(&mut self) -> usize {
-        match self.escape.filter(|&escape| escape >= self.at) {
-            Some(escape) => escape,
-            None => {
-                let found = memchr(b'\\', &self.raw[self.at..]);
-                *self.escape.insert(found.map_or(self.raw.len(), |offset| self.at + offset))
-            }
+        if let Some(escape) = self.escape.filter(|&escape| escape >= self.at) {
+            return escape;
         }
+        let found = memchr(b'\\', &self.raw[self.at..]);
+        *self.escape.insert(found.map_or(self.raw.len(), |offset| self.at + offset))
     }
 }
 

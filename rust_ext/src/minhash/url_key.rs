@@ -39,20 +39,20 @@ pub fn url_key(address: &str) -> Option<String> {
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
     }
-    Some(without_last_slash(url))
+    Some(without_last_slash(&url))
 }
 
 /// The path of an address with a host is `/` at least: the slash that setting it brought back goes.
-fn without_last_slash(url: Url) -> String {
+fn without_last_slash(url: &Url) -> String {
     let is_root = url.has_host() && url.path() == "/";
-    let key = String::from(url.clone());
+    let key = url.as_str();
     match (is_root, url.query()) {
         (true, None) => key.trim_end_matches('/').to_owned(),
         (true, Some(query)) => {
             let before = &key[..key.len() - query.len() - "/?".len()];
             format!("{before}?{query}")
         }
-        (false, _) => key,
+        (false, _) => key.to_owned(),
     }
 }
 

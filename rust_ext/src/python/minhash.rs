@@ -109,7 +109,7 @@ pub(super) fn datasketch_signatures<'py>(
 /// The step `sign` for one unit.
 #[pyfunction]
 #[pyo3(signature = (
-    files, *, shape, key, keep, fingerprint, output, rejected, workers, memory_bytes,
+    files, *, shape, key = "text", keep, fingerprint, output, rejected, workers, memory_bytes,
     progress = None,
 ))]
 #[allow(clippy::too_many_arguments)] // keywords, each with a name at the call
@@ -177,8 +177,8 @@ pub(super) fn band_records(
 /// The step `connect`.
 #[pyfunction]
 #[pyo3(signature = (
-    signatures, *, shape, key, threshold, max_cluster, fingerprint, buckets, texts, output, workers,
-    memory_bytes, progress = None,
+    signatures, *, shape, key = "text", threshold, max_cluster, fingerprint, buckets, texts,
+    output, workers, memory_bytes, progress = None,
 ))]
 #[allow(clippy::too_many_arguments)] // keywords, each with a name at the call
 pub(super) fn connect_records(
@@ -246,7 +246,7 @@ pub(super) fn write_clusters(
 /// The step `drop` for one unit; returns what became of it.
 #[pyfunction]
 #[pyo3(signature = (
-    files, *, unit, fingerprint, signatures, verdicts, cuts, journal, shard_text_bytes, format,
+    files, *, unit, fingerprint, signatures, verdicts, cuts = None, journal, shard_text_bytes, format,
     compression_level, workers, memory_bytes, progress = None,
 ))]
 #[allow(clippy::too_many_arguments)] // keywords, each with a name at the call
