@@ -181,6 +181,7 @@ mod tests {
         let bytes = |piece: &Piece| match piece {
             Piece::Lines(range) => batch.bytes[range.clone()].to_vec(),
             Piece::LineEnd => b"\n".to_vec(),
+            Piece::Cut(_) => panic!("nothing is cut here"),
         };
         (pieces.iter().flat_map(bytes).collect(), pieces.len())
     }
