@@ -24,24 +24,31 @@ __all__ = [
     "band_ranges",
     "band_records",
     "check_keep",
+    "check_substring_memory",
     "compared_text",
     "connect_records",
     "connect_summary",
     "count_lines",
+    "cut_pieces",
+    "cut_substrings",
     "datasketch_signatures",
     "drop_duplicates",
     "find_document",
     "find_records",
+    "gather_cuts",
     "merge_datasets",
     "minhash_signatures",
+    "piece_parts",
     "read_document",
     "read_line",
     "rebuild_index",
     "scan_records",
     "shingle_hashes",
+    "sign_pieces",
     "sign_records",
     "tokenize_unit",
     "write_clusters",
+    "write_cuts",
 ]
 
 __version__: str
@@ -261,6 +268,7 @@ def sign_records(
     files: Sequence[tuple[_Path, str]],
     *,
     shape: tuple[int, int, int, int],
+    key: str = "text",
     keep: Sequence[str],
     fingerprint: int,
     output: _Path,
@@ -271,7 +279,8 @@ def sign_records(
 ) -> None:
     """Sign the records of a unit; `shape` is ngram_size, num_bands, rows_per_band, seed.
 
-    The words go beside `output`, a file with the suffix `.words`. `keep` are the rules that say
+    The words go beside `output`, a file with the suffix `.words`. Records are equal by their `key`:
+    text, normal or url. Without bands, nothing else is compared. `keep` are the rules that say
     which of records that are alike stays.
     """
 
@@ -306,6 +315,7 @@ def connect_records(
     signatures: Sequence[_Path],
     *,
     shape: tuple[int, int, int, int],
+    key: str = "text",
     threshold: float | None,
     max_cluster: int,
     fingerprint: int,
@@ -349,6 +359,7 @@ def drop_duplicates(
     fingerprint: int,
     signatures: Sequence[_Path],
     verdicts: _Path,
+    cuts: _Path | None = None,
     journal: _Path,
     shard_text_bytes: int | None,
     format: str,
@@ -357,4 +368,62 @@ def drop_duplicates(
     memory_bytes: int,
     progress: _Progress = None,
 ) -> str:
-    """Write the survivors of a unit into shards in `journal`; return the summary as JSON."""
+    """Write the survivors of a unit into shards in `journal`; return the summary as JSON.
+
+    With `cuts`, without the parts of their texts that are named there.
+    """
+
+def sign_pieces(
+    files: Sequence[tuple[_Path, str]],
+    *,
+    grain: str,
+    min_chars: int,
+    fingerprint: int,
+    signatures: _Path,
+    output: _Path,
+    workers: int,
+    memory_bytes: int,
+    progress: _Progress = None,
+) -> None:
+    """List the pieces of a signed unit's texts; `grain` is line or paragraph."""
+
+def piece_parts(pieces: Sequence[_Path], *, fingerprint: int) -> int:
+    """Return the number of parts in which equal pieces are found."""
+
+def cut_pieces(
+    pieces: Sequence[_Path],
+    *,
+    part: int,
+    num_parts: int,
+    fingerprint: int,
+    output: _Path,
+    memory_bytes: int,
+) -> None:
+    """Write what the equal pieces of one part ask to be cut."""
+
+def gather_cuts(
+    parts: Sequence[_Path], *, verdicts: _Path, fingerprint: int, output: _Path
+) -> None:
+    """Write the cuts of all parts as one file, those of records that fall left out."""
+
+def check_substring_memory(*, text_bytes: int, records: int, memory_bytes: int) -> None:
+    """Refuse texts that take more memory than there is with `ValueError`."""
+
+def cut_substrings(
+    units: Sequence[Sequence[tuple[_Path, str]]],
+    *,
+    min_bytes: int,
+    fingerprint: int,
+    signatures: Sequence[_Path],
+    verdicts: _Path,
+    output: _Path,
+    workers: int,
+    memory_bytes: int,
+    progress: _Progress = None,
+) -> None:
+    """Write the cuts that repeats of `min_bytes` and more in the texts of all units ask for."""
+
+def write_cuts(
+    cuts: _Path, *, signatures: Sequence[_Path], fingerprint: int, output: _Path
+) -> None:
+    """Write `cuts.parquet`: `record`, `start`, `end`, `survivor`, `survivor_start`."""

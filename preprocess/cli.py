@@ -189,6 +189,17 @@ def ingest(
 def dedup(
     inputs: Inputs,
     output: Output,
+    scope: Annotated[
+        str,
+        typer.Option(help="What is compared: near, exact, url, line, paragraph or substring."),
+    ] = "near",
+    min_piece_chars: Annotated[
+        int | None,
+        typer.Option(min=1, help="Fewest characters of a line or paragraph; default: 40."),
+    ] = None,
+    min_substring_bytes: Annotated[
+        int | None, typer.Option(min=16, help="Fewest bytes of a repeated run; default: 200.")
+    ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -207,8 +218,11 @@ def dedup(
         ),
     ] = None,
     max_cluster: Annotated[
-        int, typer.Option(min=1, help="Most near-duplicates that fall to one survivor.")
-    ] = 10_000,
+        int | None,
+        typer.Option(
+            min=1, help="Most near-duplicates that fall to one survivor; default: 10,000."
+        ),
+    ] = None,
     format: Annotated[str, typer.Option(help="jsonl.zst, or jsonl: plain lines.")] = "jsonl.zst",
     compression_level: Annotated[
         int | None, typer.Option(min=1, max=22, help="Of zstd; default: 3.")
@@ -230,11 +244,27 @@ def dedup(
     num_tasks: NumTasks = 1,
     verbose: Verbose = False,
 ) -> None:
-    """Drop exact, then near duplicates; of records that are alike one stays."""
+    """Drop exact, then near duplicates; of records that are alike one stays.
+
+    With --scope, drop what is equal otherwise, or cut what several texts have out of all but one.
+    """
     from preprocess.dedup import DedupConfig
     from preprocess.dedup import dedup as run
 
     State.verbose |= verbose
+    given = {
+        "--threshold": (threshold is not None, ("near",)),
+        "--no-verify": (not verify, ("near",)),
+        "--max-cluster": (max_cluster is not None, ("near",)),
+        "--min-piece-chars": (min_piece_chars is not None, ("line", "paragraph")),
+        "--min-substring-bytes": (min_substring_bytes is not None, ("substring",)),
+    }
+    for option, (is_given, scopes) in given.items():
+        if is_given and scope not in scopes:
+            raise Misuse(
+                f"expected --scope {' or '.join(scopes)} with {option}, got --scope {scope}, "
+                f"which has no use for it; leave {option} out"
+            )
     if threshold is not None and not verify:
         raise Misuse("expected --threshold or --no-verify, got both: it compares nothing")
     with as_misuse():
@@ -242,7 +272,10 @@ def dedup(
             threshold=0.8 if threshold is None else threshold,
             keep=tuple(keep or ("first",)),
             verify=verify,
-            max_cluster=max_cluster,
+            scope=scope,
+            min_piece_chars=40 if min_piece_chars is None else min_piece_chars,
+            min_substring_bytes=200 if min_substring_bytes is None else min_substring_bytes,
+            max_cluster=10_000 if max_cluster is None else max_cluster,
             format=format,
             compression_level=3 if compression_level is None else compression_level,
         )

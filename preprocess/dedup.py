@@ -35,7 +35,7 @@ drop; what connect compares are the words that sign has stored.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import xxhash
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 STEPS = ("sign", "bands", "connect", "drop")
 CLUSTERS = "clusters.parquet"
 FORMATS = ("jsonl.zst", "jsonl")
+SCOPES = ("near", "exact", "url", "line", "paragraph", "substring")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +93,15 @@ class DedupConfig:
     seed: int = 0
     """Chooses the permutations."""
 
+    scope: str = "near"
+    """What is compared, one of `SCOPES`: see `dedup_scopes`."""
+
+    min_piece_chars: int = 40
+    """Fewest characters of the normal form of a line or paragraph that is cut."""
+
+    min_substring_bytes: int = 200
+    """Fewest bytes of a repeated run that is cut."""
+
     max_cluster: int = 10_000
     """Most near-duplicates that fall to one survivor; further ones are kept, and counted."""
 
@@ -114,6 +124,14 @@ class DedupConfig:
             value = getattr(self, name)
             if not 1 <= value <= 1_000:
                 raise ValueError(f"{name} ({value}) must be between 1 and 1000")
+        if self.scope not in SCOPES:
+            raise ValueError(f"scope ({self.scope}) must be one of {', '.join(SCOPES)}")
+        if not 1 <= self.min_piece_chars <= 1 << 20:
+            raise ValueError(f"min_piece_chars ({self.min_piece_chars}) must be between 1 and 2^20")
+        if not 16 <= self.min_substring_bytes <= 1 << 20:
+            raise ValueError(
+                f"min_substring_bytes ({self.min_substring_bytes}) must be between 16 and 2^20"
+            )
         if not 1 <= self.max_cluster < 1 << 31:
             raise ValueError(f"max_cluster ({self.max_cluster}) must be between 1 and 2^31 - 1")
         if self.format not in FORMATS:
@@ -132,8 +150,17 @@ class DedupConfig:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """What the extension calls the shape: ngram_size, num_bands, rows_per_band, seed."""
-        return self.ngram_size, self.num_bands, self.rows_per_band, self.seed
+        """What the extension calls the shape: ngram_size, num_bands, rows_per_band, seed.
+
+        Without bands, only equal records are found.
+        """
+        num_bands = self.num_bands if self.scope == "near" else 0
+        return self.ngram_size, num_bands, self.rows_per_band, self.seed
+
+    @property
+    def key(self) -> str:
+        """What makes two records equal: their `text`, its `normal` form, or their `url`."""
+        return {"exact": "normal", "url": "url"}.get(self.scope, "text")
 
     def collision_probability(self, jaccard: float) -> float:
         """Return the chance that a pair of this similarity shares a band.
@@ -210,10 +237,13 @@ def dedup(
             "expected --step with --task: the steps of all tasks follow one another; "
             f"give --step {STEPS[0]} to all tasks first"
         )
+    from preprocess.dedup_scopes import refuse_oversized, run_of
+
     refuse_inside(inputs, output)
     units = units_of(record_files(list(inputs)))
+    refuse_oversized(units, config, options)
     directory = RunDirectory.begin(output, "dedup", asdict(config) | options.limits(), units)
-    run = _Run(directory, config, options)
+    run = run_of(directory, config, options)
     manifest = directory.manifest()
     if manifest is None:
         try:
@@ -235,7 +265,7 @@ def dedup(
     return manifest
 
 
-class _Run:
+class DedupRun:
     """The steps of one run, and where their files lie."""
 
     def __init__(self, directory: RunDirectory, config: DedupConfig, options: RunOptions) -> None:
@@ -259,15 +289,10 @@ class _Run:
 
     def do(self, step: str) -> None:
         """Do this task's part of a step, if the steps before are whole."""
-        outputs = {
-            "sign": lambda: [path for paths in self._signed() for path in paths],
-            "bands": lambda: [path for paths in self._buckets() for path in paths],
-            "connect": lambda: [self.verdicts, self.clusters],
-        }
         for earlier in STEPS[: STEPS.index(step)]:
             if step == "drop" and earlier == "bands":
                 continue  # `connect` has all that they say
-            missing = [path.name for path in outputs[earlier]() if not path.exists()]
+            missing = [path.name for path in self.outputs(earlier) if not path.exists()]
             if missing:
                 if self.directory.manifest() is not None:
                     return
@@ -278,14 +303,30 @@ class _Run:
                 )
         {"sign": self.sign, "bands": self.bands, "connect": self.connect, "drop": self.drop}[step]()
 
+    def outputs(self, step: str) -> list[Path]:
+        """Return what a step before `drop` writes; of `bands`, once `sign` is whole."""
+        match step:
+            case "sign":
+                return [path for paths in self._signed() for path in paths]
+            case "bands":
+                return [path for paths in self._buckets() for path in paths]
+            case _:
+                return [self.verdicts, self.clusters]
+
+    def expected_text_bytes(self) -> int | None:
+        """Return the bytes of text of the whole input, where they are known."""
+        sizes = [file.text_bytes or 0 for unit in self.directory.units for file in unit.files]
+        return sum(sizes) or None
+
     def sign(self) -> None:
-        expected = sum(file.text_bytes or 0 for unit in self.directory.units for file in unit.files)
-        with self.options.report("dedup: sign", expected or None) as progress:
+        """Sign the units of this task."""
+        with self.options.report("dedup: sign", self.expected_text_bytes()) as progress:
 
             def sign(number: int) -> None:
                 _rust_ext.sign_records(
-                    _files(self.directory.units[number]),
+                    files_of(self.directory.units[number]),
                     shape=self.config.shape,
+                    key=self.config.key,
                     keep=list(self.config.keep),
                     fingerprint=self.fingerprint,
                     output=self.signatures[number],
@@ -295,15 +336,16 @@ class _Run:
                     progress=progress,
                 )
 
-            for number, _ in self._waiting(self._signed()):
+            for number, _ in self.waiting(self._signed()):
                 sign(number)
 
     def bands(self) -> None:
+        """Group this task's parts of what records share."""
         parts = [[path] for paths in self._buckets() for path in paths]
         with self.options.report("dedup: bands", None):
             _rust_ext.band_records(
                 self.signatures,
-                parts=[(number, path) for number, (path,) in self._waiting(parts)],
+                parts=[(number, path) for number, (path,) in self.waiting(parts)],
                 shape=self.config.shape,
                 fingerprint=self.fingerprint,
                 workers=self.options.workers,
@@ -311,6 +353,7 @@ class _Run:
             )
 
     def connect(self) -> None:
+        """Decide which records fall, and tell in `clusters.parquet`."""
         if self.options.task not in (None, 0):
             return  # the step is one piece of work, and task 0 does it
         with self.options.report("dedup: connect", None) as progress:
@@ -319,6 +362,7 @@ class _Run:
                 _rust_ext.connect_records(
                     self.signatures,
                     shape=self.config.shape,
+                    key=self.config.key,
                     threshold=self.config.threshold if self.config.verify else None,
                     max_cluster=self.config.max_cluster,
                     fingerprint=self.fingerprint,
@@ -352,17 +396,20 @@ class _Run:
             summary = msgspec.json.decode(raw, type=_Connected)
             refuse_losses(summary.sources, allowed, self.directory.path)
 
+    def drop_arguments(self) -> dict[str, Any]:
+        """Return what `drop` needs of the steps before."""
+        return {"signatures": self.signatures, "verdicts": self.verdicts, "cuts": None}
+
     def drop(self) -> None:
-        expected = sum(file.text_bytes or 0 for unit in self.directory.units for file in unit.files)
-        with self.options.report("dedup: drop", expected or None) as progress:
+        """Write what is left of the units of this task."""
+        with self.options.report("dedup: drop", self.expected_text_bytes()) as progress:
 
             def drop(unit: Unit) -> UnitResult:
                 raw = _rust_ext.drop_duplicates(
-                    _files(unit),
+                    files_of(unit),
                     unit=unit.index,
                     fingerprint=self.fingerprint,
-                    signatures=self.signatures,
-                    verdicts=self.verdicts,
+                    **self.drop_arguments(),
                     journal=self.directory.journal,
                     # A shard of records gives one shard again; loose files are cut.
                     shard_text_bytes=None if unit.is_shard else self.config.shard_text_bytes,
@@ -386,12 +433,13 @@ class _Run:
         ranges = _rust_ext.band_ranges(
             self.signatures, shape=self.config.shape, fingerprint=self.fingerprint
         )
+        num_bands = self.config.shape[1]
         return [
             [self.directory.journal / f"bucket-{first + part:05}" for part in range(ranges)]
-            for first in range(0, (self.config.num_bands + 2) * ranges, ranges)
+            for first in range(0, (num_bands + 2) * ranges, ranges)
         ]
 
-    def _waiting(self, outputs: list[list[Path]]) -> Iterator[tuple[int, list[Path]]]:
+    def waiting(self, outputs: list[list[Path]]) -> Iterator[tuple[int, list[Path]]]:
         """Yield the outputs of this task that are not all there; a file under its name is whole."""
         for number, paths in enumerate(outputs):
             is_ours = self.options.task in (None, number % self.options.num_tasks)
@@ -399,7 +447,8 @@ class _Run:
                 yield number, paths
 
 
-def _files(unit: Unit) -> list[tuple[Path, str]]:
+def files_of(unit: Unit) -> list[tuple[Path, str]]:
+    """Return a unit's files as the extension takes them."""
     return [(file.path, file.relative) for file in unit.files]
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 RECORD_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
-NOT_RECORDS = (".", "rejected.", "clusters.")
+NOT_RECORDS = (".", "rejected.", "clusters.", "cuts.")
 """Names that begin so are hidden, or stand beside the shards of a stage."""
 SPELLED_LIKE_RECORDS = re.compile(r"\.(json|parquet)", re.IGNORECASE)
 UNIT_BYTES = 256 << 20

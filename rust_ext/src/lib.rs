@@ -6,6 +6,7 @@
 //! feature of that name compiles it.
 
 pub mod control;
+pub mod cuts;
 pub mod error;
 pub mod external_sort;
 pub mod indexed;
@@ -13,11 +14,13 @@ pub mod input;
 mod large_pages;
 pub mod minhash;
 pub mod output;
+pub mod pieces;
 pub mod pipeline;
 pub mod pool;
 pub mod row_file;
 pub mod row_table;
 pub mod simd;
+pub mod substring;
 pub mod tokenize;
 pub mod tokenizer;
 

@@ -5,10 +5,12 @@
 //! they pass, and [`lines`] cuts what comes out into batches of whole lines. [`unit`] does so for
 //! file after file; [`fields`] takes the fields that are needed out of a line and says what is
 //! wrong with one that cannot be read, [`span_fields`] those of a record in spans, [`own_content`]
-//! what a conversation is known by, [`numbers`] a number that a user named; [`lookup`] finds
-//! records by their ids; [`rejected`] writes down an unreadable line; [`shares`] numbers the pairs
-//! of source and kind that records have.
+//! what a conversation is known by, [`numbers`] a number that a user named, `member` what few
+//! stages ask of a record; [`lookup`] finds records by their ids; [`rejected`] writes down an
+//! unreadable line, `cut_text` one with parts of its text left out; [`shares`] numbers the pairs of
+//! source and kind that records have.
 
+pub(crate) mod cut_text;
 mod escape;
 pub mod fields;
 mod guarded;
@@ -16,6 +18,7 @@ mod gzip;
 mod json;
 pub mod lines;
 pub mod lookup;
+pub(crate) mod member;
 pub(crate) mod numbers;
 pub mod own_content;
 mod parquet_column;

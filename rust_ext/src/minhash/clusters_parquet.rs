@@ -243,6 +243,7 @@ mod tests {
     use super::super::verdicts::{Summary, VerdictWriter};
     use super::*;
     use crate::input::InputFile;
+    use crate::minhash::text_key::TextKey;
 
     /// Signs units of so many records; their ids are `UNIT-RECORD`.
     fn signed(directory: &Path, units: &[usize]) -> Vec<PathBuf> {
@@ -252,6 +253,7 @@ mod tests {
             std::fs::write(&path, (0..count).map(line).collect::<String>()).unwrap();
             let output = directory.join(format!("{number:05}.sign"));
             let options = sign::Options {
+                key: TextKey::Text,
                 shape: Shape { ngram_size: 5, num_bands: 2, rows_per_band: 2, seed: 0 },
                 keep: Keep::default(),
                 fingerprint: 3,

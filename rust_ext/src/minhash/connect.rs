@@ -27,6 +27,7 @@ use super::sets::Sets;
 use super::signature::Permutations;
 use super::signed_corpus::SignedCorpus;
 use super::stars;
+use super::text_key::TextKey;
 use super::unit_file::{SignedUnit, Status, open_all};
 use super::verdicts::{Kind, Loss, Summary, Verdict, VerdictWriter};
 use crate::Result;
@@ -39,6 +40,8 @@ use crate::pipeline::Limits;
 pub struct Options {
     /// How texts are compared.
     pub shape: Shape,
+    /// What makes two records equal.
+    pub key: TextKey,
     /// Least true similarity at which a record falls; `None`: single link, nothing is confirmed.
     pub threshold: Option<f64>,
     /// Most near-duplicates that fall to one survivor.
@@ -70,6 +73,7 @@ pub fn connect(options: &Options, control: &Control) -> Result<()> {
     let plan = Plan {
         words: &corpus,
         shape: options.shape,
+        key: options.key,
         threshold: options.threshold.map(Threshold::new).transpose()?,
         max_cluster: options.max_cluster,
         limits: Limits { workers: options.workers, budget_bytes: share },
@@ -86,6 +90,7 @@ pub fn connect(options: &Options, control: &Control) -> Result<()> {
 struct Plan<'a, W> {
     words: &'a W,
     shape: Shape,
+    key: TextKey,
     /// `None`: single link.
     threshold: Option<Threshold>,
     max_cluster: u32,
@@ -115,7 +120,7 @@ impl<W: Words> Plan<'_, W> {
             None => self.link(places, members, &mut summary)?,
         };
         summary.kept_beyond_cap = decided.kept_beyond_cap;
-        Ok((combine(decided, &copies, beside, share)?, summary))
+        Ok((combine(decided, &copies, self.key, beside, share)?, summary))
     }
 
     fn decide(
@@ -184,6 +189,7 @@ fn members(
 fn combine(
     decided: Decided,
     copies: &Copies,
+    key: TextKey,
     beside: &Path,
     memory_bytes: usize,
 ) -> Result<Sorted<5>> {
@@ -201,9 +207,10 @@ fn combine(
             rows.push(record, Kind::Near, fate)?;
             falls.advance()?;
         }
-        let same = [keeper, 1_f64.to_bits(), 1_f64.to_bits()];
+        let jaccard = key.jaccard().unwrap_or(f64::NAN);
+        let same = [keeper, 1_f64.to_bits(), jaccard.to_bits()];
         let fall = falls.head().filter(|fall| fall[0] == keeper);
-        rows.push(copy, Kind::Exact, fall.map_or(same, |[_, fate @ ..]| fate))?;
+        rows.push(copy, key.kind(), fall.map_or(same, |[_, fate @ ..]| fate))?;
     }
     while let Some([record, fate @ ..]) = falls.take()? {
         rows.push(record, Kind::Near, fate)?;
@@ -250,7 +257,7 @@ fn write(
                 let Some(verdict) = rows.head().filter(|row| row[0] == record).map(verdict) else {
                     continue;
                 };
-                loss.exact += u64::from(verdict.kind == Kind::Exact);
+                loss.exact += u64::from(matches!(verdict.kind, Kind::Exact | Kind::Url));
                 loss.near += u64::from(verdict.kind == Kind::Near);
                 writer.push(&verdict)?;
                 rows.advance()?;

@@ -11,11 +11,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::cut_lines::CutCounts;
 use super::survivors::{KeptLines, Passed, Survivors};
 use super::unit_file::{SignedUnit, UnitSummary, open_all};
 use super::verdicts::Verdicts;
 use crate::control::Control;
-use crate::input::{FileRead, InputFile, UnitReader};
+use crate::cuts::file::Cuts;
+use crate::input::{FileRead, InputFile, Scratch, UnitReader};
 use crate::output::{AtomicFile, FileSummary, Share};
 use crate::pipeline::{self, Limits, Weigh};
 use crate::{Error, Result};
@@ -69,6 +71,8 @@ pub struct Options {
     pub signatures: Vec<PathBuf>,
     /// What `connect` wrote.
     pub verdicts: PathBuf,
+    /// What is cut out of texts, where something is.
+    pub cuts: Option<PathBuf>,
     /// The directory for shards; their names are `UUUUU-SSSSS-part` and the extension.
     pub journal: PathBuf,
     /// Bytes of text after which a shard is finished; `None`: one shard, be it empty.
@@ -123,25 +127,30 @@ pub fn drop_unit(files: &[InputFile], options: &Options, control: &Control) -> R
     let unit = &units[options.unit];
     let summary = unit.summary()?;
     let verdicts = Verdicts::open(&options.verdicts, options.fingerprint)?;
+    let cuts = options.cuts.as_ref().map(|path| Cuts::open(path, options.fingerprint));
+    let cuts = cuts.transpose()?;
     let mut survivors = Survivors {
         unit: options.unit,
         first,
         count: unit.records(),
         lines: unit.lines()?,
         verdicts: verdicts.starting_at(first)?,
+        cuts: cuts.as_ref().map(|cuts| cuts.starting_at(first)).transpose()?,
         passed: Passed::default(),
     };
     let mut reader = UnitReader::new(files, options.memory_bytes, LINE_WEIGHT);
     let mut writer = ShardWriter { options, summary: &summary, open: None, finished: Vec::new() };
+    let mut cut = CutCounts::default();
     let limits = Limits { workers: options.workers, budget_bytes: options.memory_bytes };
     pipeline::run(
         limits,
         control,
         || reader.next_job()?.map(|job| survivors.of(job)).transpose(),
-        || Packer { format: options.format, compressor: None, lines: Vec::new() },
+        || Packer::new(options.format),
         |packer, kept| packer.pack(kept, options),
         |packed| {
             control.advance(packed.kept.job.batch.lines.len() as u64, packed.kept.text_bytes);
+            cut.add(packed.cut);
             writer.append(&packed)
         },
     )?;
@@ -152,6 +161,8 @@ pub fn drop_unit(files: &[InputFile], options: &Options, control: &Control) -> R
         ("empty_text", passed.empty_text),
         ("exact_duplicate", passed.exact),
         ("near_duplicate", passed.near),
+        ("same_url", passed.url),
+        ("nothing_left", cut.nothing_left),
     ];
     Ok(UnitDropped {
         shards,
@@ -161,7 +172,7 @@ pub fn drop_unit(files: &[InputFile], options: &Options, control: &Control) -> R
             .filter(|(_, count)| *count > 0)
             .map(|(rule, count)| (rule.to_owned(), count))
             .collect(),
-        details: details(options, &verdicts, passed)?,
+        details: details(options, &verdicts, passed, cut)?,
         rejected: summary.rejected,
         inputs: summary.files,
     })
@@ -171,8 +182,13 @@ fn details(
     options: &Options,
     verdicts: &Verdicts,
     passed: Passed,
+    cut: CutCounts,
 ) -> Result<BTreeMap<String, u64>> {
     let mut details = BTreeMap::from([("clusters".to_owned(), passed.clusters)]);
+    if options.cuts.is_some() {
+        details.insert("pieces_cut".to_owned(), cut.pieces);
+        details.insert("bytes_cut".to_owned(), cut.bytes);
+    }
     if options.unit == 0 {
         let run = verdicts.summary()?;
         details.insert("giant_buckets".to_owned(), run.giant_buckets);
@@ -185,6 +201,7 @@ fn details(
 /// Survivors of a batch as they are written.
 struct Packed {
     kept: KeptLines,
+    cut: CutCounts,
     /// One frame, where the shard is compressed and something survives.
     frame: Vec<u8>,
 }
@@ -200,10 +217,16 @@ struct Packer {
     format: Format,
     compressor: Option<zstd::bulk::Compressor<'static>>,
     lines: Vec<u8>,
+    scratch: Scratch,
 }
 
 impl Packer {
-    fn pack(&mut self, kept: KeptLines, options: &Options) -> Result<Packed> {
+    fn new(format: Format) -> Self {
+        Self { format, compressor: None, lines: Vec::new(), scratch: Scratch::default() }
+    }
+
+    fn pack(&mut self, mut kept: KeptLines, options: &Options) -> Result<Packed> {
+        let cut = kept.cut(&mut self.scratch)?;
         let mut frame = Vec::new();
         if let Format::JsonlZst(level) = self.format
             && kept.records > 0
@@ -221,7 +244,7 @@ impl Packer {
             // A long line must not hold its memory to the end of the unit.
             self.lines.shrink_to(2 * crate::input::unit::BATCH_BYTES);
         }
-        Ok(Packed { kept, frame })
+        Ok(Packed { kept, cut, frame })
     }
 }
 

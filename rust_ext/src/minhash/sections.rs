@@ -42,6 +42,10 @@ pub enum Kind {
     Buckets,
     /// What became of the records that are in a cluster.
     Verdicts,
+    /// Keys of the pieces of a unit's texts.
+    Pieces,
+    /// What is cut out of texts.
+    Cuts,
 }
 
 impl Kind {
@@ -50,6 +54,8 @@ impl Kind {
             Self::Signatures => b"HF-SIGNS",
             Self::Buckets => b"HF-BUCKS",
             Self::Verdicts => b"HF-VERDS",
+            Self::Pieces => b"HF-PIECE",
+            Self::Cuts => b"HF-CUTS ",
         }
     }
 }
@@ -307,13 +313,13 @@ impl Reader {
     }
 
     /// Returns an error that names this file.
-    pub(super) fn corrupt(&self, message: &str) -> Error {
+    pub(crate) fn corrupt(&self, message: &str) -> Error {
         Error::corrupt(&self.path, message)
     }
 }
 
 /// Returns the little-endian number at `offset`.
-pub(super) fn number(bytes: &[u8], offset: usize) -> u64 {
+pub(crate) fn number(bytes: &[u8], offset: usize) -> u64 {
     let mut word = [0; 8];
     word.copy_from_slice(&bytes[offset..offset + 8]);
     u64::from_le_bytes(word)

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::Shape;
 use super::entry::{Entry, Status};
 use super::keep::Keep;
-use super::keys::Wide;
 use super::signature::{EMPTY_SLOT, Permutations, band_hashes};
+use super::text_key::TextKey;
 use super::unit_file::words_check;
 use super::unit_writer::{SignedLines, UnitWriter};
 use super::words::Scanner;
@@ -33,6 +33,8 @@ use crate::pool::{Pool, Reuse};
 pub struct Options {
     /// How texts are compared.
     pub shape: Shape,
+    /// What makes two records equal.
+    pub key: TextKey,
     /// Which of several records that are alike stays.
     pub keep: Keep,
     /// Marks the file as one of this run.
@@ -54,7 +56,9 @@ pub struct Options {
 /// # Errors
 /// `Io` from reading or writing, `Argument` for a shape that cannot work, `Interrupted`.
 pub fn sign_unit(files: &[InputFile], options: &Options, control: &Control) -> Result<()> {
-    let shape = options.shape.checked()?;
+    // Without bands, only equal records are looked for.
+    let shape =
+        if options.shape.num_bands == 0 { options.shape } else { options.shape.checked()? };
     let permutations = Permutations::new(shape.num_permutations(), shape.seed);
     let mut reader = UnitReader::new(files, options.memory_bytes, line_weight(&shape));
     let mut unit = UnitWriter::create(&options.output, &shape, options.fingerprint)?;
@@ -128,13 +132,22 @@ struct Signer<'a> {
     own: OwnContent,
     words: Vec<u32>,
     slots: Vec<u32>,
+    /// Room for the normal form of a text.
+    normal: Vec<u8>,
 }
 
 impl<'a> Signer<'a> {
     fn new(options: &'a Options, permutations: &'a Permutations) -> Self {
         let slots = vec![EMPTY_SLOT; permutations.num_permutations()];
-        let (scanner, own) = (Scanner::new(), OwnContent::default());
-        Self { options, permutations, scanner, own, words: Vec::new(), slots }
+        Self {
+            options,
+            permutations,
+            scanner: Scanner::new(),
+            own: OwnContent::default(),
+            words: Vec::new(),
+            slots,
+            normal: Vec::new(),
+        }
     }
 
     fn batch(
@@ -183,8 +196,10 @@ impl<'a> Signer<'a> {
             // Writing to memory does not fail.
             None => write!(lines.ids, "{file}#{ordinal}").unwrap_or_default(),
         }
-        lines.id_hashes.push(xxh3_64(&lines.ids[id_start..]));
-        lines.text_hashes.push(halves(xxh3_128(fields.text.as_bytes())));
+        let id = &lines.ids[id_start..];
+        lines.id_hashes.push(xxh3_64(id));
+        let key = self.options.key.hash(raw, fields.text, id, &mut self.normal);
+        lines.text_hashes.push(key);
         let (words_at, words, words_check) = self.words(fields, lines);
         Entry {
             text_bytes,
@@ -200,10 +215,12 @@ impl<'a> Signer<'a> {
     /// Appends the words of a record, those of its own content if it is a conversation, and the
     /// hashes of its bands; returns where the words begin, how many there are and their check.
     fn words(&mut self, fields: &Fields<'_>, lines: &mut SignedLines) -> (u64, u32, u32) {
-        let said = fields.messages.and_then(|messages| self.own.read(messages));
         self.words.clear();
-        self.scanner.scan(said.unwrap_or(fields.text), &mut self.words);
         let shape = &self.options.shape;
+        if shape.num_bands > 0 {
+            let said = fields.messages.and_then(|messages| self.own.read(messages));
+            self.scanner.scan(said.unwrap_or(fields.text), &mut self.words);
+        }
         if !self.words.is_empty() {
             self.permutations.sign(&self.words, shape.ngram_size, &mut self.slots);
             band_hashes(&self.slots, shape, &mut lines.bands);
@@ -218,12 +235,6 @@ impl<'a> Signer<'a> {
         let count = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
         (start as u64 / 4, count, words_check(bytes))
     }
-}
-
-/// Returns the upper and the lower half.
-#[allow(clippy::cast_possible_truncation)] // that is the lower half
-fn halves(hash: u128) -> Wide {
-    [(hash >> 64) as u64, hash as u64]
 }
 
 /// The rejected file of a unit, made once there is a line for it.
@@ -305,6 +316,7 @@ mod tests {
     fn options(directory: &Path, name: &str, workers: usize, memory_bytes: usize) -> Options {
         Options {
             shape: SHAPE,
+            key: TextKey::Text,
             keep: Keep::parse(&["longest".to_owned()]).unwrap(),
             fingerprint: 9,
             output: directory.join(name),

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::cut_lines::CutLine;
 use super::unit_file::{LineReader, Status};
 use super::verdicts::{Kind, VerdictCursor};
+use crate::cuts::file::CutCursor;
 use crate::input::{Batch, Job};
 use crate::pipeline::Weigh;
 use crate::{Error, Result};
@@ -16,6 +18,8 @@ pub(super) enum Piece {
     Lines(Range<usize>),
     /// A line end.
     LineEnd,
+    /// What is written of a record that loses something, by its index.
+    Cut(usize),
 }
 
 /// What is left of a batch.
@@ -24,6 +28,8 @@ pub(super) struct KeptLines {
     pub(super) job: Job,
     /// Those that survive.
     pub(super) pieces: Vec<Piece>,
+    /// Those of them that lose something, not counted until it is known what is left of them.
+    pub(super) cut_lines: Vec<CutLine>,
     /// How many do.
     pub(super) records: u64,
     /// Bytes of their text.
@@ -38,6 +44,7 @@ impl KeptLines {
         match piece {
             Piece::Lines(range) => &self.job.batch.bytes[range.clone()],
             Piece::LineEnd => b"\n",
+            Piece::Cut(index) => &self.cut_lines[*index].written,
         }
     }
 }
@@ -53,6 +60,8 @@ impl Weigh for KeptLines {
 pub(super) struct Passed {
     /// Records whose text another one keeps.
     pub(super) exact: u64,
+    /// Records whose address another one has.
+    pub(super) url: u64,
     /// Records that are similar to their survivor.
     pub(super) near: u64,
     /// Records without text.
@@ -71,6 +80,8 @@ pub(super) struct Survivors<'a> {
     pub(super) count: u64,
     pub(super) lines: LineReader<'a>,
     pub(super) verdicts: VerdictCursor<'a>,
+    /// What they lose, where texts are cut.
+    pub(super) cuts: Option<CutCursor<'a>>,
     pub(super) passed: Passed,
 }
 
@@ -82,7 +93,7 @@ impl Survivors<'_> {
     /// with more memory.
     pub(super) fn of(&mut self, job: Job) -> Result<KeptLines> {
         let (mut records, mut text_bytes, mut shares) = (0, 0, BTreeMap::new());
-        let mut pieces = Vec::new();
+        let (mut pieces, mut cut_lines) = (Vec::new(), Vec::new());
         // A file that grew has more lines than entries; the check at its end names it.
         let numbers = job.first_line..self.count;
         for (number, line) in numbers.zip(&job.batch.lines) {
@@ -98,6 +109,15 @@ impl Survivors<'_> {
                     self.unit
                 )));
             }
+            if let Some(cuts) = &mut self.cuts
+                && let Some(cuts) = cuts.take_of(self.first + number)?
+            {
+                pieces.push(Piece::Cut(cut_lines.len()));
+                // Lines of a batch are fewer than its bytes.
+                let line = usize::try_from(number - job.first_line).unwrap_or(usize::MAX);
+                cut_lines.push(CutLine { line, share: entry.share, cuts, written: Vec::new() });
+                continue;
+            }
             append(&mut pieces, line.start..line.end, &job.batch);
             records += 1;
             text_bytes += entry.text_bytes;
@@ -105,7 +125,7 @@ impl Survivors<'_> {
             share.0 += 1;
             share.1 += entry.text_bytes;
         }
-        Ok(KeptLines { job, pieces, records, text_bytes, shares })
+        Ok(KeptLines { job, pieces, cut_lines, records, text_bytes, shares })
     }
 
     fn survives(&mut self, line: u64, status: Status) -> Result<bool> {
@@ -121,6 +141,7 @@ impl Survivors<'_> {
             Kind::Survivor => self.passed.clusters += 1,
             Kind::Exact => self.passed.exact += 1,
             Kind::Near => self.passed.near += 1,
+            Kind::Url => self.passed.url += 1,
         }
         Ok(kind == Kind::Survivor)
     }
@@ -160,6 +181,7 @@ mod tests {
         let bytes = |piece: &Piece| match piece {
             Piece::Lines(range) => batch.bytes[range.clone()].to_vec(),
             Piece::LineEnd => b"\n".to_vec(),
+            Piece::Cut(_) => panic!("nothing is cut here"),
         };
         (pieces.iter().flat_map(bytes).collect(), pieces.len())
     }

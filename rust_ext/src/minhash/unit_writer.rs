@@ -147,7 +147,7 @@ impl UnitWriter {
             .iter()
             .map(|(source, kind)| self.shares.number_within(source, kind))
             .collect();
-        let mut bands = lines.bands.chunks_exact(self.run.bands.len());
+        let mut bands = lines.bands.chunks_exact(self.run.bands.len().max(1));
         let mut hashes = lines.text_hashes.iter().zip(&lines.id_hashes);
         let mut ids = lines.ids.split_inclusive(|&byte| byte == b'\n');
         for entry in &lines.entries {

@@ -9,7 +9,7 @@
 //! | 8 | 8 | number of the survivor |
 //! | 16 | 8 | estimated similarity with the survivor, a float |
 //! | 24 | 8 | true similarity with it, a float; not a number where it was not computed |
-//! | 32 | 8 | 0 survivor, 1 exact, 2 near |
+//! | 32 | 8 | 0 survivor, 1 exact, 2 near, 3 url |
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,6 +34,8 @@ pub enum Kind {
     Exact = 1,
     /// Its text is similar to that of the survivor.
     Near = 2,
+    /// Its address counts as that of a record before it in order.
+    Url = 3,
 }
 
 impl Kind {
@@ -42,7 +44,8 @@ impl Kind {
         match number {
             0 => Self::Survivor,
             1 => Self::Exact,
-            _ => Self::Near,
+            2 => Self::Near,
+            _ => Self::Url,
         }
     }
 
@@ -53,6 +56,7 @@ impl Kind {
             Self::Survivor => "survivor",
             Self::Exact => "exact",
             Self::Near => "near",
+            Self::Url => "url",
         }
     }
 }

@@ -13,13 +13,14 @@ use crate::minhash::bands::{self, Parts, find_buckets};
 use crate::minhash::datasketch::{self, Scheme};
 use crate::minhash::keep::Keep;
 use crate::minhash::signature::{EMPTY_SLOT, Permutations};
+use crate::minhash::text_key::TextKey;
 use crate::minhash::verdicts::Verdicts;
 use crate::minhash::words::Scanner;
 use crate::minhash::{Shape, clusters_parquet, connect, drop, shingle, sign};
 
-type Files = Vec<(PathBuf, String)>;
+pub(super) type Files = Vec<(PathBuf, String)>;
 
-fn input_files(files: Files) -> Vec<InputFile> {
+pub(super) fn input_files(files: Files) -> Vec<InputFile> {
     files.into_iter().map(InputFile::from).collect()
 }
 
@@ -108,13 +109,15 @@ pub(super) fn datasketch_signatures<'py>(
 /// The step `sign` for one unit.
 #[pyfunction]
 #[pyo3(signature = (
-    files, *, shape, keep, fingerprint, output, rejected, workers, memory_bytes, progress = None,
+    files, *, shape, key = "text", keep, fingerprint, output, rejected, workers, memory_bytes,
+    progress = None,
 ))]
 #[allow(clippy::too_many_arguments)] // keywords, each with a name at the call
 pub(super) fn sign_records(
     py: Python<'_>,
     files: Files,
     shape: (usize, usize, usize, u64),
+    key: &str,
     keep: Vec<String>,
     fingerprint: u64,
     output: PathBuf,
@@ -126,8 +129,9 @@ pub(super) fn sign_records(
     let files = input_files(files);
     let shape = self::shape(shape);
     let keep = Keep::parse(&keep)?;
+    let key = TextKey::named(key)?;
     let options =
-        sign::Options { shape, keep, fingerprint, output, rejected, workers, memory_bytes };
+        sign::Options { shape, key, keep, fingerprint, output, rejected, workers, memory_bytes };
     call::run(py, progress.as_ref(), |control| sign::sign_unit(&files, &options, control))
 }
 
@@ -173,14 +177,15 @@ pub(super) fn band_records(
 /// The step `connect`.
 #[pyfunction]
 #[pyo3(signature = (
-    signatures, *, shape, threshold, max_cluster, fingerprint, buckets, texts, output, workers,
-    memory_bytes, progress = None,
+    signatures, *, shape, key = "text", threshold, max_cluster, fingerprint, buckets, texts,
+    output, workers, memory_bytes, progress = None,
 ))]
 #[allow(clippy::too_many_arguments)] // keywords, each with a name at the call
 pub(super) fn connect_records(
     py: Python<'_>,
     signatures: Vec<PathBuf>,
     shape: (usize, usize, usize, u64),
+    key: &str,
     threshold: Option<f64>,
     max_cluster: u32,
     fingerprint: u64,
@@ -193,6 +198,7 @@ pub(super) fn connect_records(
 ) -> PyResult<()> {
     let options = connect::Options {
         shape: self::shape(shape),
+        key: TextKey::named(key)?,
         threshold,
         max_cluster,
         fingerprint,
@@ -240,7 +246,7 @@ pub(super) fn write_clusters(
 /// The step `drop` for one unit; returns what became of it.
 #[pyfunction]
 #[pyo3(signature = (
-    files, *, unit, fingerprint, signatures, verdicts, journal, shard_text_bytes, format,
+    files, *, unit, fingerprint, signatures, verdicts, cuts = None, journal, shard_text_bytes, format,
     compression_level, workers, memory_bytes, progress = None,
 ))]
 #[allow(clippy::too_many_arguments)] // keywords, each with a name at the call
@@ -251,6 +257,7 @@ pub(super) fn drop_duplicates(
     fingerprint: u64,
     signatures: Vec<PathBuf>,
     verdicts: PathBuf,
+    cuts: Option<PathBuf>,
     journal: PathBuf,
     shard_text_bytes: Option<u64>,
     format: &str,
@@ -266,6 +273,7 @@ pub(super) fn drop_duplicates(
         fingerprint,
         signatures,
         verdicts,
+        cuts,
         journal,
         shard_text_bytes,
         format,

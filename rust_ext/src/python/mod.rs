@@ -9,6 +9,7 @@ mod call;
 mod indexed;
 mod minhash;
 mod records;
+mod scopes;
 mod tokenize;
 mod tokenizer;
 
@@ -33,6 +34,11 @@ mod extension {
     };
     #[pymodule_export]
     use super::records::{compared_text, find_document, find_records, read_line, scan_records};
+    #[pymodule_export]
+    use super::scopes::{
+        check_substring_memory, cut_pieces, cut_substrings, gather_cuts, piece_parts, sign_pieces,
+        write_cuts,
+    };
     #[pymodule_export]
     use super::tokenize::tokenize_unit;
     #[pymodule_export]

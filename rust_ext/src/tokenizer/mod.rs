@@ -41,6 +41,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub(crate) use self::normalize::nfc;
 pub use self::spans::Span;
 
 use self::byte_level::ByteLevel;

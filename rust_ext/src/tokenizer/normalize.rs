@@ -15,7 +15,7 @@ const FIRST_LEAD: u8 = 0xCC;
 ///
 /// Only the stretches around characters that can change are normalized, so that a text without
 /// any is borrowed and costs one pass over its bytes.
-pub(super) fn nfc(text: &str) -> Cow<'_, str> {
+pub(crate) fn nfc(text: &str) -> Cow<'_, str> {
     let mut stretches = unstable_stretches(text).peekable();
     if stretches.peek().is_none() {
         return Cow::Borrowed(text);

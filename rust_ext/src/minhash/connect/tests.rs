@@ -36,6 +36,7 @@ impl Case {
         let plan = Plan {
             words: &self.corpus,
             shape: SHAPE,
+            key: TextKey::Text,
             threshold: threshold.map(|threshold| Threshold::new(threshold).unwrap()),
             max_cluster: self.max_cluster,
             limits: Limits { workers, budget_bytes: memory_bytes },
