@@ -7,6 +7,7 @@ import queue
 import signal
 import threading
 from collections import Counter
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,14 +56,21 @@ class WorkerPool:
         context = multiprocessing.get_context("spawn")
         limit_bytes = min(memory_bytes // max(workers, 1), MAX_RECORD_BYTES)
         self._workers: list[tuple[BaseProcess, Connection[Any, Any]]] = []
-        for _ in range(max(workers, 1)):
-            ours, theirs = context.Pipe()
-            process = context.Process(
-                target=_serve, args=(theirs, config, limit_bytes), daemon=True
-            )
-            process.start()
-            theirs.close()
-            self._workers.append((process, ours))
+        # Ctrl-C reaches the whole group, and an interpreter that is starting would answer with a
+        # traceback. The tracker comes first: it lets the signal through once it has started.
+        resource_tracker.ensure_running()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            for _ in range(max(workers, 1)):
+                ours, theirs = context.Pipe()
+                process = context.Process(
+                    target=_serve, args=(theirs, config, limit_bytes), daemon=True
+                )
+                process.start()
+                theirs.close()
+                self._workers.append((process, ours))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -145,8 +153,7 @@ def _relay(
 
 def _serve(connection: Connection[Any, Any], config: IngestConfig, limit_bytes: int) -> None:
     """Read batches until the other side closes."""
-    # Ctrl-C reaches the whole group; the parent decides what becomes of us.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what becomes of us
     while True:
         try:
             batch: list[tuple[str, str]] = connection.recv()

@@ -31,7 +31,6 @@ from preprocess.dedup import STEPS, DedupConfig, dedup
 from preprocess.verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from conftest import Preprocess
@@ -148,6 +147,7 @@ from preprocess.dedup import DedupConfig, dedup
 from preprocess.run_directory import RunOptions
 source, output, memory, form, *allowed = sys.argv[1:]
 options = RunOptions(workers=2, memory_bytes=int(memory))
+print("begins", flush=True)
 dedup([source], Path(output), DedupConfig(format=form), options, allow_loss=allowed)
 print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 """
@@ -162,23 +162,18 @@ def start(
     )
 
 
-def killed_after() -> Iterator[float]:
-    """Yield ever longer times, so that every step is killed at last."""
-    seconds = 0.3
-    while True:
-        yield seconds
-        seconds += 0.07
-
-
 def test_a_run_killed_again_and_again_gives_the_same_bytes(tmp_path: Path) -> None:
     source = write(tmp_path / "a.jsonl.zst", hard_corpus(12_000))
     run([source], tmp_path / "whole", memory_bytes=1 << 30)
     output = tmp_path / "killed"
     kills = 0
-    for seconds in killed_after():
+    while True:
         process = start(source, output, 1 << 30, "jsonl.zst", "s0", "s1", "s2")
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begins\n"
         try:
-            process.wait(seconds if kills < 20 else 120)
+            # Ever longer, so that every step is killed at last.
+            process.wait(0.01 * kills if kills < 20 else 120)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
@@ -204,9 +199,9 @@ def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
                 text = " ".join([*base, f"a{number // 3}", f"b{number // 3}", f"c{number % 3}"])
                 file.write(json.dumps({"id": f"record-{number}", "text": text}).encode() + b"\n")
         process = start(source, tmp_path / str(count), 32 << 20, "jsonl", "unknown")
-        peak, errors = process.communicate()
+        printed, errors = process.communicate()
         assert process.returncode == 0, errors
-        peaks.append(int(peak) >> 10)
+        peaks.append(int(printed.split()[-1]) >> 10)
     # The bare interpreter with what it imports takes some 40 MiB.
     assert peaks[1] < 32 + 100, peaks
 

@@ -11,13 +11,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{Error, Result};
 
-/// Well below the 1,024 files that a process may have where nobody raised the limit.
+/// Well below the 1,024 files that a process may have where nobody changed the limit.
 const MOST_OPEN: usize = 256;
 
 /// Files by their path, opened at their first use. Shared by threads.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct OpenFiles {
     open: Mutex<HashMap<PathBuf, Arc<File>>>,
+    most: usize,
+}
+
+impl Default for OpenFiles {
+    /// Keeps at most a quarter of the files that the process may have.
+    fn default() -> Self {
+        let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let quarter =
+            allowed.map_or(MOST_OPEN, |most| usize::try_from(most / 4).unwrap_or(MOST_OPEN).max(1));
+        Self { open: Mutex::default(), most: quarter.min(MOST_OPEN) }
+    }
 }
 
 impl OpenFiles {
@@ -36,7 +47,7 @@ impl OpenFiles {
         // Not under the lock: other threads need not wait for a slow file system.
         let file = Arc::new(File::open(path).map_err(|source| Error::io(path, source))?);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.len() >= MOST_OPEN {
+        if open.len() >= self.most {
             // Files are read one after another, so that hardly any of these is needed again; those
             // that are being read stay open until then.
             open.clear();
@@ -64,7 +75,7 @@ mod tests {
                 let mut bytes = [0; 5];
                 files.read_exact_at(path, &mut bytes, 5).unwrap();
                 assert_eq!(bytes, *format!("{number:05}").as_bytes());
-                assert!(files.open.lock().unwrap().len() <= MOST_OPEN);
+                assert!(files.open.lock().unwrap().len() <= files.most);
             }
         }
         assert!(files.read_exact_at(&paths[0], &mut [0; 11], 0).is_err());
