@@ -183,7 +183,8 @@ fn members(
     rows.finish()
 }
 
-/// Joins exact and near duplicates; a copy shares the fate of the record that keeps its text.
+/// Joins exact and near duplicates; a copy shares the fate of the record that keeps its text, or
+/// falls to its heir ([`super::copies`]).
 ///
 /// Returns rows (record, kind, survivor, estimated, true similarity) of all that are in a cluster.
 fn combine(
@@ -193,24 +194,29 @@ fn combine(
     beside: &Path,
     memory_bytes: usize,
 ) -> Result<Sorted<5>> {
-    let mut by_keeper = ExternalSorter::<2>::new(beside, memory_bytes);
+    let mut by_keeper = ExternalSorter::<3>::new(beside, memory_bytes);
     let mut copies = copies.read()?;
-    while let Some([copy, keeper]) = copies.head() {
-        by_keeper.push([keeper, copy])?;
+    while let Some([copy, keeper, after]) = copies.head() {
+        by_keeper.push([keeper, copy, after])?;
         copies.advance()?;
     }
     let mut by_keeper = by_keeper.finish()?;
     let mut falls = decided.falls;
     let mut rows = Rows(ExternalSorter::new(beside, memory_bytes));
-    while let Some([keeper, copy]) = by_keeper.take()? {
+    while let Some([keeper, copy, after]) = by_keeper.take()? {
         while let Some([record, fate @ ..]) = falls.head().filter(|fall| fall[0] < keeper) {
             rows.push(record, Kind::Near, fate)?;
             falls.advance()?;
         }
         let jaccard = key.jaccard().unwrap_or(f64::NAN);
-        let same = [keeper, 1_f64.to_bits(), jaccard.to_bits()];
-        let fall = falls.head().filter(|fall| fall[0] == keeper);
-        rows.push(copy, key.kind(), fall.map_or(same, |[_, fate @ ..]| fate))?;
+        let same = |survivor| [survivor, 1_f64.to_bits(), jaccard.to_bits()];
+        let fate = match falls.head().filter(|fall| fall[0] == keeper) {
+            None => same(keeper),
+            Some([_, fate @ ..]) if after == keeper => fate,
+            Some(_) if after == copy => continue, // it stays
+            Some(_) => same(after),
+        };
+        rows.push(copy, key.kind(), fate)?;
     }
     while let Some([record, fate @ ..]) = falls.take()? {
         rows.push(record, Kind::Near, fate)?;

@@ -91,16 +91,15 @@ fn order(
     let mut found = ExternalSorter::<4>::new(beside, memory_bytes);
     let mut ordered = ExternalSorter::<3>::new(beside, memory_bytes);
     while let Some([record, _]) = members.head() {
-        while copies.head().is_some_and(|[copy, _]| copy < record) {
+        while copies.head().is_some_and(|[copy, ..]| copy < record) {
             copies.advance()?;
         }
-        let is_copy = copies.head().is_some_and(|[copy, _]| copy == record);
+        let is_copy = copies.head().is_some_and(|[copy, ..]| copy == record);
         let mut key = 0;
         if !is_copy {
             let known = entries.entry(record)?;
             key = known.keep_key;
-            let both = u64::from(known.words.count) | u64::from(known.words.check) << 32;
-            found.push([key, record, known.words.first, both])?;
+            found.push([key, record, known.words.first, known.words.identity()])?;
         }
         while let Some([_, bucket]) = members.head().filter(|row| row[0] == record) {
             if !is_copy {
