@@ -165,7 +165,9 @@ mod tests {
         let cuts: Vec<Cut> =
             (0..9_000).flat_map(|record| (0..3).map(move |at| cut(record * 2, at))).collect();
         let mut writer = CutWriter::create(&path, 5).unwrap();
-        cuts.iter().for_each(|cut| writer.push(cut).unwrap());
+        for cut in &cuts {
+            writer.push(cut).unwrap();
+        }
         writer.finish().unwrap();
         let file = Cuts::open(&path, 5).unwrap();
         for first in [0, 1, 2, 6_240, 6_241, 6_242, 17_997, 17_998, 17_999] {

@@ -92,7 +92,9 @@ mod tests {
         for (number, cuts) in parts.into_iter().enumerate() {
             paths.push(path(&format!("part-{number}")));
             let mut writer = CutWriter::create(&paths[number], 1).unwrap();
-            cuts.iter().for_each(|&of| writer.push(&cut(of)).unwrap());
+            for &of in cuts {
+                writer.push(&cut(of)).unwrap();
+            }
             writer.finish().unwrap();
         }
         gather(&paths, &path("verdicts"), 1, &path("cuts"), &Control::default()).unwrap();

@@ -91,6 +91,7 @@ fn escape_lengths(raw: &[u8]) -> Option<(usize, usize)> {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init)] // one cut is a list of cuts
 mod tests {
     use std::fmt::Write as _;
 
@@ -98,7 +99,6 @@ mod tests {
 
     use super::*;
 
-    #[allow(clippy::single_range_in_vec_init)] // one cut is a list of cuts
     fn cut(line: &str, cuts: &[Range<usize>]) -> Option<String> {
         let mut to = Vec::new();
         cut_text(line.as_bytes(), "text", cuts.iter().cloned(), &mut to)?;

@@ -225,7 +225,7 @@ mod tests {
             line: number,
             start: u32::MAX - number,
             length: number,
-            stays: number % 3 == 0,
+            stays: number.is_multiple_of(3),
         };
         let rows: Vec<PieceRow> = (0..600_000).map(row).collect();
         let mut writer = PieceWriter::create(&path, 3).unwrap();

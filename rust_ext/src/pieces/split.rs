@@ -129,7 +129,8 @@ mod tests {
                 let whole: Vec<String> = whole.into_iter().filter(|piece| !piece.is_empty()).collect();
                 let mut found = Vec::new();
                 each_piece(&text, grain, |piece| {
-                    let lines: Vec<&str> = text[piece.content].trim().split('\n').map(str::trim).collect();
+                    let content = text[piece.content].trim();
+                    let lines: Vec<&str> = content.split('\n').map(str::trim).collect();
                     found.push(lines.join("\n"));
                 });
                 prop_assert_eq!(found, whole);

@@ -18,6 +18,7 @@ fn units(directory: &Path, units: &[Vec<(String, String)>]) -> Vec<PathBuf> {
         std::fs::write(&path, lines.collect::<String>()).unwrap();
         let options = sign::Options {
             shape: SHAPE,
+            key: crate::minhash::text_key::TextKey::Text,
             keep: Keep::default(),
             fingerprint: 3,
             output: directory.join(format!("{number:05}.sign")),
