@@ -8,13 +8,14 @@ it: system prompts, tools and the rendered text, which a whole dataset may share
 **The survivor rule.** Records are decided in an order: that of `keep`, then that of the input. Of
 records with equal text the first one goes on. The rest is decided in that order: a record is
 compared with the survivors that share a band with it, the first one first, and is dropped at the
-first one whose true similarity is at or above the threshold; if there is none, it survives. So a
-dropped record always names a survivor that is truly similar, and nothing chains away. Of records
-that share one band, only the first 64 survivors are compared with, which keeps boilerplate from
-costing quadratic time. At most `max_cluster` near-duplicates fall to one survivor: a further one
-is kept, takes nobody, and is counted. With `verify=False` the classic single link is used instead:
-of all records that are connected by shared bands the first survives, however similar the others
-are.
+first one whose true similarity is at or above the threshold; if there is none, it survives. What
+has its text is dropped with it, unless it is compared by other words, as the plain copy of a
+conversation is: of these the first one stays. So a dropped record always names a survivor that is
+truly similar or has its text, and nothing chains away. Of records that share one band, only the
+first 64 survivors are compared with, which keeps boilerplate from costing quadratic time. At most
+`max_cluster` near-duplicates fall to one survivor: a further one is kept, takes nobody, and is
+counted. With `verify=False` the classic single link is used instead: of all records that are
+connected by shared bands the first survives, however similar the others are.
 
 Four steps, each starting only when the one before is whole; they meet in files of the journal:
 
