@@ -375,7 +375,6 @@ class DedupRun:
                     progress=progress,
                 )
         if not self.clusters.exists():
-            # In the journal first: what a kill leaves of it goes with that.
             made = self.directory.journal / CLUSTERS
             _rust_ext.write_clusters(
                 self.signatures,
@@ -384,11 +383,7 @@ class DedupRun:
                 output=made,
                 memory_bytes=self.options.memory_bytes,
             )
-            try:
-                made.replace(self.clusters)
-            except FileNotFoundError:
-                if not self.clusters.exists():  # or an equal run has moved it
-                    raise
+            publish(made, self.clusters)
 
     def refuse_losses(self, allowed: Collection[str]) -> None:
         """Stop before `drop` if a source would lose too much."""
@@ -446,6 +441,18 @@ class DedupRun:
             is_ours = self.options.task in (None, number % self.options.num_tasks)
             if is_ours and not all(path.exists() for path in paths):
                 yield number, paths
+
+
+def publish(made: Path, final: Path) -> None:
+    """Move a table to its place beside the shards.
+
+    It is made in the journal: what a kill leaves of it goes with that.
+    """
+    try:
+        made.replace(final)
+    except FileNotFoundError:
+        if not final.exists():  # or an equal run has moved it
+            raise
 
 
 def files_of(unit: Unit) -> list[tuple[Path, str]]:
