@@ -36,6 +36,7 @@ drop; what connect compares are the words that sign has stored.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -64,6 +65,8 @@ if TYPE_CHECKING:
 STEPS = ("sign", "bands", "connect", "drop")
 CLUSTERS = "clusters.parquet"
 FORMATS = ("jsonl.zst", "jsonl")
+MOST_DECIMALS = 18
+"""Of a threshold: similarities are compared with it in whole numbers of 64 bits."""
 SCOPES = ("near", "exact", "url", "line", "paragraph", "substring")
 
 
@@ -118,6 +121,10 @@ class DedupConfig:
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
             raise ValueError(f"threshold ({self.threshold}) must be above 0 and at most 1")
+        if 10**MOST_DECIMALS % Fraction(str(self.threshold)).denominator:
+            raise ValueError(
+                f"threshold ({self.threshold}) must have at most {MOST_DECIMALS} decimals"
+            )
         if not self.keep:
             raise ValueError("expected a rule of keep, got none; first is the default")
         _rust_ext.check_keep(list(self.keep))
