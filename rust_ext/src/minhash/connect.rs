@@ -112,15 +112,16 @@ impl<W: Words> Plan<'_, W> {
         entries: &mut impl Entries,
     ) -> Result<(Sorted<5>, Summary)> {
         let (beside, share) = (self.beside, self.limits.budget_bytes);
-        let copies = Copies::find(texts, entries, beside, share)?;
-        let (places, members) = find_places(buckets()?, &copies, entries, beside, share)?;
+        let copies = Copies::find(texts, entries, beside, share, self.control)?;
+        let (places, members) =
+            find_places(buckets()?, &copies, entries, beside, share, self.control)?;
         let mut summary = Summary::default();
         let decided = match self.threshold {
             Some(threshold) => self.decide(places, members, threshold, &mut summary)?,
             None => self.link(places, members, &mut summary)?,
         };
         summary.kept_beyond_cap = decided.kept_beyond_cap;
-        Ok((combine(decided, &copies, self.key, beside, share)?, summary))
+        Ok((combine(decided, &copies, self.key, beside, share, self.control)?, summary))
     }
 
     fn decide(
@@ -131,7 +132,7 @@ impl<W: Words> Plan<'_, W> {
         summary: &mut Summary,
     ) -> Result<Decided> {
         let (beside, share) = (self.beside, self.limits.budget_bytes);
-        let edges = edges::pairs(members, beside, share)?;
+        let edges = edges::pairs(members, beside, share, self.control)?;
         note(&edges, summary);
         let board = Board::new(places, edges.large, beside, share / 4)?;
         let sets = Sets::new(self.words, self.shape.ngram_size, self.permutations(), share);
@@ -141,7 +142,7 @@ impl<W: Words> Plan<'_, W> {
 
     fn link(&self, places: Places, members: Sorted<2>, summary: &mut Summary) -> Result<Decided> {
         let (beside, share) = (self.beside, self.limits.budget_bytes);
-        let edges = edges::links(members, beside, share)?;
+        let edges = edges::links(members, beside, share, self.control)?;
         note(&edges, summary);
         let centres = stars::centres(edges.rows, beside, share, self.control)?;
         let permutations = &self.permutations();
@@ -170,10 +171,10 @@ fn members(
     let mut rows = ExternalSorter::new(&options.output, memory_bytes);
     let mut number = 0;
     for path in paths {
-        control.check()?;
         let groups = Groups::open(path, options.fingerprint)?;
         let mut groups = groups.cursor()?;
         while groups.next_group()?.is_some() {
+            control.check()?;
             while let Some(record) = groups.next_member()? {
                 rows.push([record, number])?;
             }
@@ -193,6 +194,7 @@ fn combine(
     key: TextKey,
     beside: &Path,
     memory_bytes: usize,
+    control: &Control,
 ) -> Result<Sorted<5>> {
     let mut by_keeper = ExternalSorter::<3>::new(beside, memory_bytes);
     let mut copies = copies.read()?;
@@ -204,6 +206,7 @@ fn combine(
     let mut falls = decided.falls;
     let mut rows = Rows(ExternalSorter::new(beside, memory_bytes));
     while let Some([keeper, copy, after]) = by_keeper.take()? {
+        control.check()?;
         while let Some([record, fate @ ..]) = falls.head().filter(|fall| fall[0] < keeper) {
             rows.push(record, Kind::Near, fate)?;
             falls.advance()?;
@@ -219,6 +222,7 @@ fn combine(
         rows.push(copy, key.kind(), fate)?;
     }
     while let Some([record, fate @ ..]) = falls.take()? {
+        control.check()?;
         rows.push(record, Kind::Near, fate)?;
     }
     drop((by_keeper, falls));

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::corpus::Entries;
 use crate::Result;
+use crate::control::Control;
 use crate::external_sort::{ExternalSorter, Sorted};
 use crate::row_file::{RowFile, RowReader};
 
@@ -29,15 +30,17 @@ impl Copies {
     /// Takes twice `memory_bytes` beside what `members` takes.
     ///
     /// # Errors
-    /// Of reading `entries`; `Io`.
+    /// Of reading `entries`; `Io`; `Interrupted`.
     pub(super) fn find(
         mut members: Sorted<2>,
         entries: &mut impl Entries,
         beside: &Path,
         memory_bytes: usize,
+        control: &Control,
     ) -> Result<Self> {
         let mut ordered = ExternalSorter::<4>::new(beside, memory_bytes);
         while let Some([record, text]) = members.take()? {
+            control.check()?;
             let known = entries.entry(record)?;
             ordered.push([text, known.keep_key, record, known.words.identity()])?;
         }
@@ -45,6 +48,7 @@ impl Copies {
         let mut ordered = ordered.finish()?;
         let mut copies = ExternalSorter::<3>::new(beside, memory_bytes);
         while let Some([text, _, keeper, words]) = ordered.take()? {
+            control.check()?;
             let mut heir = None;
             while let Some([_, _, copy, other]) = ordered.head().filter(|row| row[0] == text) {
                 let after = if other == words { keeper } else { *heir.get_or_insert(copy) };
@@ -85,7 +89,8 @@ mod tests {
     fn rows(groups: &[&[u64]], corpus: &mut Double) -> Vec<[u64; 3]> {
         let directory = tempfile::tempdir().unwrap();
         let beside = directory.path().join("x");
-        let copies = Copies::find(members(groups, &beside, 64), corpus, &beside, 64).unwrap();
+        let (texts, control) = (members(groups, &beside, 64), Control::default());
+        let copies = Copies::find(texts, corpus, &beside, 64, &control).unwrap();
         let mut rows = copies.read().unwrap();
         let mut found = Vec::new();
         while let Some(row) = rows.head() {

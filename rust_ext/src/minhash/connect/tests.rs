@@ -341,3 +341,21 @@ fn a_copy_that_is_compared_by_other_words_does_not_fall_with_its_text() {
     let expected = [(1, (1, 0)), (2, (1, 1)), (3, (1, 1)), (4, (1, 1))];
     assert_eq!(fates(&case.connect(1, 1 << 20).0).into_iter().collect::<Vec<_>>(), expected);
 }
+
+#[test]
+fn each_phase_stops_when_it_is_asked_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let beside = directory.path().join("x");
+    let (mut corpus, control) = (Double::keeping(&[0; 4]), Control::default());
+    control.cancel();
+    let rows = || members(&[&[0, 1], &[2, 3]], &beside, 1 << 10);
+    let is_stopped = |error: Option<crate::Error>| matches!(error, Some(crate::Error::Interrupted));
+    let copies = Copies::find(rows(), &mut corpus, &beside, 1 << 10, &control);
+    assert!(is_stopped(copies.err()));
+    let copies = members(&[], &beside, 1 << 10);
+    let copies = Copies::find(copies, &mut corpus, &beside, 1 << 10, &control).unwrap();
+    let places = find_places(rows(), &copies, &mut corpus, &beside, 1 << 10, &control);
+    assert!(is_stopped(places.err()));
+    assert!(is_stopped(edges::pairs(rows(), &beside, 1 << 10, &control).err()));
+    assert!(is_stopped(edges::links(rows(), &beside, 1 << 10, &control).err()));
+}
