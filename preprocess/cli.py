@@ -609,5 +609,19 @@ def fail(name: str, message: str, status: int) -> NoReturn:
     """End with one line, and the traceback if it was asked for."""
     if State.verbose:
         traceback.print_exc()
-    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{name}: {visible(message)}", file=sys.stderr)
     sys.exit(status)
+
+
+def visible(message: str) -> str:
+    r"""Return a message as one line in which nothing moves, colours or hides what a user reads.
+
+    Messages quote ids, sources and names of files, in which anything may stand.
+
+    >>> visible("id \x1b[8mx\n twice")
+    'id \\x1b[8mx twice'
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in " ".join(message.split())
+    )

@@ -8,13 +8,14 @@ it: system prompts, tools and the rendered text, which a whole dataset may share
 **The survivor rule.** Records are decided in an order: that of `keep`, then that of the input. Of
 records with equal text the first one goes on. The rest is decided in that order: a record is
 compared with the survivors that share a band with it, the first one first, and is dropped at the
-first one whose true similarity is at or above the threshold; if there is none, it survives. So a
-dropped record always names a survivor that is truly similar, and nothing chains away. Of records
-that share one band, only the first 64 survivors are compared with, which keeps boilerplate from
-costing quadratic time. At most `max_cluster` near-duplicates fall to one survivor: a further one
-is kept, takes nobody, and is counted. With `verify=False` the classic single link is used instead:
-of all records that are connected by shared bands the first survives, however similar the others
-are.
+first one whose true similarity is at or above the threshold; if there is none, it survives. What
+has its text is dropped with it, unless it is compared by other words, as the plain copy of a
+conversation is: of these the first one stays. So a dropped record always names a survivor that is
+truly similar or has its text, and nothing chains away. Of records that share one band, only the
+first 64 survivors are compared with, which keeps boilerplate from costing quadratic time. At most
+`max_cluster` near-duplicates fall to one survivor: a further one is kept, takes nobody, and is
+counted. With `verify=False` the classic single link is used instead: of all records that are
+connected by shared bands the first survives, however similar the others are.
 
 Four steps, each starting only when the one before is whole; they meet in files of the journal:
 
@@ -35,6 +36,7 @@ drop; what connect compares are the words that sign has stored.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -63,6 +65,8 @@ if TYPE_CHECKING:
 STEPS = ("sign", "bands", "connect", "drop")
 CLUSTERS = "clusters.parquet"
 FORMATS = ("jsonl.zst", "jsonl")
+MOST_DECIMALS = 18
+"""Of a threshold: similarities are compared with it in whole numbers of 64 bits."""
 SCOPES = ("near", "exact", "url", "line", "paragraph", "substring")
 
 
@@ -118,6 +122,10 @@ class DedupConfig:
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
             raise ValueError(f"threshold ({self.threshold}) must be above 0 and at most 1")
+        if 10**MOST_DECIMALS % Fraction(str(self.threshold)).denominator:
+            raise ValueError(
+                f"threshold ({self.threshold}) must have at most {MOST_DECIMALS} decimals"
+            )
         if not self.keep:
             raise ValueError("expected a rule of keep, got none; first is the default")
         _rust_ext.check_keep(list(self.keep))
@@ -375,7 +383,6 @@ class DedupRun:
                     progress=progress,
                 )
         if not self.clusters.exists():
-            # In the journal first: what a kill leaves of it goes with that.
             made = self.directory.journal / CLUSTERS
             _rust_ext.write_clusters(
                 self.signatures,
@@ -384,11 +391,7 @@ class DedupRun:
                 output=made,
                 memory_bytes=self.options.memory_bytes,
             )
-            try:
-                made.replace(self.clusters)
-            except FileNotFoundError:
-                if not self.clusters.exists():  # or an equal run has moved it
-                    raise
+            publish(made, self.clusters)
 
     def refuse_losses(self, allowed: Collection[str]) -> None:
         """Stop before `drop` if a source would lose too much."""
@@ -446,6 +449,18 @@ class DedupRun:
             is_ours = self.options.task in (None, number % self.options.num_tasks)
             if is_ours and not all(path.exists() for path in paths):
                 yield number, paths
+
+
+def publish(made: Path, final: Path) -> None:
+    """Move a table to its place beside the shards.
+
+    It is made in the journal: what a kill leaves of it goes with that.
+    """
+    try:
+        made.replace(final)
+    except FileNotFoundError:
+        if not final.exists():  # or an equal run has moved it
+            raise
 
 
 def files_of(unit: Unit) -> list[tuple[Path, str]]:

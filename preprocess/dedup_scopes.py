@@ -30,7 +30,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, override
 
 from preprocess import _rust_ext
-from preprocess.dedup import DedupRun, files_of
+from preprocess.dedup import DedupRun, files_of, publish
 from preprocess.errors import UserError
 
 if TYPE_CHECKING:
@@ -94,12 +94,14 @@ class CutRun(DedupRun):
         if not self.cuts.exists():
             self.find_cuts()
         if not self.cut_table.exists():
+            made = self.directory.journal / CUTS
             _rust_ext.write_cuts(
                 self.cuts,
                 signatures=self.signatures,
                 fingerprint=self.fingerprint,
-                output=self.cut_table,
+                output=made,
             )
+            publish(made, self.cut_table)
 
     def find_cuts(self) -> None:
         """Write the file of cuts; records of equal text have fallen."""

@@ -49,13 +49,26 @@ class SourceLoss(msgspec.Struct, frozen=True, kw_only=True):
         return self.exact + self.near
 
     @property
+    def largest_share(self) -> float:
+        """The share of its records that falls, or of those of agent data if that is larger."""
+        return max(
+            self.fallen / max(self.records, 1), self.agent_fallen / max(self.agent_records, 1)
+        )
+
+    @property
     def is_alarming(self) -> bool:
         """Whether so much is lost that somebody has to look at it."""
         of_all = _is_beyond(self.records, self.near)
         return of_all or _is_beyond(self.agent_records, self.agent_fallen)
 
     def __str__(self) -> str:
-        """Return it as users read it."""
+        """Return it as users read it: of agent data alone, where only that is alarming."""
+        if self.agent_records < self.records and not _is_beyond(self.records, self.near):
+            share = self.agent_fallen / max(self.agent_records, 1)
+            return (
+                f"{self.agent_fallen:,} of its {self.agent_records:,} records of agent data "
+                f"({share:.1%}, exact duplicates included)"
+            )
         return (
             f"{self.fallen:,} of {self.records:,} records ({self.fallen / self.records:.1%}: "
             f"{self.exact:,} exact and {self.near:,} near duplicates)"
@@ -84,7 +97,7 @@ def refuse_losses(losses: Mapping[str, SourceLoss], allowed: Collection[str], ou
             f"got {unknown[0]!r}; correct the name"
         )
     alarming = [
-        (-loss.fallen / loss.records, source)
+        (-loss.largest_share, source)
         for source, loss in losses.items()
         if loss.is_alarming and source not in allowed
     ]

@@ -423,6 +423,7 @@ def test_giant_groups_take_linear_time(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"threshold": 0.0}, r"threshold \(0.0\) must be above 0 and at most 1"),
+        ({"threshold": 1e-19}, r"threshold \(1e-19\) must have at most 18 decimals"),
         ({"ngram_size": 0}, r"ngram_size \(0\) must be between 1 and 1000"),
         ({"seed": -1}, r"seed \(-1\) must be between 0 and"),
         ({"max_cluster": 0}, r"max_cluster \(0\) must be between 1 and"),

@@ -252,3 +252,28 @@ def test_without_its_messages_the_template_would_cost_nearly_all(tmp_path: Path)
     assert list((tmp_path / "out").glob("part-*")) == []
     manifest = run(lines, tmp_path, allow_loss={"calls"})
     assert manifest.counts.out < 300
+
+
+def test_a_plain_copy_of_a_conversation_that_fell_stays(tmp_path: Path) -> None:
+    said = [f"word{number}" for number in range(60)]
+    template = " ".join(f"template{number}" for number in range(400))
+
+    def conversation(identifier: str, content: str) -> dict[str, Any]:
+        messages = [{"role": "user", "content": content}]
+        text = f"{identifier} {template} {content}"
+        return {"id": identifier, "text": text, "messages": messages}
+
+    first = conversation("first", " ".join(said))
+    second = conversation("second", " ".join([*said, "more"]))
+    plain = {"id": "plain", "text": second["text"]}
+    again = {"id": "again", "text": second["text"]}
+    same = second | {"id": "same"}
+    run(encoded([first, second, plain, again, same]), tmp_path)
+    # What `second` says is what `first` says; the text of `plain` is not.
+    rows = {row["record"]: (row["survivor"], row["kind"]) for row in removed_rows(tmp_path / "out")}
+    assert rows == {
+        "second": ("first", "near"),
+        "again": ("plain", "exact"),
+        "same": ("first", "exact"),
+    }
+    assert kept_ids(tmp_path / "out") == ["first", "plain"]

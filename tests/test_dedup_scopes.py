@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from test_dedup import content, options, read_lines, survivors, write
 
+from preprocess import _rust_ext
 from preprocess.dedup import STEPS, DedupConfig, dedup
 from preprocess.errors import UserError
 from preprocess.progress import report
@@ -367,3 +368,24 @@ def test_options_without_effect_are_refused(
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_what_a_kill_leaves_of_a_table_goes_with_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "a.jsonl", [{"id": "a", "text": f"{'one line ' * 9}\nother"}])
+
+    def killed(*_: Any, output: Path, **__: Any) -> None:
+        output.with_name(f".{output.name}.1.tmp").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    for table in ("write_clusters", "write_cuts"):
+        with monkeypatch.context() as patched:
+            patched.setattr(_rust_ext, table, killed)
+            with pytest.raises(KeyboardInterrupt):
+                run([source], tmp_path / "out", DedupConfig(scope="line"))
+    run([source], tmp_path / "out", DedupConfig(scope="line"))
+    expected = {"clusters.parquet", "cuts.parquet", "manifest.json", "run.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == expected | {
+        "part-00000.jsonl.zst"
+    }

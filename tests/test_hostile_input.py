@@ -372,3 +372,16 @@ def test_what_looks_like_input_and_is_passed_over_is_said(
     assert said.count("\n") == 1
     assert ": 3 linked folders or names spelled otherwise" in said
     assert "in/b.JSONL for example" in said
+
+
+def test_an_id_does_not_hide_or_stretch_the_message_about_it(
+    tmp_path: Path, preprocess: Preprocess
+) -> None:
+    twin = json.dumps({"id": "\x1b[8m\u202e" + "x" * 1_000, "text": "the fox"})
+    (tmp_path / "a.jsonl").write_text(f"{twin}\n{twin}\n")
+    done = preprocess("dedup", "a.jsonl", "out")
+    assert done.returncode == 1
+    line = done.stderr.splitlines()[-1]
+    assert line.isprintable()
+    assert r"expected every id once, \x1b[8m\u202e" + "x" * 50 in line
+    assert line.endswith("give each input once, or make the ids unique")

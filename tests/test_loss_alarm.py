@@ -56,6 +56,19 @@ def test_the_worst_source_is_named_with_both_numbers_and_the_way_on(tmp_path: Pa
     refuse_losses(losses, {"my worst", "bad", "fine"}, tmp_path)
 
 
+def test_a_source_of_which_only_agent_data_is_lost_says_so(tmp_path: Path) -> None:
+    mixed = SourceLoss(records=9_000, exact=90, near=10, agent_records=200, agent_fallen=80)
+    other = SourceLoss(records=1_000, exact=0, near=350, agent_records=100, agent_fallen=0)
+    with pytest.raises(UserError) as raised:
+        refuse_losses({"other": other, "mixed": mixed}, (), tmp_path)
+    assert (
+        "mixed would lose 80 of its 200 records of agent data (40.0%, exact duplicates included), "
+        "and other too much as well; nothing"
+    ) in str(raised.value)
+    with pytest.raises(UserError, match="other would lose 350 of 1,000 records"):
+        refuse_losses({"other": other, "mixed": mixed}, {"mixed"}, tmp_path)
+
+
 def test_a_name_that_no_source_has_is_refused(tmp_path: Path) -> None:
     losses = {f"s{number}": loss(10) for number in range(7)}
     with pytest.raises(

@@ -106,8 +106,11 @@ def _dropped(
 ) -> Event:
     lines = _lines(stage, [identifier, row["survivor"]], notes)
     own, kept = lines.get(identifier), lines.get(row["survivor"])
-    is_copy = row["kind"] == "exact" and _text(own) != _text(kept)
-    # A copy of a near duplicate falls with it, to the same survivor.
+    # A copy of a near duplicate falls with it, to the same survivor. Other scopes know no near
+    # ones: there, texts that count as equal may differ.
+    config = stage.manifest.config if stage.manifest else {}
+    is_near_scope = config.get("scope", "near") == "near"
+    is_copy = is_near_scope and row["kind"] == "exact" and _text(own) != _text(kept)
     which = "exact duplicate of a record that fell to" if is_copy else f"{row['kind']} duplicate of"
     similarity = _similarity(row) if is_copy or row["kind"] == "near" else ""
     return Event(

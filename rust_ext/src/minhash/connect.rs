@@ -112,15 +112,16 @@ impl<W: Words> Plan<'_, W> {
         entries: &mut impl Entries,
     ) -> Result<(Sorted<5>, Summary)> {
         let (beside, share) = (self.beside, self.limits.budget_bytes);
-        let copies = Copies::find(texts, entries, beside, share)?;
-        let (places, members) = find_places(buckets()?, &copies, entries, beside, share)?;
+        let copies = Copies::find(texts, entries, beside, share, self.control)?;
+        let (places, members) =
+            find_places(buckets()?, &copies, entries, beside, share, self.control)?;
         let mut summary = Summary::default();
         let decided = match self.threshold {
             Some(threshold) => self.decide(places, members, threshold, &mut summary)?,
             None => self.link(places, members, &mut summary)?,
         };
         summary.kept_beyond_cap = decided.kept_beyond_cap;
-        Ok((combine(decided, &copies, self.key, beside, share)?, summary))
+        Ok((combine(decided, &copies, self.key, beside, share, self.control)?, summary))
     }
 
     fn decide(
@@ -131,7 +132,7 @@ impl<W: Words> Plan<'_, W> {
         summary: &mut Summary,
     ) -> Result<Decided> {
         let (beside, share) = (self.beside, self.limits.budget_bytes);
-        let edges = edges::pairs(members, beside, share)?;
+        let edges = edges::pairs(members, beside, share, self.control)?;
         note(&edges, summary);
         let board = Board::new(places, edges.large, beside, share / 4)?;
         let sets = Sets::new(self.words, self.shape.ngram_size, self.permutations(), share);
@@ -141,7 +142,7 @@ impl<W: Words> Plan<'_, W> {
 
     fn link(&self, places: Places, members: Sorted<2>, summary: &mut Summary) -> Result<Decided> {
         let (beside, share) = (self.beside, self.limits.budget_bytes);
-        let edges = edges::links(members, beside, share)?;
+        let edges = edges::links(members, beside, share, self.control)?;
         note(&edges, summary);
         let centres = stars::centres(edges.rows, beside, share, self.control)?;
         let permutations = &self.permutations();
@@ -170,10 +171,10 @@ fn members(
     let mut rows = ExternalSorter::new(&options.output, memory_bytes);
     let mut number = 0;
     for path in paths {
-        control.check()?;
         let groups = Groups::open(path, options.fingerprint)?;
         let mut groups = groups.cursor()?;
         while groups.next_group()?.is_some() {
+            control.check()?;
             while let Some(record) = groups.next_member()? {
                 rows.push([record, number])?;
             }
@@ -183,7 +184,8 @@ fn members(
     rows.finish()
 }
 
-/// Joins exact and near duplicates; a copy shares the fate of the record that keeps its text.
+/// Joins exact and near duplicates; a copy shares the fate of the record that keeps its text, or
+/// falls to its heir ([`super::copies`]).
 ///
 /// Returns rows (record, kind, survivor, estimated, true similarity) of all that are in a cluster.
 fn combine(
@@ -192,27 +194,35 @@ fn combine(
     key: TextKey,
     beside: &Path,
     memory_bytes: usize,
+    control: &Control,
 ) -> Result<Sorted<5>> {
-    let mut by_keeper = ExternalSorter::<2>::new(beside, memory_bytes);
+    let mut by_keeper = ExternalSorter::<3>::new(beside, memory_bytes);
     let mut copies = copies.read()?;
-    while let Some([copy, keeper]) = copies.head() {
-        by_keeper.push([keeper, copy])?;
+    while let Some([copy, keeper, after]) = copies.head() {
+        by_keeper.push([keeper, copy, after])?;
         copies.advance()?;
     }
     let mut by_keeper = by_keeper.finish()?;
     let mut falls = decided.falls;
     let mut rows = Rows(ExternalSorter::new(beside, memory_bytes));
-    while let Some([keeper, copy]) = by_keeper.take()? {
+    while let Some([keeper, copy, after]) = by_keeper.take()? {
+        control.check()?;
         while let Some([record, fate @ ..]) = falls.head().filter(|fall| fall[0] < keeper) {
             rows.push(record, Kind::Near, fate)?;
             falls.advance()?;
         }
         let jaccard = key.jaccard().unwrap_or(f64::NAN);
-        let same = [keeper, 1_f64.to_bits(), jaccard.to_bits()];
-        let fall = falls.head().filter(|fall| fall[0] == keeper);
-        rows.push(copy, key.kind(), fall.map_or(same, |[_, fate @ ..]| fate))?;
+        let same = |survivor| [survivor, 1_f64.to_bits(), jaccard.to_bits()];
+        let fate = match falls.head().filter(|fall| fall[0] == keeper) {
+            None => same(keeper),
+            Some([_, fate @ ..]) if after == keeper => fate,
+            Some(_) if after == copy => continue, // it stays
+            Some(_) => same(after),
+        };
+        rows.push(copy, key.kind(), fate)?;
     }
     while let Some([record, fate @ ..]) = falls.take()? {
+        control.check()?;
         rows.push(record, Kind::Near, fate)?;
     }
     drop((by_keeper, falls));

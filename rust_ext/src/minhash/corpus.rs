@@ -15,6 +15,13 @@ pub(super) struct WordsAt {
     pub(super) check: u32,
 }
 
+impl WordsAt {
+    /// Returns a number that differs, but for a chance of 2^-32, where the words do.
+    pub(super) fn identity(self) -> u64 {
+        u64::from(self.count) | u64::from(self.check) << 32
+    }
+}
+
 /// What is known of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Known {
@@ -81,7 +88,10 @@ pub(super) mod double {
         fn entry(&mut self, record: u64) -> Result<Known> {
             let index = usize::try_from(record).unwrap();
             let count = u32::try_from(self.words[index].len()).unwrap();
-            let words = WordsAt { record, first: 0, count, check: 0 };
+            let check = self.words[index]
+                .iter()
+                .fold(0, |sum: u32, &word| sum.wrapping_mul(31).wrapping_add(word));
+            let words = WordsAt { record, first: 0, count, check };
             Ok(Known { keep_key: self.keep_keys[index], words })
         }
     }

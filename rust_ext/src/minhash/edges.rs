@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use crate::Result;
+use crate::control::Control;
 use crate::external_sort::{ExternalSorter, Sorted};
 
 /// Survivors of one bucket that a candidate is compared with.
@@ -54,12 +55,18 @@ impl Neighbour {
 /// Takes `memory_bytes` beside what `members` takes.
 ///
 /// # Errors
-/// `Io`.
-pub(super) fn pairs(mut members: Sorted<2>, beside: &Path, memory_bytes: usize) -> Result<Edges> {
+/// `Io`; `Interrupted`.
+pub(super) fn pairs(
+    mut members: Sorted<2>,
+    beside: &Path,
+    memory_bytes: usize,
+    control: &Control,
+) -> Result<Edges> {
     let mut sorter = ExternalSorter::new(beside, memory_bytes);
     let (mut large, mut giant, mut largest) = (0, 0, 0);
     let mut first = Vec::with_capacity(LEADERS + 1);
     while let Some([bucket, _]) = members.head() {
+        control.check()?;
         let mut size = 0;
         first.clear();
         while let Some([_, place]) = members.head().filter(|row| row[0] == bucket) {
@@ -93,11 +100,17 @@ pub(super) fn pairs(mut members: Sorted<2>, beside: &Path, memory_bytes: usize) 
 /// of candidates of the largest.
 ///
 /// # Errors
-/// `Io`.
-pub(super) fn links(mut members: Sorted<2>, beside: &Path, memory_bytes: usize) -> Result<Edges> {
+/// `Io`; `Interrupted`.
+pub(super) fn links(
+    mut members: Sorted<2>,
+    beside: &Path,
+    memory_bytes: usize,
+    control: &Control,
+) -> Result<Edges> {
     let mut sorter = ExternalSorter::new(beside, memory_bytes);
     let (mut giant, mut largest) = (0, 0);
     while let Some([bucket, first]) = members.take()? {
+        control.check()?;
         let mut size = 1_u64;
         while let Some([_, place]) = members.head().filter(|row| row[0] == bucket) {
             sorter.push([place, first])?;
@@ -117,7 +130,7 @@ mod tests {
 
     fn rows(
         buckets: &[std::ops::Range<u64>],
-        make: fn(Sorted<2>, &Path, usize) -> Result<Edges>,
+        make: fn(Sorted<2>, &Path, usize, &Control) -> Result<Edges>,
     ) -> (Vec<(u64, Neighbour)>, [u64; 3]) {
         let directory = tempfile::tempdir().unwrap();
         let beside = directory.path().join("x");
@@ -125,7 +138,8 @@ mod tests {
         for (bucket, places) in (0..).zip(buckets) {
             places.clone().for_each(|place| members.push([bucket, place]).unwrap());
         }
-        let mut edges = make(members.finish().unwrap(), &beside, 1 << 10).unwrap();
+        let mut edges =
+            make(members.finish().unwrap(), &beside, 1 << 10, &Control::default()).unwrap();
         let mut found = Vec::new();
         while let Some([place, number]) = edges.rows.take().unwrap() {
             found.push((place, Neighbour::of(number)));

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::copies::Copies;
 use super::corpus::{Entries, WordsAt};
 use crate::Result;
+use crate::control::Control;
 use crate::external_sort::{ExternalSorter, Sorted};
 use crate::row_table::RowTable;
 
@@ -53,18 +54,21 @@ impl Places {
 /// a quarter.
 ///
 /// # Errors
-/// Of reading `entries`; `Io`.
+/// Of reading `entries`; `Io`; `Interrupted`.
 pub(super) fn find_places(
     members: Sorted<2>,
     copies: &Copies,
     entries: &mut impl Entries,
     beside: &Path,
     memory_bytes: usize,
+    control: &Control,
 ) -> Result<(Places, Sorted<2>)> {
-    let ((mut found, count), mut ordered) = order(members, copies, entries, beside, memory_bytes)?;
+    let ((mut found, count), mut ordered) =
+        order(members, copies, entries, beside, memory_bytes, control)?;
     let mut places = Places { table: RowTable::new(beside, ROW_BYTES, count, memory_bytes / 4)? };
     let mut members = ExternalSorter::<2>::new(beside, memory_bytes);
     for place in 0..count {
+        control.check()?;
         let Some([key, record, first, both]) = found.take()? else { break };
         places.set(place, [record, first, both])?;
         while let Some([_, _, bucket]) = ordered.head().filter(|row| row[..2] == [key, record]) {
@@ -86,21 +90,22 @@ fn order(
     entries: &mut impl Entries,
     beside: &Path,
     memory_bytes: usize,
+    control: &Control,
 ) -> Result<(Found, Sorted<3>)> {
     let mut copies = copies.read()?;
     let mut found = ExternalSorter::<4>::new(beside, memory_bytes);
     let mut ordered = ExternalSorter::<3>::new(beside, memory_bytes);
     while let Some([record, _]) = members.head() {
-        while copies.head().is_some_and(|[copy, _]| copy < record) {
+        control.check()?;
+        while copies.head().is_some_and(|[copy, ..]| copy < record) {
             copies.advance()?;
         }
-        let is_copy = copies.head().is_some_and(|[copy, _]| copy == record);
+        let is_copy = copies.head().is_some_and(|[copy, ..]| copy == record);
         let mut key = 0;
         if !is_copy {
             let known = entries.entry(record)?;
             key = known.keep_key;
-            let both = u64::from(known.words.count) | u64::from(known.words.check) << 32;
-            found.push([key, record, known.words.first, both])?;
+            found.push([key, record, known.words.first, known.words.identity()])?;
         }
         while let Some([_, bucket]) = members.head().filter(|row| row[0] == record) {
             if !is_copy {
@@ -131,12 +136,14 @@ mod tests {
         let beside = directory.path().join("x");
         let mut corpus = Double::keeping(&[5, 5, 0, 9, 5, 7, 0, 5, 5, 5]);
         corpus.words = (0..10).map(|record| vec![record; record as usize]).collect();
+        let control = Control::default();
         for memory_bytes in [1, 100, 1 << 20] {
             let texts = members(&[&[1, 4]], &beside, memory_bytes);
-            let copies = Copies::find(texts, &mut corpus, &beside, memory_bytes).unwrap();
+            let copies = Copies::find(texts, &mut corpus, &beside, memory_bytes, &control).unwrap();
             let buckets = members(&[&[1, 3, 5], &[2, 4], &[1, 5, 8]], &beside, memory_bytes);
             let (mut places, mut rows) =
-                find_places(buckets, &copies, &mut corpus, &beside, memory_bytes).unwrap();
+                find_places(buckets, &copies, &mut corpus, &beside, memory_bytes, &control)
+                    .unwrap();
             let records: Vec<_> =
                 (0..places.len()).map(|place| places.at(place).unwrap().record).collect();
             assert_eq!(records, [2, 1, 8, 5, 3]);

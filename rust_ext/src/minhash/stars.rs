@@ -35,6 +35,7 @@ pub(super) fn centres(
         let mut both = ExternalSorter::new(beside, memory_bytes);
         let mut seen = Seen::default();
         while let Some([later, earlier]) = edges.take()? {
+            control.check()?;
             seen.add(later, earlier);
             both.push([later, earlier])?;
             both.push([earlier, later])?;
@@ -44,10 +45,10 @@ pub(super) fn centres(
         before = Some(seen);
         let both = both.finish()?;
         if is_stable {
-            return later_to_earlier(both, beside, memory_bytes);
+            return later_to_earlier(both, beside, memory_bytes, control);
         }
-        let large = large_star(both, beside, memory_bytes)?;
-        edges = small_star(large, beside, memory_bytes)?;
+        let large = large_star(both, beside, memory_bytes, control)?;
+        edges = small_star(large, beside, memory_bytes, control)?;
     }
 }
 
@@ -66,9 +67,15 @@ impl Seen {
 }
 
 /// Takes rows (node, neighbour) of both directions.
-fn large_star(mut both: Sorted<2>, beside: &Path, memory_bytes: usize) -> Result<Sorted<2>> {
+fn large_star(
+    mut both: Sorted<2>,
+    beside: &Path,
+    memory_bytes: usize,
+    control: &Control,
+) -> Result<Sorted<2>> {
     let mut star = ExternalSorter::new(beside, memory_bytes);
     while let Some([node, first]) = both.head() {
+        control.check()?;
         let centre = first.min(node);
         while let Some([_, neighbour]) = both.head().filter(|row| row[0] == node) {
             if neighbour > node {
@@ -82,9 +89,15 @@ fn large_star(mut both: Sorted<2>, beside: &Path, memory_bytes: usize) -> Result
 }
 
 /// Takes rows (later, earlier).
-fn small_star(mut edges: Sorted<2>, beside: &Path, memory_bytes: usize) -> Result<Sorted<2>> {
+fn small_star(
+    mut edges: Sorted<2>,
+    beside: &Path,
+    memory_bytes: usize,
+    control: &Control,
+) -> Result<Sorted<2>> {
     let mut star = ExternalSorter::new(beside, memory_bytes);
     while let Some([node, centre]) = edges.take()? {
+        control.check()?;
         star.push([node, centre])?;
         while let Some([_, neighbour]) = edges.head().filter(|row| row[0] == node) {
             star.push([neighbour, centre])?;
@@ -95,9 +108,15 @@ fn small_star(mut edges: Sorted<2>, beside: &Path, memory_bytes: usize) -> Resul
     star.finish()
 }
 
-fn later_to_earlier(mut both: Sorted<2>, beside: &Path, memory_bytes: usize) -> Result<Sorted<2>> {
+fn later_to_earlier(
+    mut both: Sorted<2>,
+    beside: &Path,
+    memory_bytes: usize,
+    control: &Control,
+) -> Result<Sorted<2>> {
     let mut rows = ExternalSorter::new(beside, memory_bytes);
     while let Some([node, neighbour]) = both.take()? {
+        control.check()?;
         if neighbour < node {
             rows.push([node, neighbour])?;
         }

@@ -1,5 +1,6 @@
 //! The refusal of an id that two records have.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::groups::Sink;
@@ -53,13 +54,38 @@ impl Sink for Twins<'_> {
         let id = unit.id(line)?;
         if let Some(&earlier) = self.seen.get(&id) {
             return Err(Error::Argument(format!(
-                "expected every id once, {id} occurs in {} and in {}; give each input once, or \
+                "expected every id once, {} occurs in {} and in {}; give each input once, or \
                  make the ids unique",
+                shown(&id),
                 self.place(earlier)?,
                 self.place(record)?,
             )));
         }
         self.seen.insert(id, record);
         Ok(())
+    }
+}
+
+/// Characters of an id that a message shows.
+const SHOWN: usize = 100;
+
+/// Returns an id as a message shows it: of a long one the beginning.
+fn shown(id: &str) -> Cow<'_, str> {
+    match id.char_indices().nth(SHOWN) {
+        Some((end, _)) => Cow::Owned(format!("{}...", &id[..end])),
+        None => Cow::Borrowed(id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_id_is_shown_in_part() {
+        assert_eq!(shown("a/é#1"), "a/é#1");
+        let long = "é".repeat(SHOWN);
+        assert_eq!(shown(&long), long);
+        assert_eq!(shown(&format!("{long}b")), format!("{long}..."));
     }
 }

@@ -127,9 +127,20 @@ impl Case {
         for (&record, &survivor) in &falls {
             fates.insert(record, (survivor, Kind::Near as u64));
         }
-        for (&copy, keeper) in &copies {
-            let survivor = falls.get(keeper).unwrap_or(keeper);
-            fates.insert(copy, (*survivor, Kind::Exact as u64));
+        let words = |record: u64| &self.corpus.words[usize::try_from(record).unwrap()];
+        for (&copy, &keeper) in &copies {
+            let others = copies.keys().copied().filter(|each| copies[each] == keeper);
+            let heir = others
+                .filter(|&each| words(each) != words(keeper))
+                .min_by_key(|&each| self.order(each));
+            let survivor = match falls.get(&keeper) {
+                None => keeper,
+                Some(&survivor) if words(copy) == words(keeper) => survivor,
+                Some(_) => heir.unwrap(),
+            };
+            if survivor != copy {
+                fates.insert(copy, (survivor, Kind::Exact as u64));
+            }
         }
         for (survivor, _) in fates.clone().into_values() {
             fates.insert(survivor, (survivor, Kind::Survivor as u64));
@@ -176,7 +187,9 @@ fn texts_of(labels: &[u64]) -> Vec<Vec<u64>> {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let record = (0_u64..4, prop::collection::vec(1_u32..16, 1..14), 0_u64..300);
+    let words = prop::collection::vec(1_u32..16, 1..14);
+    // Few of equal text are compared by words of their own.
+    let record = (0_u64..4, words, 0_u64..300, prop::bool::weighted(0.2));
     let records = prop_oneof![
         3 => prop::collection::vec(record.clone(), 2..40),
         1 => prop::collection::vec(record, 66..120),
@@ -193,9 +206,11 @@ fn cases() -> impl Strategy<Value = Case> {
         let threshold = prop_oneof![3 => (1_u32..=100).prop_map(Some), 1 => Just(None)];
         let max_cluster = prop_oneof![Just(u32::MAX), 1_u32..6];
         (buckets, threshold, max_cluster).prop_map(move |(buckets, threshold, max_cluster)| {
-            let labels: Vec<u64> = records.iter().map(|(_, _, label)| *label).collect();
+            let labels: Vec<u64> = records.iter().map(|(_, _, label, _)| *label).collect();
             let first_with = |label| labels.iter().position(|each| *each == label).unwrap();
-            let words = labels.iter().map(|&label| records[first_with(label)].1.clone());
+            let words = records.iter().map(|(_, own, label, has_own)| {
+                if *has_own { own.clone() } else { records[first_with(*label)].1.clone() }
+            });
             Case {
                 corpus: Double {
                     keep_keys: records.iter().map(|(key, ..)| *key).collect(),
@@ -307,4 +322,40 @@ fn similarities_are_those_of_the_survivor() {
     let (rows, _) = case.connect(1, 1 << 20);
     assert_eq!(f64::from_bits(rows[1][3]).to_bits(), estimated.to_bits());
     assert!(f64::from_bits(rows[1][4]).is_nan());
+}
+
+#[test]
+fn a_copy_that_is_compared_by_other_words_does_not_fall_with_its_text() {
+    // 0 and 1 are alike; 2 to 4 have the text of 1, but only 3 its words.
+    let mut case = one_bucket(5, |own| (1..20).chain([own + 100]).collect());
+    for (record, words) in [(2, [7, 8]), (3, [0, 0]), (4, [7, 9])] {
+        case.corpus.words[record] = words.to_vec();
+    }
+    case.corpus.words[3] = case.corpus.words[1].clone();
+    case.texts = vec![vec![1, 2, 3, 4]];
+    let (rows, _) = case.connect(1, 1 << 20);
+    let expected = [(0, (0, 0)), (1, (0, 2)), (2, (2, 0)), (3, (0, 1)), (4, (2, 1))];
+    assert_eq!(fates(&rows).into_iter().collect::<Vec<_>>(), expected);
+    // Where their keeper stays, all fall to it.
+    case.corpus.words[0] = vec![1];
+    let expected = [(1, (1, 0)), (2, (1, 1)), (3, (1, 1)), (4, (1, 1))];
+    assert_eq!(fates(&case.connect(1, 1 << 20).0).into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn each_phase_stops_when_it_is_asked_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let beside = directory.path().join("x");
+    let (mut corpus, control) = (Double::keeping(&[0; 4]), Control::default());
+    control.cancel();
+    let rows = || members(&[&[0, 1], &[2, 3]], &beside, 1 << 10);
+    let is_stopped = |error: Option<crate::Error>| matches!(error, Some(crate::Error::Interrupted));
+    let copies = Copies::find(rows(), &mut corpus, &beside, 1 << 10, &control);
+    assert!(is_stopped(copies.err()));
+    let copies = members(&[], &beside, 1 << 10);
+    let copies = Copies::find(copies, &mut corpus, &beside, 1 << 10, &control).unwrap();
+    let places = find_places(rows(), &copies, &mut corpus, &beside, 1 << 10, &control);
+    assert!(is_stopped(places.err()));
+    assert!(is_stopped(edges::pairs(rows(), &beside, 1 << 10, &control).err()));
+    assert!(is_stopped(edges::links(rows(), &beside, 1 << 10, &control).err()));
 }
