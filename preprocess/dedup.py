@@ -34,6 +34,7 @@ drop; what connect compares are the words that sign has stored.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -374,20 +375,28 @@ class DedupRun:
                     progress=progress,
                 )
         if not self.clusters.exists():
-            # In the journal first: what a kill leaves of it goes with that.
-            made = self.directory.journal / CLUSTERS
-            _rust_ext.write_clusters(
-                self.signatures,
-                verdicts=self.verdicts,
-                fingerprint=self.fingerprint,
-                output=made,
-                memory_bytes=self.options.memory_bytes,
-            )
-            try:
-                made.replace(self.clusters)
-            except FileNotFoundError:
-                if not self.clusters.exists():  # or an equal run has moved it
-                    raise
+            with self.shown(self.clusters) as made:
+                _rust_ext.write_clusters(
+                    self.signatures,
+                    verdicts=self.verdicts,
+                    fingerprint=self.fingerprint,
+                    output=made,
+                    memory_bytes=self.options.memory_bytes,
+                )
+
+    @contextlib.contextmanager
+    def shown(self, table: Path) -> Iterator[Path]:
+        """Give a path in the journal for a table, which is moved to its place when it is whole.
+
+        What a kill leaves of it goes with the journal.
+        """
+        made = self.directory.journal / table.name
+        yield made
+        try:
+            made.replace(table)
+        except FileNotFoundError:
+            if not table.exists():  # or an equal run has moved it
+                raise
 
     def refuse_losses(self, allowed: Collection[str]) -> None:
         """Stop before `drop` if a source would lose too much."""

@@ -94,12 +94,13 @@ class CutRun(DedupRun):
         if not self.cuts.exists():
             self.find_cuts()
         if not self.cut_table.exists():
-            _rust_ext.write_cuts(
-                self.cuts,
-                signatures=self.signatures,
-                fingerprint=self.fingerprint,
-                output=self.cut_table,
-            )
+            with self.shown(self.cut_table) as made:
+                _rust_ext.write_cuts(
+                    self.cuts,
+                    signatures=self.signatures,
+                    fingerprint=self.fingerprint,
+                    output=made,
+                )
 
     def find_cuts(self) -> None:
         """Write the file of cuts; records of equal text have fallen."""

@@ -331,6 +331,25 @@ def test_workers_tasks_memory_and_restarts_change_no_byte(tmp_path: Path, scope:
         assert content(output) == content(tmp_path / "one")
 
 
+def test_what_a_kill_leaves_of_the_table_goes_with_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "a.jsonl", page_corpus(5, 50))
+    config = DedupConfig(scope="line", min_piece_chars=10)
+    with monkeypatch.context() as patched:
+
+        def killed(*_: Any, output: Path, **__: Any) -> None:
+            output.with_name(f".{output.name}.half").write_bytes(b"PAR1")
+            raise KeyboardInterrupt
+
+        patched.setattr("preprocess._rust_ext.write_cuts", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run([source], tmp_path / "out", config)
+    run([source], tmp_path / "out", config)
+    run([source], tmp_path / "whole", config)
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
 def test_an_output_with_cuts_is_an_input(tmp_path: Path) -> None:
     records = page_corpus(7, 50)
     config = DedupConfig(scope="line", min_piece_chars=10)
