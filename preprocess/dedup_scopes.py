@@ -29,12 +29,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, override
 
+import msgspec
+
 from preprocess import _rust_ext
 from preprocess.dedup import DedupRun, files_of
 from preprocess.errors import UserError
+from preprocess.loss_alarm import TextLoss, refuse_text_losses
+from preprocess.manifest import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from preprocess.dedup import DedupConfig
@@ -80,10 +84,11 @@ class CutRun(DedupRun):
         super().__init__(directory, config, options)
         self.cuts = directory.journal / "cuts"
         self.cut_table = directory.path / CUTS
+        self.losses = directory.journal / "losses.json"
 
     @override
     def outputs(self, step: str) -> list[Path]:
-        own = [self.cuts, self.cut_table] if step == "connect" else []
+        own = [self.cuts, self.losses, self.cut_table] if step == "connect" else []
         return [*super().outputs(step), *own]
 
     @override
@@ -93,6 +98,11 @@ class CutRun(DedupRun):
             return
         if not self.cuts.exists():
             self.find_cuts()
+        if not self.losses.exists():
+            losses = _rust_ext.cut_losses(
+                self.cuts, signatures=self.signatures, fingerprint=self.fingerprint
+            )
+            write_whole(self.losses, losses.encode())
         if not self.cut_table.exists():
             with self.shown(self.cut_table) as made:
                 _rust_ext.write_cuts(
@@ -105,6 +115,13 @@ class CutRun(DedupRun):
     def find_cuts(self) -> None:
         """Write the file of cuts; records of equal text have fallen."""
         raise NotImplementedError
+
+    @override
+    def refuse_losses(self, allowed: Collection[str]) -> None:
+        super().refuse_losses(allowed)
+        if self.losses.exists() and self.cut_table.exists():
+            losses = msgspec.json.decode(self.losses.read_bytes(), type=dict[str, TextLoss])
+            refuse_text_losses(losses, allowed, self.cut_table)
 
     @override
     def drop_arguments(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ beyond it goes on only where somebody has looked and says so by name.
 Near-duplicates count for every source. Of agent data (tool documentation, trajectories, function
 calls) exact duplicates count as well: such a set is made record by record, and copies by the third
 of it mean that it was read twice, or wrongly. Of web pages, code and text copies are what a crawl
-is full of.
+is full of. For the same reason agent data must not lose more of its text where parts are cut.
 """
 
 from __future__ import annotations
@@ -62,6 +62,28 @@ class SourceLoss(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class TextLoss(msgspec.Struct, frozen=True, kw_only=True):
+    """What a source of agent data would lose where parts of texts are cut."""
+
+    records: int
+    text_bytes: int
+    cut_bytes: int
+
+    @property
+    def share(self) -> float:
+        """Of the text, what would go."""
+        return self.cut_bytes / self.text_bytes if self.text_bytes else 0.0
+
+    @property
+    def is_alarming(self) -> bool:
+        """Whether so much is lost that somebody has to look at it."""
+        return self.records >= LEAST_RECORDS and self.share > LARGEST_SHARE
+
+    def __str__(self) -> str:
+        """Return it as users read it."""
+        return f"{self.cut_bytes:,} of {self.text_bytes:,} bytes of text ({self.share:.1%})"
+
+
 def _is_beyond(records: int, fallen: int) -> bool:
     return records >= LEAST_RECORDS and fallen > LARGEST_SHARE * records
 
@@ -88,16 +110,41 @@ def refuse_losses(losses: Mapping[str, SourceLoss], allowed: Collection[str], ou
         for source, loss in losses.items()
         if loss.is_alarming and source not in allowed
     ]
-    if not alarming:
+    look = f"the pairs (`preprocess inspect {shlex.quote(str(output))} --clusters 10`)"
+    _refuse([source for _, source in sorted(alarming)], losses, "records", look)
+
+
+def refuse_text_losses(
+    losses: Mapping[str, TextLoss], allowed: Collection[str], table: Path
+) -> None:
+    """Stop before a source of agent data loses more of its text than it may.
+
+    Args:
+        losses: What each source would lose.
+        allowed: Sources that may lose any part.
+        table: The `cuts.parquet` that is to be looked at.
+
+    Raises:
+        UserError: Naming the source that loses most, and how to go on.
+    """
+    alarming = [
+        (-loss.share, source)
+        for source, loss in losses.items()
+        if loss.is_alarming and source not in allowed
+    ]
+    _refuse([source for _, source in sorted(alarming)], losses, "text", str(table))
+
+
+def _refuse(sources: list[str], losses: Mapping[str, object], what: str, look: str) -> None:
+    if not sources:
         return
-    sources = [source for _, source in sorted(alarming)]
     others = f", and {_some(sources[1:])} too much as well" if len(sources) > 1 else ""
     options = " ".join(f"--allow-loss {shlex.quote(source)}" for source in sources[:NAMES_SHOWN])
     raise UserError(
-        f"expected no source to lose more than {LARGEST_SHARE:.0%} of its records, "
-        f"{sources[0]} would lose {losses[sources[0]]}{others}; nothing was dropped: look at the "
-        f"pairs (`preprocess inspect {shlex.quote(str(output))} --clusters 10`), then run the "
-        f"same command with {options}, or with other options into a new directory"
+        f"expected no source to lose more than {LARGEST_SHARE:.0%} of its {what}, "
+        f"{sources[0]} would lose {losses[sources[0]]}{others}; nothing was dropped: look at "
+        f"{look}, then run the same command with {options}, or with other options into a new "
+        "directory"
     )
 
 

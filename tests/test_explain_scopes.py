@@ -118,6 +118,13 @@ def test_damaged_cuts_are_named(tmp_path: Path) -> None:
         lines_of("b", out)
 
 
+def test_a_stage_that_waits_is_named_where_no_stage_knows_the_id(tmp_path: Path) -> None:
+    out = made(tmp_path, "near", {"text": LINE})
+    (out / "manifest.json").unlink()
+    with pytest.raises(UserError, match=r"check the id; not complete: out \(begun"):
+        lines_of("a", out)
+
+
 def test_inspect_says_why_each_record_fell(tmp_path: Path, preprocess: Preprocess) -> None:
     words = [f"word{number}" for number in range(60)]
     near = " ".join([*words[:58], "other", "end"])
