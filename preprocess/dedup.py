@@ -403,7 +403,8 @@ class DedupRun:
         if self.verdicts.exists() and self.clusters.exists():
             raw = _rust_ext.connect_summary(self.verdicts, fingerprint=self.fingerprint)
             summary = msgspec.json.decode(raw, type=_Connected)
-            refuse_losses(summary.sources, allowed, self.directory.path)
+            equal = "same-address" if self.config.key == "url" else "exact"
+            refuse_losses(summary.sources, allowed, self.directory.path, equal=equal)
 
     def drop_arguments(self) -> dict[str, Any]:
         """Return what `drop` needs of the steps before."""

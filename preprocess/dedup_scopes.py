@@ -17,7 +17,8 @@ the others are cut out, a line with its line feed, a paragraph with the blank li
 of bytes at the borders of its characters. All else of the record stays byte for byte, and
 `cuts.parquet` says what went and where it stays. A record of which white space alone is left is
 dropped as `nothing_left`. Records with `messages` lose nothing, as their text is made of those, but
-others lose to them.
+others lose to them. A source of other agent data that would lose too much of its text stops the run
+between connect and drop (`loss_alarm`).
 
 `line` and `paragraph` sort on disk and take the memory they are given. For `substring` all texts
 lie in memory with a suffix array: 6 bytes a byte of text and 60 a record up to 2 GiB of text, 11 a

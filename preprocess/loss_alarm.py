@@ -54,11 +54,11 @@ class SourceLoss(msgspec.Struct, frozen=True, kw_only=True):
         of_all = _is_beyond(self.records, self.near)
         return of_all or _is_beyond(self.agent_records, self.agent_fallen)
 
-    def __str__(self) -> str:
-        """Return it as users read it."""
+    def describe(self, equal: str) -> str:
+        """Return it as users read it, `equal` being what duplicates are that are not near."""
         return (
             f"{self.fallen:,} of {self.records:,} records ({self.fallen / self.records:.1%}: "
-            f"{self.exact:,} exact and {self.near:,} near duplicates)"
+            f"{self.exact:,} {equal} and {self.near:,} near duplicates)"
         )
 
 
@@ -79,7 +79,7 @@ class TextLoss(msgspec.Struct, frozen=True, kw_only=True):
         """Whether so much is lost that somebody has to look at it."""
         return self.records >= LEAST_RECORDS and self.share > LARGEST_SHARE
 
-    def __str__(self) -> str:
+    def describe(self) -> str:
         """Return it as users read it."""
         return f"{self.cut_bytes:,} of {self.text_bytes:,} bytes of text ({self.share:.1%})"
 
@@ -88,13 +88,20 @@ def _is_beyond(records: int, fallen: int) -> bool:
     return records >= LEAST_RECORDS and fallen > LARGEST_SHARE * records
 
 
-def refuse_losses(losses: Mapping[str, SourceLoss], allowed: Collection[str], output: Path) -> None:
+def refuse_losses(
+    losses: Mapping[str, SourceLoss],
+    allowed: Collection[str],
+    output: Path,
+    *,
+    equal: str = "exact",
+) -> None:
     """Stop before a source loses more than it may.
 
     Args:
         losses: What each source would lose.
         allowed: Sources that may lose any number.
         output: The directory of the run, where `clusters.parquet` is to be looked at.
+        equal: What duplicates are called that are not near.
 
     Raises:
         UserError: Naming the source that loses most, and how to go on; or a source is allowed
@@ -111,7 +118,8 @@ def refuse_losses(losses: Mapping[str, SourceLoss], allowed: Collection[str], ou
         if loss.is_alarming and source not in allowed
     ]
     look = f"the pairs (`preprocess inspect {shlex.quote(str(output))} --clusters 10`)"
-    _refuse([source for _, source in sorted(alarming)], losses, "records", look)
+    told = {source: losses[source].describe(equal) for _, source in sorted(alarming)}
+    _refuse(told, "records", look)
 
 
 def refuse_text_losses(
@@ -132,17 +140,20 @@ def refuse_text_losses(
         for source, loss in losses.items()
         if loss.is_alarming and source not in allowed
     ]
-    _refuse([source for _, source in sorted(alarming)], losses, "text", str(table))
+    told = {source: losses[source].describe() for _, source in sorted(alarming)}
+    _refuse(told, "text", str(table))
 
 
-def _refuse(sources: list[str], losses: Mapping[str, object], what: str, look: str) -> None:
-    if not sources:
+def _refuse(told: Mapping[str, str], what: str, look: str) -> None:
+    """Refuse what these sources would lose, the one that loses most first."""
+    if not told:
         return
+    sources = list(told)
     others = f", and {_some(sources[1:])} too much as well" if len(sources) > 1 else ""
     options = " ".join(f"--allow-loss {shlex.quote(source)}" for source in sources[:NAMES_SHOWN])
     raise UserError(
         f"expected no source to lose more than {LARGEST_SHARE:.0%} of its {what}, "
-        f"{sources[0]} would lose {losses[sources[0]]}{others}; nothing was dropped: look at "
+        f"{sources[0]} would lose {told[sources[0]]}{others}; nothing was dropped: look at "
         f"{look}, then run the same command with {options}, or with other options into a new "
         "directory"
     )
