@@ -56,7 +56,7 @@ def test_equal_normal_forms_are_no_copies_of_other_records(tmp_path: Path) -> No
 
 
 def test_addresses_are_named_as_what_is_the_same(tmp_path: Path) -> None:
-    records = [
+    records: list[dict[str, Any]] = [
         {"text": "red", "origin": {"url": "http://a.example/#x"}},
         {"text": "blue", "origin": {"url": "http://A.example"}, "messages": [{"content": "blue"}]},
     ]
