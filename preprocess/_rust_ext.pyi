@@ -29,6 +29,7 @@ __all__ = [
     "connect_records",
     "connect_summary",
     "count_lines",
+    "cut_losses",
     "cut_pieces",
     "cut_substrings",
     "datasketch_signatures",
@@ -422,6 +423,12 @@ def cut_substrings(
     progress: _Progress = None,
 ) -> None:
     """Write the cuts that repeats of `min_bytes` and more in the texts of all units ask for."""
+
+def cut_losses(cuts: _Path, *, signatures: Sequence[_Path], fingerprint: int) -> str:
+    """Return as JSON what each source of agent data loses to a file of cuts.
+
+    Of each it has the number of its `records`, their `text_bytes`, and its `cut_bytes` of these.
+    """
 
 def write_cuts(
     cuts: _Path, *, signatures: Sequence[_Path], fingerprint: int, output: _Path

@@ -231,7 +231,8 @@ def dedup(
         list[str] | None,
         typer.Option(
             metavar="SOURCE",
-            help="Let this source lose more than 30 % of its records (see the README); repeatable.",
+            help="Let this source lose more than 30 % of its records, or of its text (see the "
+            "README); repeatable.",
         ),
     ] = None,
     step: Annotated[

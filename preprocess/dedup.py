@@ -35,6 +35,7 @@ drop; what connect compares are the words that sign has stored.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -383,22 +384,36 @@ class DedupRun:
                     progress=progress,
                 )
         if not self.clusters.exists():
-            made = self.directory.journal / CLUSTERS
-            _rust_ext.write_clusters(
-                self.signatures,
-                verdicts=self.verdicts,
-                fingerprint=self.fingerprint,
-                output=made,
-                memory_bytes=self.options.memory_bytes,
-            )
-            publish(made, self.clusters)
+            with self.shown(self.clusters) as made:
+                _rust_ext.write_clusters(
+                    self.signatures,
+                    verdicts=self.verdicts,
+                    fingerprint=self.fingerprint,
+                    output=made,
+                    memory_bytes=self.options.memory_bytes,
+                )
+
+    @contextlib.contextmanager
+    def shown(self, table: Path) -> Iterator[Path]:
+        """Give a path in the journal for a table, which is moved to its place when it is whole.
+
+        What a kill leaves of it goes with the journal.
+        """
+        made = self.directory.journal / table.name
+        yield made
+        try:
+            made.replace(table)
+        except FileNotFoundError:
+            if not table.exists():  # or an equal run has moved it
+                raise
 
     def refuse_losses(self, allowed: Collection[str]) -> None:
         """Stop before `drop` if a source would lose too much."""
         if self.verdicts.exists() and self.clusters.exists():
             raw = _rust_ext.connect_summary(self.verdicts, fingerprint=self.fingerprint)
             summary = msgspec.json.decode(raw, type=_Connected)
-            refuse_losses(summary.sources, allowed, self.directory.path)
+            equal = "same-address" if self.config.key == "url" else "exact"
+            refuse_losses(summary.sources, allowed, self.directory.path, equal=equal)
 
     def drop_arguments(self) -> dict[str, Any]:
         """Return what `drop` needs of the steps before."""
@@ -449,18 +464,6 @@ class DedupRun:
             is_ours = self.options.task in (None, number % self.options.num_tasks)
             if is_ours and not all(path.exists() for path in paths):
                 yield number, paths
-
-
-def publish(made: Path, final: Path) -> None:
-    """Move a table to its place beside the shards.
-
-    It is made in the journal: what a kill leaves of it goes with that.
-    """
-    try:
-        made.replace(final)
-    except FileNotFoundError:
-        if not final.exists():  # or an equal run has moved it
-            raise
 
 
 def files_of(unit: Unit) -> list[tuple[Path, str]]:

@@ -17,7 +17,8 @@ the others are cut out, a line with its line feed, a paragraph with the blank li
 of bytes at the borders of its characters. All else of the record stays byte for byte, and
 `cuts.parquet` says what went and where it stays. A record of which white space alone is left is
 dropped as `nothing_left`. Records with `messages` lose nothing, as their text is made of those, but
-others lose to them.
+others lose to them. A source of other agent data that would lose too much of its text stops the run
+between connect and drop (`loss_alarm`).
 
 `line` and `paragraph` sort on disk and take the memory they are given. For `substring` all texts
 lie in memory with a suffix array: 6 bytes a byte of text and 60 a record up to 2 GiB of text, 11 a
@@ -29,12 +30,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, override
 
+import msgspec
+
 from preprocess import _rust_ext
-from preprocess.dedup import DedupRun, files_of, publish
+from preprocess.dedup import DedupRun, files_of
 from preprocess.errors import UserError
+from preprocess.loss_alarm import TextLoss, refuse_text_losses
+from preprocess.manifest import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from preprocess.dedup import DedupConfig
@@ -80,10 +85,11 @@ class CutRun(DedupRun):
         super().__init__(directory, config, options)
         self.cuts = directory.journal / "cuts"
         self.cut_table = directory.path / CUTS
+        self.losses = directory.journal / "losses.json"
 
     @override
     def outputs(self, step: str) -> list[Path]:
-        own = [self.cuts, self.cut_table] if step == "connect" else []
+        own = [self.cuts, self.losses, self.cut_table] if step == "connect" else []
         return [*super().outputs(step), *own]
 
     @override
@@ -93,19 +99,30 @@ class CutRun(DedupRun):
             return
         if not self.cuts.exists():
             self.find_cuts()
-        if not self.cut_table.exists():
-            made = self.directory.journal / CUTS
-            _rust_ext.write_cuts(
-                self.cuts,
-                signatures=self.signatures,
-                fingerprint=self.fingerprint,
-                output=made,
+        if not self.losses.exists():
+            losses = _rust_ext.cut_losses(
+                self.cuts, signatures=self.signatures, fingerprint=self.fingerprint
             )
-            publish(made, self.cut_table)
+            write_whole(self.losses, losses.encode())
+        if not self.cut_table.exists():
+            with self.shown(self.cut_table) as made:
+                _rust_ext.write_cuts(
+                    self.cuts,
+                    signatures=self.signatures,
+                    fingerprint=self.fingerprint,
+                    output=made,
+                )
 
     def find_cuts(self) -> None:
         """Write the file of cuts; records of equal text have fallen."""
         raise NotImplementedError
+
+    @override
+    def refuse_losses(self, allowed: Collection[str]) -> None:
+        super().refuse_losses(allowed)
+        if self.losses.exists() and self.cut_table.exists():
+            losses = msgspec.json.decode(self.losses.read_bytes(), type=dict[str, TextLoss])
+            refuse_text_losses(losses, allowed, self.cut_table)
 
     @override
     def drop_arguments(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def excerpts(one: str, other: str, room: int) -> tuple[list[Piece], list[Piece]]
     """
     equal = _common_prefix(one, other)
     start = max(0, equal - COMPARED_CHARACTERS // 2)
-    start += len(one[start:equal].split(maxsplit=1)[0]) if start and equal > start else 0
+    start += len(re.split(r"\s", one[start:equal], maxsplit=1)[0]) if start else 0
     end = equal + COMPARED_CHARACTERS
     pieces = compare_words(one[start:end], other[start:end])
     shown = []
@@ -67,17 +67,28 @@ def _shortened(pieces: list[Piece]) -> list[Piece]:
         if is_different or len(text) <= 3 * CONTEXT_CHARACTERS:
             shown.append((text, is_different))
             continue
-        head = text[:CONTEXT_CHARACTERS].rsplit(maxsplit=1)[0]
-        tail = text[-CONTEXT_CHARACTERS:].split(maxsplit=1)[-1]
+        head = _without_last_word(text[:CONTEXT_CHARACTERS])
+        tail = _without_first_word(text[-CONTEXT_CHARACTERS:])
         shown.append((head + CUT + (tail if number < last else ""), False))
     return shown
+
+
+def _without_last_word(text: str) -> str:
+    """Return a text without the word in which it was cut off; one word, or none, stays."""
+    words = text.rsplit(maxsplit=1)
+    return words[0] if len(words) > 1 else text
+
+
+def _without_first_word(text: str) -> str:
+    words = text.split(maxsplit=1)
+    return words[-1] if len(words) > 1 else text
 
 
 def _first(pieces: list[Piece], room: int) -> list[Piece]:
     shown: list[Piece] = []
     for text, is_different in pieces:
         if len(text) > room:
-            whole = text[: room + 1].rsplit(maxsplit=1)[0] if room else ""
+            whole = _without_last_word(text[: room + 1]) if room else ""
             return [*shown, (whole[:room], is_different), (CUT, False)]
         shown.append((text, is_different))
         room -= len(text)

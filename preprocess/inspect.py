@@ -51,10 +51,17 @@ def clusters(path: Path, count: int, console: Console) -> None:
 def _member(member: dict[str, Any]) -> str:
     if member["kind"] == "survivor":
         return f"{member['record']}  survives"
-    if member["kind"] == "exact":
-        return f"{member['record']}  equal to {member['survivor']}"
-    similarity = member["jaccard"] if member["jaccard"] is not None else member["estimated"]
-    return f"{member['record']}  similar to {member['survivor']} (Jaccard {similarity:.3f})"
+    record, survivor, estimated = member["record"], member["survivor"], member["estimated"]
+    if member["kind"] == "url":
+        return f"{record}  same address as {survivor}"
+    is_true = member["jaccard"] is not None
+    similarity = member["jaccard"] if is_true else estimated
+    how = f"{'Jaccard' if is_true else 'estimated Jaccard'} {similarity:.3f}"
+    if member["kind"] == "near":
+        return f"{record}  similar to {survivor} ({how})"
+    if similarity < 1:  # a copy of a near duplicate falls with it
+        return f"{record}  equal to one that fell to {survivor} ({how})"
+    return f"{record}  equal to {survivor}"
 
 
 def inspect(path: Path, number: int | None, tokenizer: Path | None, console: Console) -> None:

@@ -166,7 +166,7 @@ class Manifest(msgspec.Struct, kw_only=True, omit_defaults=True):
     details: dict[str, Any] = {}
     """Figures of this stage that the report shows."""
     beside: dict[str, str] = {}
-    """Name -> xxh3 of the files that are no shards: `clusters.parquet`, `rejected.jsonl.zst`."""
+    """Name -> xxh3 of the files that are no shards: tables, and `rejected.jsonl.zst`."""
     check: Agreement | None = None
     """What the reference library says of sampled records, if it was asked."""
     problems: list[str] = []

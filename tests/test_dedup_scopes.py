@@ -332,6 +332,65 @@ def test_workers_tasks_memory_and_restarts_change_no_byte(tmp_path: Path, scope:
         assert content(output) == content(tmp_path / "one")
 
 
+def test_agent_data_that_would_lose_its_text_stops_the_run(
+    tmp_path: Path, preprocess: Preprocess
+) -> None:
+    shared = [f"line {number} of what several of the records have" for number in range(9)]
+    records = [
+        {
+            "id": f"{source}/{number}",
+            "source": source,
+            "kind": kind,
+            "text": "\n".join([f"{source} {number} alone", *shared[number % 3 :: 3]]),
+        }
+        for source, kind, count in (
+            ("tools", "tool_documentation", 120),
+            ("pages", "text", 120),
+            ("few", "tool_documentation", 99),
+        )
+        for number in range(count)
+    ]
+    write(tmp_path / "a.jsonl", records)
+    command = ("dedup", "a.jsonl", "out", "--scope", "line")
+    done = preprocess(*command)
+    assert done.returncode == 1
+    size = sum(len(record["text"]) for record in records[:120])
+    # Of each of the nine lines one stays; the last of a text has no line feed.
+    went = size - sum(len(f"tools {number} alone\n") for number in range(120))
+    went -= sum(map(len, shared)) + 6
+    assert done.stderr.splitlines()[-1] == (
+        "preprocess dedup: expected no source to lose more than 30% of its text, tools would lose "
+        f"{went:,} of {size:,} bytes of text ({went / size:.1%}); nothing was dropped: look at "
+        "out/cuts.parquet, then run the same command with --allow-loss tools, or with other "
+        "options into a new directory"
+    )
+    assert not list((tmp_path / "out").glob("part-*"))
+    alone = (*command, "--step", "drop", "--task", "0", "--num-tasks", "1")
+    assert "tools would lose" in preprocess(*alone).stderr
+    assert preprocess(*command, "--allow-loss", "tools").returncode == 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["details"]["pieces_cut"] == 3 * (120 + 120 + 99) - 9
+
+
+def test_what_a_kill_leaves_of_the_table_goes_with_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "a.jsonl", page_corpus(5, 50))
+    config = DedupConfig(scope="line", min_piece_chars=10)
+    with monkeypatch.context() as patched:
+
+        def killed(*_: Any, output: Path, **__: Any) -> None:
+            output.with_name(f".{output.name}.half").write_bytes(b"PAR1")
+            raise KeyboardInterrupt
+
+        patched.setattr("preprocess._rust_ext.write_cuts", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run([source], tmp_path / "out", config)
+    run([source], tmp_path / "out", config)
+    run([source], tmp_path / "whole", config)
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
 def test_an_output_with_cuts_is_an_input(tmp_path: Path) -> None:
     records = page_corpus(7, 50)
     config = DedupConfig(scope="line", min_piece_chars=10)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from preprocess.differences import CUT, excerpts
@@ -61,3 +63,15 @@ def test_texts_without_spaces_are_cut_all_the_same() -> None:
     one, other = excerpts("x" * 9_000, "y" * 9_000, 100)
     assert one == [("x" * 100, True), (CUT, False)]
     assert other == [("y" * 100, True), (CUT, False)]
+
+
+def test_long_white_space_is_as_good_as_words() -> None:
+    assert shown(f"{' ' * 5_000}a", f"{' ' * 5_000}b")[0].endswith("[a]")
+    assert shown(f"{chr(10) * 300}a", f"{chr(10) * 300}a b")[1].endswith("[b]")
+    random = Random(1)
+    parts = [" " * 2_000, "  ", "\n" * 70, "word " * 30, "x" * 70, "y"]
+    for _ in range(300):
+        same, one, other = ("".join(random.choices(parts, k=random.randrange(5))) for _ in range(3))
+        room = random.choice([0, 10, 500])
+        for pieces in excerpts(same + one, same + other, room):
+            assert len("".join(text for text, _ in pieces).replace(CUT, "")) <= room + len(CUT)

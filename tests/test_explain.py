@@ -302,3 +302,16 @@ def test_shards_are_searched_past_damage_that_is_elsewhere(run: Path, tmp_path: 
     shard.write_bytes(shard.read_bytes() + zstandard.compress(b"x")[:4])
     lines = lines_of(name(0), tmp_path / "unique")
     assert "unique\tdedup\tkept\trecord 0 of part-00000.jsonl.zst" in lines
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_records_do_not_steer_the_terminal(tmp_path: Path, is_terminal: bool) -> None:
+    texts = [f"{FIRST} \x1b[2Jred\x07", f"{FIRST} \x9b2Jblue\x7f"]
+    write_records(tmp_path / "a.jsonl", texts)
+    dedup([str(tmp_path / "a.jsonl")], tmp_path / "out", DedupConfig(), OPTIONS)
+    shown = io.StringIO()
+    console = Console(file=shown, width=400, force_terminal=is_terminal, color_system=None)
+    explain("hand/a.jsonl#1", tmp_path / "out", console)
+    assert "␛[2Jred␇" in shown.getvalue()
+    assert "\ufffd2Jblue␡" in shown.getvalue()
+    assert not {"\x1b", "\x07", "\x7f", "\x9b"} & set(shown.getvalue())

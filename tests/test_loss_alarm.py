@@ -121,3 +121,25 @@ def test_a_run_stops_and_goes_on_by_name_where_it_stopped(
     # What is let go decides whether a run goes on, not what it writes.
     assert "allow" not in json.dumps(manifest["config"])
     assert preprocess("dedup", "a.jsonl", "b.jsonl", "out").returncode == 0
+
+
+def test_addresses_that_are_the_same_are_called_that(
+    tmp_path: Path, preprocess: Preprocess
+) -> None:
+    records = [
+        {
+            "id": f"tools/{number}",
+            "text": f"text {number}",
+            "source": "tools",
+            "kind": "tool_documentation",
+            "origin": {"url": f"http://a.example/{number % 120}"},
+        }
+        for number in range(200)
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    done = preprocess("dedup", "a.jsonl", "out", "--scope", "url")
+    assert done.returncode == 1
+    assert (
+        "tools would lose 80 of 200 records (40.0%: 80 same-address and 0 near duplicates)"
+        in done.stderr
+    )

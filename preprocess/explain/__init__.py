@@ -8,7 +8,7 @@ from preprocess.errors import UserError
 from preprocess.explain.near_misses import near_misses
 from preprocess.explain.show import show
 from preprocess.explain.stages import stages_of
-from preprocess.explain.trace import trace
+from preprocess.explain.trace import WITHOUT_MANIFEST, trace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,10 +38,17 @@ def explain(identifier: str, run: Path, console: Console) -> list[str]:
     if not events:
         similar = near_misses(identifier, stages)
         others = f"; ids like it: {', '.join(similar)}" if similar else ""
+        undone = [
+            f"{each.name} ({each.state})"
+            for each in stages
+            if each.manifest is None and each.command not in WITHOUT_MANIFEST
+        ]
+        waiting = f"; not complete: {', '.join(undone)}" if undone else ""
         damage = f"; not all could be searched: {notes[0]}" if notes else ""
+        none = f"none of {len(stages)} stage{'s'[: len(stages) != 1]} has one"
         raise UserError(
-            f"{run}: expected a record with the id {identifier!r}, none of "
-            f"{len(stages)} stage{'s'[: len(stages) != 1]} has one; check the id{others}{damage}"
+            f"{run}: expected a record with the id {identifier!r}, {none}; check the id"
+            f"{others}{waiting}{damage}"
         )
     show(identifier, events, console)
     return notes

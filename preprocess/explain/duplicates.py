@@ -1,4 +1,7 @@
-"""The stage `dedup`: which record a duplicate fell to, and how alike the two are."""
+"""The stage `dedup`: which record a duplicate fell to, and how alike the two are.
+
+Or what was cut out of its text, and where that stays.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import pyarrow.parquet as pq
 from preprocess import _rust_ext
 from preprocess.errors import UserError
 from preprocess.explain import records
+from preprocess.explain.cuts import cuts_of
 from preprocess.explain.events import Event, Pair, Place
 from preprocess.manifest import RUN
 from preprocess.report.texts import locate
@@ -20,6 +24,7 @@ from preprocess.report.texts import locate
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from preprocess.explain.cuts import Cuts
     from preprocess.report.stages import Stage
 
 CLUSTERS = "clusters.parquet"
@@ -61,13 +66,51 @@ def fate(
     verdict = _verdict(identifier, stage.directory / CLUSTERS)
     if verdict.row is not None and verdict.row["kind"] != "survivor":
         return _dropped(identifier, stage, verdict.row, notes, is_first=not read), []
+    cuts = cuts_of(identifier, stage.directory)
+    num_notes = len(notes)
     place = records.find(identifier, stage, notes)
     if place is None:
-        gone = records.rejected(identifier, stage) or (records.lost(stage) if read else None)
-        return gone, []
+        is_searched = len(notes) == num_notes
+        if cuts.count and is_searched:
+            return _emptied(identifier, stage, cuts, read, notes), []
+        return _gone(identifier, stage, read, notes, is_searched=is_searched), []
     described = () if read else records.describe(place.line)
-    lines = (*described, *records.changes(read, place), _fallen(verdict))
+    lines = (*described, *records.changes(read, place), _fallen(verdict), *cuts.lines())
     return records.kept(stage, place, lines), [place]
+
+
+def _emptied(
+    identifier: str, stage: Stage, cuts: Cuts, read: list[Place], notes: list[str]
+) -> Event:
+    """Return that a record lost all of its text, part by part."""
+    line = None if read else _lines(stage, [identifier], notes).get(identifier)
+    return Event(
+        stage=stage.name,
+        command=stage.command,
+        verdict="dropped",
+        reason="nothing_left, as others have all that its text says",
+        notes=(*(records.describe(line) if line else ()), *cuts.lines()),
+    )
+
+
+def _gone(
+    identifier: str, stage: Stage, read: list[Place], notes: list[str], *, is_searched: bool
+) -> Event | None:
+    """Return why a record is gone that is no duplicate, None if it never was there."""
+    if event := records.rejected(identifier, stage):
+        return event
+    line = read[-1].line if read else _lines(stage, [identifier], notes).get(identifier)
+    if line is None:
+        return None
+    if is_searched and _text(line) == "":
+        return Event(
+            stage=stage.name,
+            command=stage.command,
+            verdict="dropped",
+            reason="empty_text, it has no text",
+            notes=() if read else records.describe(line),
+        )
+    return records.lost(stage)
 
 
 def _fallen(verdict: _Verdict) -> str:
@@ -104,23 +147,39 @@ def _read(identifier: str, table: Any, found: _Verdict) -> None:
 def _dropped(
     identifier: str, stage: Stage, row: dict[str, Any], notes: list[str], *, is_first: bool
 ) -> Event:
-    lines = _lines(stage, [identifier, row["survivor"]], notes)
-    own, kept = lines.get(identifier), lines.get(row["survivor"])
-    # A copy of a near duplicate falls with it, to the same survivor. Other scopes know no near
-    # ones: there, texts that count as equal may differ.
-    config = stage.manifest.config if stage.manifest else {}
-    is_near_scope = config.get("scope", "near") == "near"
-    is_copy = is_near_scope and row["kind"] == "exact" and _text(own) != _text(kept)
-    which = "exact duplicate of a record that fell to" if is_copy else f"{row['kind']} duplicate of"
-    similarity = _similarity(row) if is_copy or row["kind"] == "near" else ""
+    survivor = row["survivor"]
+    lines = _lines(stage, [identifier, survivor], notes)
+    own, kept = lines.get(identifier), lines.get(survivor)
+    scope = stage.manifest.config.get("scope") if stage.manifest else None
+    said = list(records.describe(own) if own and is_first else ())
+    # Of a copy's survivor all may have been cut: then others keep what both said.
+    if (cuts := cuts_of(survivor, stage.directory)).count:
+        said.append(f"{survivor} lost a part as well: {cuts.places()}")
     return Event(
         stage=stage.name,
         command=stage.command,
         verdict="dropped",
-        reason=f"{which} {row['survivor']}{similarity}",
-        notes=records.describe(own) if own and is_first else (),
-        pair=_pair(row["survivor"], own, kept),
+        reason=_reason(row, scope, _text(own), _text(kept)),
+        notes=tuple(said),
+        pair=_pair(survivor, own, kept, by_text=row["kind"] == "url" or scope == "exact"),
     )
+
+
+def _reason(row: dict[str, Any], scope: str | None, own: str | None, kept: str | None) -> str:
+    survivor = row["survivor"]
+    if row["kind"] == "near":
+        return f"near duplicate of {survivor}{_similarity(row)}"
+    if row["kind"] == "url":
+        return f"same_url, its address counts as that of {survivor}"
+    is_equal = own == kept
+    if own is None or kept is None:  # gone: only a near duplicate's copy is less than equal
+        is_equal = scope == "exact" or (row["jaccard"] or row["estimated"]) == 1
+    if is_equal:
+        return f"exact duplicate of {survivor}"
+    if scope == "exact":
+        return f"exact duplicate of {survivor} but for case, white space or composed characters"
+    # A copy of a near duplicate falls with it, to the same survivor.
+    return f"exact duplicate of a record that fell to {survivor}{_similarity(row)}"
 
 
 def _similarity(row: dict[str, Any]) -> str:
@@ -129,10 +188,11 @@ def _similarity(row: dict[str, Any]) -> str:
     return f", Jaccard similarity {row['jaccard']:.3f}, estimated {row['estimated']:.3f}"
 
 
-def _pair(survivor: str, dropped: bytes | None, kept: bytes | None) -> Pair:
+def _pair(survivor: str, dropped: bytes | None, kept: bytes | None, *, by_text: bool) -> Pair:
     """Return both as they were compared: equal texts are equal, others may be conversations."""
     texts = (_text(kept), _text(dropped))
-    own = texts if texts[0] == texts[1] else (_own_content(kept), _own_content(dropped))
+    is_text = by_text or texts[0] == texts[1]
+    own = texts if is_text else (_own_content(kept), _own_content(dropped))
     return Pair(
         kept=survivor,
         kept_text=own[0],
@@ -146,7 +206,10 @@ def _own_content(line: bytes | None) -> str | None:
 
 
 def _text(line: bytes | None) -> str | None:
-    return None if line is None else msgspec.json.decode(line, type=_Text).text
+    try:
+        return None if line is None else msgspec.json.decode(line, type=_Text).text
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def _lines(stage: Stage, wanted: list[str], notes: list[str]) -> dict[str, bytes]:

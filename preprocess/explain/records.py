@@ -95,8 +95,8 @@ def describe(line: bytes) -> tuple[str, ...]:
         return ()
     said = []
     if record.origin:
-        said.append(f"from {record.origin.get('path')}")
-        said.append(f"native record {record.origin.get('record')}")
+        names = (("from", "path"), ("native record", "record"))
+        said += [f"{name} {record.origin[key]}" for name, key in names if key in record.origin]
         said += [str(record.origin["url"])] if record.origin.get("url") else []
     for name, value in (("source", record.source), ("kind", record.kind)):
         said += [f"{name} {value}"] if value else []

@@ -23,6 +23,9 @@ GONE = "its text is no longer where the stage read it"
 DIFFERENT, END = "⟦", "⟧"
 """What stands around words that differ where there are no colours."""
 COLORS = {"kept": "green", "tokenized": "green", "trained on": "green", "merged": "green"}
+VISIBLE = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"}
+VISIBLE |= {code: 0x2421 if code == 0x7F else 0xFFFD for code in range(0x7F, 0xA0)}
+"""What records bring must not steer the terminal: control characters, as signs for them."""
 OTHER_COLORS = {"dropped": "red", "rejected": "red", "left out": "red"}
 
 
@@ -30,7 +33,7 @@ def show(identifier: str, events: list[Event], console: Console) -> None:
     """Show what became of a record: a line a stage, and below it what there is to say of it."""
     if not console.is_terminal:
         for line in plain_lines(identifier, events):
-            print(line, file=console.file)  # rich would spread the tabs
+            print(line.translate(VISIBLE), file=console.file)  # rich would spread the tabs
         return
     console.print(Text(identifier, style="bold"))
     for event in events:
@@ -39,11 +42,11 @@ def show(identifier: str, events: list[Event], console: Console) -> None:
             (event.stage, "bold"),
             (f" ({event.command}) ", "dim"),
             (event.verdict, f"bold {color}"),
-            f": {event.reason}",
+            f": {event.reason.translate(VISIBLE)}",
         )
         console.print(head)
         for note in event.notes:
-            console.print(Text(f"  {note}", style="dim"))
+            console.print(Text(f"  {note.translate(VISIBLE)}", style="dim"))
         if event.pair is not None:
             console.print(_side_by_side(identifier, event.pair))
 
@@ -58,7 +61,10 @@ def _side_by_side(identifier: str, pair: Pair) -> Table:
 
 def _colored(pieces: Iterable[Piece]) -> Text:
     return Text.assemble(
-        *((text, "bold black on yellow" if is_different else "") for text, is_different in pieces)
+        *(
+            (text.translate(VISIBLE), "bold black on yellow" if is_different else "")
+            for text, is_different in pieces
+        )
     )
 
 

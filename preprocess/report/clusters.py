@@ -52,6 +52,10 @@ class Duplicates:
     pairs: tuple[Pair, ...]
     recall: Recall | None
     """None where there are no pairs to measure, or the texts are gone."""
+    scope: str
+    """What was compared, an option of the stage."""
+    num_emptied: int
+    """Records of which all was cut."""
     details: dict[str, Any]
     """What the stage's manifest says beyond its counts."""
 
@@ -74,7 +78,10 @@ def _read(stage: Stage, origins: Origins, path: Path) -> Duplicates:
     sizes = _sizes(path)
     kinds = _count_kinds(path)
     sample = draw_sample(path)
-    texts = _texts(stage, sample)
+    config = stage.manifest.config if stage.manifest else {}
+    scope = str(config.get("scope", "near"))
+    texts = _texts(stage, sample, scope)
+    dropped = stage.manifest.counts.dropped if stage.manifest else {}
     largest = sizes.slice(0, LARGEST_SHOWN).to_pylist()
     return Duplicates(
         stage=stage.name,
@@ -83,7 +90,9 @@ def _read(stage: Stage, origins: Origins, path: Path) -> Duplicates:
         largest=tuple((str(row["cluster"]), int(row["size"])) for row in largest),
         losses=_losses(stage, origins),
         pairs=read_pairs(sample, texts),
-        recall=measure_recall(stage.manifest.config, sample, texts) if stage.manifest else None,
+        recall=measure_recall(config, sample, texts),
+        scope=scope,
+        num_emptied=dropped.get("nothing_left", 0),
         details=stage.manifest.details if stage.manifest else {},
     )
 
@@ -135,7 +144,8 @@ def _by_source(shares: Iterable[Share]) -> Counter[str]:
     return counts
 
 
-def _texts(stage: Stage, sample: Sample) -> dict[str, str]:
+def _texts(stage: Stage, sample: Sample, scope: str) -> dict[str, str]:
     wanted = {name for row in sample.rows() for name in (row.dropped, row.kept)}
     paths = [entry.path for entry in stage.manifest.inputs] if stage.manifest else []
-    return find_texts(paths, wanted, stage.directory.parent)
+    is_own_content = scope not in ("exact", "url")
+    return find_texts(paths, wanted, stage.directory.parent, is_own_content=is_own_content)

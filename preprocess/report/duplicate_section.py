@@ -33,11 +33,13 @@ if TYPE_CHECKING:
 
 SHOWN_CHARACTERS = 500
 SOURCES_SHOWN = 20
-PAIRS_SHOWN = (
-    "Some pairs, spread over similarity and sources: what stays and what fell to it. Of a "
-    "conversation the words that were said are shown, since those are compared."
-)
-FELL = {"exact": "exact duplicates", "near": "near ones"}
+PAIRS_SHOWN = "Some pairs, spread over similarity and sources: what stays and what fell to it."
+OWN_CONTENT = " Of a conversation the words that were said are shown, since those are compared."
+FELL = {
+    "exact": "exact duplicates",
+    "near": "near ones",
+    "url": "whose address another record has",
+}
 
 
 def duplicates(run: Run) -> tuple[Markup, list[Picture]]:
@@ -57,18 +59,21 @@ def duplicates(run: Run) -> tuple[Markup, list[Picture]]:
 
 def _stage(found: Duplicates) -> tuple[Markup, list[Picture]]:
     heading = tag("h3", found.stage)
+    cut = [tag("p", sentence) for sentence in _cuts(found)]
     if not len(found.sizes):
-        return join([heading, tag("p", "It found no duplicates.")]), []
+        none = "It found no records that are equal." if cut else "It found no duplicates."
+        return join([heading, tag("p", none), *cut, _losses(found.losses)]), []
     drawn = list(_figures(found))
     body = [
         heading,
         tag("p", _summary(found)),
+        *cut,
         *(tag("p", sentence) for sentence in _giant_buckets(found)),
         figures(*(figure(picture, caption) for picture, caption in drawn)),
         _largest(found),
         _losses(found.losses),
-        tag("p", PAIRS_SHOWN) if found.pairs else "",
-        *(_pair(number, pair) for number, pair in enumerate(found.pairs, 1)),
+        tag("p", PAIRS_SHOWN + OWN_CONTENT * (found.scope == "near")) if found.pairs else "",
+        *(_pair(number, pair, found.scope) for number, pair in enumerate(found.pairs, 1)),
     ]
     return join(body), [picture for picture, _ in drawn]
 
@@ -80,6 +85,19 @@ def _summary(found: Duplicates) -> str:
         f"{plural(fallen, 'record')} fell: {', '.join(kinds)}, in "
         f"{plural(len(found.sizes), 'cluster')}; the largest has "
         f"{plural(int(found.sizes[-1]), 'record')}."
+    )
+
+
+def _cuts(found: Duplicates) -> Iterator[str]:
+    """Yield what there is to say of parts that were cut out of texts."""
+    parts, size = found.details.get("pieces_cut"), found.details.get("bytes_cut")
+    if not isinstance(parts, int) or not isinstance(size, int):
+        return
+    what = found.scope if found.scope in ("line", "paragraph") else "repeat"
+    yield (
+        f"{plural(parts, what)} of {plural(size, 'byte')} in all went out of the texts; nothing "
+        f"was left of {plural(found.num_emptied, 'record')}. cuts.parquet says where the same "
+        "stays."
     )
 
 
@@ -155,12 +173,16 @@ def _losses(losses: tuple[Loss, ...]) -> Markup:
     return table(["source", "read", "fell", "share", "to look at"], rows, caption)
 
 
-def _pair(number: int, pair: Pair) -> Markup:
+def _pair(number: int, pair: Pair, scope: str) -> Markup:
     similarity = f", similarity {pair.similarity:.3f}"
     if pair.kind == "near":
         verdict = f"near duplicate{similarity}"
+    elif pair.kind == "url":
+        verdict = "the same address"
     elif pair.texts is None or pair.texts[0] == pair.texts[1]:
         verdict = f"{pair.kind} duplicate"
+    elif scope == "exact":
+        verdict = "exact duplicate but for case, white space or composed characters"
     else:
         verdict = f"{pair.kind} duplicate of a record that fell to this one{similarity}"
     return tag("div", tag("h3", f"Pair {number}: {verdict}"), _texts(pair), class_="cluster")

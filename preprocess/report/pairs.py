@@ -50,7 +50,7 @@ class Pair:
 
 @dataclass(slots=True)
 class Sample:
-    """Some pairs of each cell, and of each source's records with equal texts."""
+    """Some pairs of each cell, and of each source's records with equal texts or addresses."""
 
     near: dict[Cell, list[Pair]] = field(default_factory=dict)
     exact: dict[str, list[Pair]] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Sample:
         return _in_turns([self.near[cell] for cell in sorted(self.near)], MOST_ROWS)
 
     def exact_rows(self) -> list[Pair]:
-        """Return records with equal texts, the first of each source before the second of any."""
+        """Return records that are equal, the first of each source before the second of any."""
         return _in_turns([self.exact[source] for source in sorted(self.exact)], NUM_PAIRS)
 
     def rows(self) -> list[Pair]:
@@ -80,7 +80,7 @@ def draw_sample(path: Path) -> Sample:
         rows = table.append_column("similarity", similarity(table))
         rows = rows.append_column("source", _sources(rows["record"]))
         _add_near(sample, rows.filter(pc.equal(rows["kind"], "near")))
-        _add_exact(sample, rows.filter(pc.equal(rows["kind"], "exact")))
+        _add_exact(sample, rows.filter(pc.is_in(rows["kind"], pa.array(["exact", "url"]))))
     return sample
 
 
@@ -107,8 +107,9 @@ def _add_near(sample: Sample, rows: Any) -> None:
 def _add_exact(sample: Sample, rows: Any) -> None:
     for source in pc.unique(rows["source"]).to_pylist():
         held = sample.exact.get(source, [])
-        if len(held) < NUM_EXACT and len(sample.exact) < MOST_CELLS:
-            found = rows.filter(pc.equal(rows["source"], source)).slice(0, NUM_EXACT - len(held))
+        is_known = source in sample.exact or len(sample.exact) < MOST_CELLS
+        if len(held) < NUM_PAIRS and is_known:
+            found = rows.filter(pc.equal(rows["source"], source)).slice(0, NUM_PAIRS - len(held))
             sample.exact[source] = [*held, *map(_pair, found.to_pylist())]
 
 

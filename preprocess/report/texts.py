@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from preprocess import _rust_ext
 
 if TYPE_CHECKING:
@@ -20,13 +22,22 @@ def locate(name: str, run: Path) -> Path:
     return path if path.is_file() else run / path.parent.name / path.name
 
 
-def find_texts(paths: Iterable[str], wanted: set[str], run: Path) -> dict[str, str]:
+class _Text(msgspec.Struct):
+    text: str
+
+
+def find_texts(
+    paths: Iterable[str], wanted: set[str], run: Path, *, is_own_content: bool = True
+) -> dict[str, str]:
     """Return what `dedup` compares of those wanted records that stand in the files.
+
+    That is the own content of a conversation, or, where `is_own_content` is False, its text.
 
     A file that is gone, damaged or behind `SEARCHED_BYTES` gives nothing, or what stands before
     the damage.
     """
     found: dict[str, str] = {}
+    compared = _rust_ext.compared_text if is_own_content else _text
     searched = 0
     for name in paths:
         path = locate(name, run)
@@ -39,7 +50,11 @@ def find_texts(paths: Iterable[str], wanted: set[str], run: Path) -> dict[str, s
             lines, _ = _rust_ext.find_records(
                 path, relative=path.name, ids=sorted(wanted - found.keys())
             )
-            found |= {identifier: _rust_ext.compared_text(line) for identifier, _, line in lines}
+            found |= {identifier: compared(line) for identifier, _, line in lines}
         except (OSError, ValueError):
             continue
     return found
+
+
+def _text(line: bytes) -> str:
+    return msgspec.json.decode(line, type=_Text).text

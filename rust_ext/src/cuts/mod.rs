@@ -6,6 +6,7 @@
 pub mod apply;
 pub mod file;
 pub mod gather;
+pub mod losses;
 pub mod parquet;
 
 /// Bytes of a [`Cut`] in a file.

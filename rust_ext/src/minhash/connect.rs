@@ -243,7 +243,7 @@ impl Rows {
 }
 
 /// Kinds of records that are made from few templates.
-const AGENT_KINDS: [&str; 3] = ["tool_documentation", "trajectory", "function_call"];
+pub(crate) const AGENT_KINDS: [&str; 3] = ["tool_documentation", "trajectory", "function_call"];
 
 /// Writes the verdicts, and what each source loses.
 fn write(

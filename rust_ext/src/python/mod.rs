@@ -36,8 +36,8 @@ mod extension {
     use super::records::{compared_text, find_document, find_records, read_line, scan_records};
     #[pymodule_export]
     use super::scopes::{
-        check_substring_memory, cut_pieces, cut_substrings, gather_cuts, piece_parts, sign_pieces,
-        write_cuts,
+        check_substring_memory, cut_losses, cut_pieces, cut_substrings, gather_cuts, piece_parts,
+        sign_pieces, write_cuts,
     };
     #[pymodule_export]
     use super::tokenize::tokenize_unit;

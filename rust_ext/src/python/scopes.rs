@@ -132,6 +132,21 @@ pub(super) fn cut_substrings(
     call::run(py, progress.as_ref(), |control| substring::find_cuts(&units, &options, control))
 }
 
+/// What each source of agent data loses to cuts, as JSON.
+#[pyfunction]
+#[pyo3(signature = (cuts, *, signatures, fingerprint))]
+pub(super) fn cut_losses(
+    py: Python<'_>,
+    cuts: PathBuf,
+    signatures: Vec<PathBuf>,
+    fingerprint: u64,
+) -> PyResult<String> {
+    call::run(py, None, |control| {
+        let losses = cuts::losses::text_losses(&cuts, &signatures, fingerprint, control)?;
+        serde_json::to_string(&losses).map_err(|error| Error::Argument(error.to_string()))
+    })
+}
+
 /// `cuts.parquet`.
 #[pyfunction]
 #[pyo3(signature = (cuts, *, signatures, fingerprint, output))]
