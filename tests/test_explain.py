@@ -261,7 +261,10 @@ def test_what_counts_as_equal_is_no_copy_of_another_that_fell(tmp_path: Path) ->
     write_records(tmp_path / "a.jsonl", [FIRST, FIRST.upper()])
     dedup([str(tmp_path / "a.jsonl")], tmp_path / "out", DedupConfig(scope="exact"), OPTIONS)
     lines = lines_of("hand/a.jsonl#1", tmp_path / "out")
-    assert lines[1] == "out\tdedup\tdropped\texact duplicate of hand/a.jsonl#0"
+    assert lines[1] == (
+        "out\tdedup\tdropped\texact duplicate of hand/a.jsonl#0 but for case, white space or "
+        "composed characters"
+    )
 
 
 def test_records_without_ids_go_by_the_names_that_stages_give_them(tmp_path: Path) -> None:
