@@ -244,8 +244,9 @@ def test_without_its_messages_the_template_would_cost_nearly_all(tmp_path: Path)
     with pytest.raises(
         UserError,
         match=r"no source to lose more than 30% of its records, calls would lose 2,\d{3} of 3,000 "
-        r"records \((?:9\d|100)\.\d%: 0 exact and 2,\d{3} near duplicates\); nothing was dropped: look at "
-        r"the pairs \(`preprocess inspect \S*/out --clusters 10`\), then .* --allow-loss calls",
+        r"records \((?:9\d|100)\.\d%: 0 exact and 2,\d{3} near duplicates\); nothing was dropped: "
+        r"look at the pairs \(`preprocess inspect \S*/out --clusters 10`\), "
+        r"then .* --allow-loss calls",
     ):
         run(lines, tmp_path)
     assert len(removed_rows(tmp_path / "out")) > 2_700
