@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
     directory = tempfile.TemporaryDirectory(prefix="hephaestus-forge-cache-")
     config.add_cleanup(directory.cleanup)
     os.environ["HEPHAESTUS_FORGE_CACHE"] = directory.name
+    # A shell that starts this in the background has it ignore Ctrl-C, and processes inherit that:
+    # the tests that send it would wait for nothing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
