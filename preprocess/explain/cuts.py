@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from preprocess.errors import UserError
+from preprocess.explain.tables import each_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 CUTS = "cuts.parquet"
 COLUMNS = ["record", "start", "end", "survivor", "survivor_start"]
-BATCH_ROWS = 1 << 16
 SHOWN = 5
 
 
@@ -62,15 +59,7 @@ def cuts_of(identifier: str, directory: Path) -> Cuts:
         UserError: `cuts.parquet` is damaged.
     """
     found = Cuts()
-    path = directory / CUTS
-    if not path.is_file():
-        return found
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=COLUMNS):
-                _read(identifier, pa.Table.from_batches([batch]), found)
-    except (OSError, KeyError, pa.ArrowException) as error:
-        raise UserError(f"{path}: expected {', '.join(COLUMNS)}, but {error}") from error
+    each_table(directory / CUTS, COLUMNS, lambda table: _read(identifier, table, found))
     return found
 
 

@@ -9,15 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from preprocess import _rust_ext
-from preprocess.errors import UserError
 from preprocess.explain import records
 from preprocess.explain.cuts import cuts_of
 from preprocess.explain.events import Event, Pair, Place
+from preprocess.explain.tables import each_table
 from preprocess.manifest import RUN
 from preprocess.report.texts import locate
 
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
 CLUSTERS = "clusters.parquet"
 COLUMNS = ["record", "survivor", "kind", "estimated", "jaccard"]
-BATCH_ROWS = 1 << 16
 FALLEN_SHOWN = 5
 
 
@@ -123,14 +120,7 @@ def _fallen(verdict: _Verdict) -> str:
 
 def _verdict(identifier: str, path: Path) -> _Verdict:
     found = _Verdict()
-    if not path.is_file():
-        return found
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=COLUMNS):
-                _read(identifier, pa.Table.from_batches([batch]), found)
-    except (OSError, KeyError, pa.ArrowException) as error:
-        raise UserError(f"{path}: expected {', '.join(COLUMNS)}, but {error}") from error
+    each_table(path, COLUMNS, lambda table: _read(identifier, table, found))
     return found
 
 
