@@ -268,18 +268,18 @@ def dedup(
             )
     if threshold is not None and not verify:
         raise Misuse("expected --threshold or --no-verify, got both: it compares nothing")
+    # What is not given is as the config has it.
+    chosen: dict[str, Any] = {
+        "threshold": threshold,
+        "keep": tuple(keep) if keep else None,
+        "min_piece_chars": min_piece_chars,
+        "min_substring_bytes": min_substring_bytes,
+        "max_cluster": max_cluster,
+        "compression_level": compression_level,
+    }
+    chosen = {name: value for name, value in chosen.items() if value is not None}
     with as_misuse():
-        config = DedupConfig(
-            threshold=0.8 if threshold is None else threshold,
-            keep=tuple(keep or ("first",)),
-            verify=verify,
-            scope=scope,
-            min_piece_chars=40 if min_piece_chars is None else min_piece_chars,
-            min_substring_bytes=200 if min_substring_bytes is None else min_substring_bytes,
-            max_cluster=10_000 if max_cluster is None else max_cluster,
-            format=format,
-            compression_level=3 if compression_level is None else compression_level,
-        )
+        config = DedupConfig(verify=verify, scope=scope, format=format, **chosen)
     if compression_level is not None and format == "jsonl":
         raise Misuse("expected --compression-level or --format jsonl, got both: that is not packed")
     options = run_options(workers, memory, task, num_tasks, max_rejected)
