@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from preprocess import progress
 from preprocess.errors import Misuse, UserError, describe_os_error
@@ -22,6 +20,8 @@ from preprocess.run_directory import DEFAULT_MEMORY_BYTES_PER_WORKER, RunOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rich.console import Console
 
 app = typer.Typer(
     name="preprocess",
@@ -133,6 +133,8 @@ def parse_size(text: str) -> int:
 @app.command()
 def datasets() -> None:
     """List the datasets that `ingest` reads."""
+    from rich.table import Table
+
     from preprocess.readers import READERS
 
     table = Table()
@@ -144,7 +146,7 @@ def datasets() -> None:
         table.add_row(
             reader.name, reader.kind, reader.license, reader.published, reader.unit, reader.layout
         )
-    Console().print(table)
+    terminal().print(table)
 
 
 @app.command()
@@ -441,7 +443,7 @@ def explain(
     from preprocess.explain import explain as run
 
     State.verbose |= verbose
-    for note in run(identifier, run_directory, Console()):
+    for note in run(identifier, run_directory, terminal()):
         say(f"preprocess explain: {note}")
 
 
@@ -463,9 +465,9 @@ def inspect_path(
     if clusters is not None:
         if record is not None or tokenizer is not None:
             raise Misuse("expected --clusters alone, got it with --record or --tokenizer")
-        show_clusters(path, clusters, Console())
+        show_clusters(path, clusters, terminal())
         return
-    inspect(path, record, tokenizer, Console())
+    inspect(path, record, tokenizer, terminal())
 
 
 @app.command()
@@ -533,7 +535,7 @@ def doctor(
     if as_json:
         print(audit.as_json(findings))
     else:
-        Console().print(audit.as_table(findings))
+        terminal().print(audit.as_table(findings))
     failed = [finding for finding in findings if finding.level == "fail"]
     if failed:
         raise UserError(
@@ -552,6 +554,13 @@ def run(
 
     State.verbose |= verbose
     run_plan(read_plan(plan, STAGES), say)
+
+
+def terminal() -> Console:
+    """Return what prints tables on stdout."""
+    from rich.console import Console  # only here: most jobs print none, and start sooner without
+
+    return Console()
 
 
 def say(line: str) -> None:
