@@ -217,11 +217,13 @@ class _FrameBuilder:
         self._bytes: Counter[tuple[str, str]] = Counter()
         self._dropped: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
+        self._repairs: Counter[str] = Counter()
 
     def add(self, outcome: Outcome) -> None:
         """Take the fate of one native record."""
         self._native += 1
         self._dropped.update(outcome.dropped)
+        self._repairs.update(outcome.repairs)
         if outcome.rejection is not None:
             self._rejected.append(outcome.rejection.encode())
             self._held_bytes += len(self._rejected[-1])
@@ -253,6 +255,7 @@ class _FrameBuilder:
             ],
             dropped=dict(sorted(self._dropped.items())),
             rejected_counts=dict(sorted(self._reasons.items())),
+            repaired=dict(sorted(self._repairs.items())),
         )
         self._connection.send_bytes(_FRAME + msgspec.msgpack.encode(frame))
         self._reset()

@@ -79,6 +79,8 @@ class Counts(msgspec.Struct, kw_only=True):
     """By rule."""
     rejected: dict[str, int] = msgspec.field(default_factory=dict)
     """Unreadable native records by reason; they stand in `rejected.jsonl.zst`."""
+    repaired: dict[str, int] = msgspec.field(default_factory=dict)
+    """What a reader understood otherwise than it was spelled, where the meaning is certain."""
 
     def check(self) -> None:
         """Hold the books to their rule: a difference is a bug of ours."""
@@ -91,14 +93,17 @@ class Counts(msgspec.Struct, kw_only=True):
         total = Counts()
         dropped: Counter[str] = Counter()
         rejected: Counter[str] = Counter()
+        repaired: Counter[str] = Counter()
         for part in parts:
             total.native += part.native
             total.in_ += part.in_
             total.out += part.out
             dropped.update(part.dropped)
             rejected.update(part.rejected)
+            repaired.update(part.repaired)
         total.dropped = dict(sorted(dropped.items()))
         total.rejected = dict(sorted(rejected.items()))
+        total.repaired = dict(sorted(repaired.items()))
         return total
 
 

@@ -40,6 +40,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     composition: list[Share]
     dropped: dict[str, int]
     rejected_counts: dict[str, int]
+    repaired: dict[str, int]
 
     @property
     def num_records(self) -> int:
@@ -208,6 +209,7 @@ def _sum_counts(frames: list[Frame]) -> Counts:
             out=frame.num_records,
             dropped=frame.dropped,
             rejected=frame.rejected_counts,
+            repaired=frame.repaired,
         )
         for frame in frames
     )

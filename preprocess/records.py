@@ -27,7 +27,7 @@ SHOWN_BYTES = 1 << 16
 """How much of them."""
 
 _ID = re.compile(r"[^/#\s]+/[^\r\n]+#\d+")
-_ENCODER = msgspec.json.Encoder()
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 class TruncatedInput(Exception):  # noqa: N818 - it names a state of the input
@@ -141,6 +141,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """One reason for each record that a rule dropped."""
 
     rejection: Rejection | None = None
+    repairs: tuple[str, ...] = ()
+    """What a reader understood otherwise than it was spelled, one name each time."""
 
     def __post_init__(self) -> None:
         made = len(self.records) + len(self.dropped)

@@ -28,6 +28,8 @@ def summarize(stage: str, output: Path, manifest: object) -> str:
     ]
     if counts.dropped:
         lines.append(f"  dropped: {_reasons(counts.dropped)}")
+    if counts.repaired:
+        lines.append(f"  repaired: {_reasons(counts.repaired)}")
     if counts.rejected:
         lines.append(f"  rejected: {_reasons(counts.rejected)}; see {output / REJECTED}")
     if manifest.check:

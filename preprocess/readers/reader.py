@@ -39,6 +39,15 @@ class Reader:
     read_file: Callable[[Path, str, Options, int], Iterator[Outcome]]
     """Streams the outcomes of one file; see `read`."""
 
+    terms: str = ""
+    """What the licence, or the lack of one, asks of a user; one line."""
+
+    url: str = ""
+    """Where its publishers have it."""
+
+    is_benchmark: bool = False
+    """Whether it is for decontamination and evaluation alone: no record of it is ever trained."""
+
     streams: bool = False
     """Whether it holds one native record of a file at a time, and heeds the limit itself."""
 

@@ -1,0 +1,1 @@
+"""Datasets of agent data that corpora are made of, one reader a module."""

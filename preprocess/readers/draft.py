@@ -1,0 +1,77 @@
+"""From what a reader understood of a native record to the record that is written.
+
+A reader says what was called, said and documented; here the record gets its id, its text (unless
+the source's own text is the best there is) and the checks of its calls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from preprocess.checks import check_calls
+from preprocess.records import Message, Origin, Record, Tool
+from preprocess.render import text_of
+
+if TYPE_CHECKING:
+    from preprocess.readers.reader import Reader
+
+
+class Draft(msgspec.Struct, kw_only=True):
+    """One record as a reader understood it."""
+
+    kind: str
+    tools: tuple[Tool, ...] = ()
+    messages: tuple[Message, ...] = ()
+    text: str | None = None
+    """Text of the source that pre-training sees as it is; None: rendered from the rest."""
+
+    meta: dict[str, Any] = {}
+    """Every field of the native record that stands nowhere else, under its own name."""
+
+    part: str = ""
+    """Tells it from the others where one native record gives several."""
+
+    license: str | None = None
+    """Where one file or record has another licence than its dataset."""
+
+    url: str | None = None
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """A record that a reader's rule leaves out."""
+
+    reason: str
+
+
+def finish(reader: Reader, origin: Origin, draft: Draft) -> Record:
+    """Return the record of a draft.
+
+    Raises:
+        ValueError: The draft has neither text nor anything to render.
+    """
+    path = f"{origin.path}:{draft.part}" if draft.part else origin.path
+    identifier = f"{reader.name}/{path}#{origin.record}"
+    if draft.url:
+        origin = Origin(path=origin.path, record=origin.record, url=draft.url)
+    meta = dict(draft.meta)
+    checks = check_calls(draft.tools, draft.messages)
+    if checks is not None:
+        meta["checks"] = checks
+    if reader.is_benchmark:
+        meta["benchmark"] = reader.name
+    text = draft.text
+    if text is None:
+        text, meta["template"] = text_of(identifier, draft.kind, draft.tools, draft.messages)
+    return Record(
+        id=identifier,
+        text=text,
+        kind=draft.kind,
+        source=reader.name,
+        license=draft.license or reader.license,
+        origin=origin,
+        tools=draft.tools,
+        messages=draft.messages,
+        meta=meta,
+    )

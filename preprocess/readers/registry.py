@@ -1,0 +1,39 @@
+"""Every reader by its dataset's name; a reader's module is imported when it is looked up."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from preprocess.readers.reader import Reader
+
+_MODULES = {
+    "python_api": "python_api",
+    "source_code": "source_code",
+    "package_text": "package_text",
+    "jsonl": "jsonl",
+}
+"""Modules below this package by dataset, in the order of the table that users see."""
+
+
+class Registry(Mapping[str, "Reader"]):
+    """Readers by name; each module holds one, as `READER`."""
+
+    def __getitem__(self, name: str) -> Reader:
+        module = importlib.import_module(f"preprocess.readers.{_MODULES[name]}")
+        reader: Reader = module.READER
+        return reader
+
+    def __contains__(self, name: object) -> bool:
+        return name in _MODULES  # a look at the name alone imports nothing
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_MODULES)
+
+    def __len__(self) -> int:
+        return len(_MODULES)
+
+
+READERS = Registry()
