@@ -158,7 +158,15 @@ def ingest(
         str | None, typer.Option(help="Field with the text, for `--dataset jsonl`.")
     ] = None,
     licenses: Annotated[
-        str | None, typer.Option(help="Keep only these licences: SPDX names, commas between.")
+        str | None,
+        typer.Option(
+            help="Keep only these licences: SPDX names, commas between, or any; default: all but "
+            "those that forbid commercial use."
+        ),
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHECK", help="Drop records that fail it: valid-calls; repeatable."),
     ] = None,
     max_rejected: MaxRejected = 0.05,
     workers: Workers = None,
@@ -168,6 +176,7 @@ def ingest(
     verbose: Verbose = False,
 ) -> None:
     """Read a dataset's native files into records."""
+    from preprocess.checks import REQUIREMENTS
     from preprocess.ingest import IngestConfig
     from preprocess.ingest import ingest as run
     from preprocess.readers import READERS
@@ -178,8 +187,12 @@ def ingest(
     given = {} if text_field is None else {"text_field": text_field}
     for name in given.keys() - READERS[dataset].options.keys():
         raise Misuse(f"--{name.replace('_', '-')}: dataset {dataset} does not take it")
+    for name in require or ():
+        if name not in REQUIREMENTS:
+            raise Misuse(f"--require: expected one of {', '.join(REQUIREMENTS)}, got {name!r}")
     config = IngestConfig(
         dataset=dataset,
+        require=tuple(sorted(set(require or ()))),
         licenses=tuple(sorted(filter(None, map(str.strip, (licenses or "").split(","))))),
         options={**READERS[dataset].options, **given},
     )

@@ -18,6 +18,12 @@ _MODULES = {
 """Modules below this package by dataset, in the order of the table that users see."""
 
 
+BENCHMARKS = frozenset(
+    name for name, module in _MODULES.items() if module.startswith("benchmarks.")
+)
+"""Datasets no record of which is ever trained on."""
+
+
 class Registry(Mapping[str, "Reader"]):
     """Readers by name; each module holds one, as `READER`."""
 
