@@ -131,22 +131,30 @@ def parse_size(text: str) -> int:
 
 
 @app.command()
-def datasets() -> None:
-    """List the datasets that `ingest` reads."""
-    from rich.table import Table
+def datasets(
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RECORDS", help="Instead, count what these records can teach; repeatable."
+        ),
+    ] = None,
+    tokenizer: Annotated[Path | None, typer.Option(help="Counts tokens for --measure.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """List the datasets that `ingest` reads, or measure a corpus."""
+    from preprocess.dataset_tables import measurement_table, readers_table
+    from preprocess.measure import measure as run
 
-    from preprocess.readers import READERS
-
-    table = Table()
-    for heading in ("dataset", "kind"):
-        table.add_column(heading, no_wrap=True)  # on a narrow terminal a name must stay one
-    for heading in ("licence", "published", "one native record", "layout"):
-        table.add_column(heading, overflow="fold")
-    for reader in READERS.values():
-        table.add_row(
-            reader.name, reader.kind, reader.license, reader.published, reader.unit, reader.layout
-        )
-    terminal().print(table)
+    State.verbose |= verbose
+    if measure:
+        found = run(measure, tokenizer)
+        terminal().print(measurement_table(found))
+        if found.unreadable:
+            say(f"preprocess datasets: {found.unreadable:,} lines are no records")
+        return
+    if tokenizer is not None:
+        raise Misuse("--tokenizer: expected --measure RECORDS with it, whose tokens it counts")
+    terminal().print(readers_table())
 
 
 @app.command()
