@@ -568,13 +568,23 @@ def doctor(
 @app.command()
 def run(
     plan: Annotated[Path, typer.Argument(help="A plan in TOML.")],
+    status: Annotated[
+        bool, typer.Option("--status", help="Only show how far each stage is.")
+    ] = False,
     verbose: Verbose = False,
 ) -> None:
     """Run a plan's stages in order; what is done stays done."""
     from preprocess.plan import read_plan, run_plan
+    from preprocess.plan_view import plan_table
 
     State.verbose |= verbose
-    run_plan(read_plan(plan, STAGES), say)
+    stages = read_plan(plan, STAGES)
+    if not status:
+        run_plan(stages, say)
+    notes: list[str] = []
+    terminal().print(plan_table(stages, notes))
+    for note in notes:
+        say(f"preprocess run: {note}")
 
 
 def terminal() -> Console:

@@ -129,3 +129,18 @@ def test_the_card_says_what_was_left_out_and_why(tmp_path: Path, preprocess: Pre
     assert "| unique | dropped | exact_duplicate | 1 | 33.33% |" in card
     assert "| raw | unknown | 3 |" in card
     assert "not decontaminated" in card
+
+
+def test_a_plan_shows_how_far_each_stage_is(tmp_path: Path, preprocess: Preprocess) -> None:
+    (tmp_path / "in.jsonl").write_text(json.dumps({"text": "the fox"}))
+    (tmp_path / "plan.toml").write_text(
+        '[run]\ndirectory = "run"\n'
+        '[[stage]]\nname = "raw"\ncommand = "ingest"\ninput = "in.jsonl"\n'
+        'options = { dataset = "jsonl" }\n'
+        '[[stage]]\nname = "unique"\ncommand = "dedup"\ninput = "raw"\n'
+    )
+    before = preprocess("run", "plan.toml", "--status")
+    assert (before.returncode, before.stdout.count("not begun")) == (0, 2)
+    assert not (tmp_path / "run").exists()
+    done = preprocess("run", "plan.toml")
+    assert (done.returncode, done.stdout.count("complete")) == (0, 2)
