@@ -51,6 +51,9 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Show tracebacks.")]
 STAGES = frozenset({"ingest", "dedup", "train-tokenizer", "tokenize", "merge", "blend", "report"})
 """What a plan may run."""
 
+LOG_COLUMNS = 160
+"""Width of tables in a file, where nothing says how wide it may be."""
+
 INTERRUPTED = 128 + signal.SIGINT
 
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?", re.IGNORECASE)
@@ -591,7 +594,8 @@ def terminal() -> Console:
     """Return what prints tables on stdout."""
     from rich.console import Console  # only here: most jobs print none, and start sooner without
 
-    return Console()
+    is_log = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(width=LOG_COLUMNS if is_log else None)
 
 
 def say(line: str) -> None:
