@@ -32,9 +32,9 @@ def plan_table(plan: Plan, notes: list[str]) -> Table:
     table = Table(box=box.SQUARE, title=f"{plan.path} in {plan.directory}", title_justify="left")
     table.add_column("stage", no_wrap=True)
     table.add_column("command", no_wrap=True)
-    table.add_column("state", overflow="fold")
+    table.add_column("state", no_wrap=True)
     for heading in ("records in", "out", "dropped", "rejected", "MB of text", "tokens", "seconds"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     for planned in plan.stages:
         directory = plan.directory / planned.name
         found = read_stage(directory, notes) or stage_without_manifest(directory, planned.command)
