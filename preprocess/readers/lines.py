@@ -62,6 +62,22 @@ def read_lines(path: Path, limit_bytes: int = NO_LIMIT) -> Iterator[Line]:
         raise damage
 
 
+def read_whole(path: Path, limit_bytes: int = NO_LIMIT) -> bytes | None:
+    """Return the bytes of a plain, `.gz` or `.zst` file; None if there are more than the limit.
+
+    Raises:
+        TruncatedInput: The compressed stream ends early or is damaged.
+    """
+    parts, size = [], 0
+    with path.open("rb") as file:
+        for chunk in _chunks(file, path):
+            size += len(chunk)
+            if size > limit_bytes:
+                return None
+            parts.append(chunk)
+    return b"".join(parts)
+
+
 class _Pieces:
     """The parts of a line so far; beyond the limit they are counted, not kept."""
 

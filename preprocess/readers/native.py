@@ -48,14 +48,22 @@ type Convert = Callable[[Native], Iterable[Draft | Dropped]]
 """Raises `Unreadable` where the meaning is not certain."""
 
 
-def _number(spelled: str) -> float | Decimal:
+def exact_number(spelled: str) -> float | Decimal:
     """Return a number that is written with the digits it was read with, as far as they matter."""
     value = float(spelled)
     exact = Decimal(spelled)
     return value if Decimal(repr(value)) == exact else exact
 
 
-DECODER = msgspec.json.Decoder(float_hook=_number)
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+def to_json_text(value: Any) -> str:
+    """Return a value as JSON: characters as they are, keys in their order, numbers exact."""
+    return _ENCODER.encode(value).decode()
+
+
+DECODER = msgspec.json.Decoder(float_hook=exact_number)
 
 
 def read_json(
@@ -78,11 +86,17 @@ def read_json(
             yield Outcome(rejection=Rejection(origin=origin, reason=reason, raw=raw))
 
 
-def outcome(reader: Reader, raw: bytes, origin: Origin, convert: Convert) -> Outcome:
-    """Return what became of one native record."""
+def outcome(
+    reader: Reader,
+    raw: bytes,
+    origin: Origin,
+    convert: Convert,
+    parse: Callable[[bytes], Any] = DECODER.decode,
+) -> Outcome:
+    """Return what became of one native record, whose bytes `parse` understands."""
     native = Native(None, raw, origin)
     try:
-        native.value = DECODER.decode(raw)
+        native.value = parse(raw)
         made = list(convert(native))
     except (msgspec.DecodeError, RecursionError):
         return Outcome(rejection=Rejection(origin=origin, reason="invalid_json", raw=raw))

@@ -14,6 +14,7 @@ _MODULES = {
     "source_code": "source_code",
     "package_text": "package_text",
     "jsonl": "jsonl",
+    "openapi": "datasets.openapi",
 }
 """Modules below this package by dataset, in the order of the table that users see."""
 
