@@ -168,6 +168,10 @@ def ingest(
     text_field: Annotated[
         str | None, typer.Option(help="Field with the text, for `--dataset jsonl`.")
     ] = None,
+    per: Annotated[
+        str | None,
+        typer.Option(help="What a document is, for text and api_docs: file (default) or line."),
+    ] = None,
     licenses: Annotated[
         str | None,
         typer.Option(
@@ -195,7 +199,10 @@ def ingest(
     State.verbose |= verbose
     if dataset not in READERS:
         raise Misuse(f"--dataset: expected one of {', '.join(READERS)}, got {dataset!r}")
-    given = {} if text_field is None else {"text_field": text_field}
+    if per not in (None, "file", "line"):
+        raise Misuse(f"--per: expected file or line, got {per!r}")
+    named = {"text_field": text_field, "per": per}
+    given = {name: value for name, value in named.items() if value is not None}
     for name in given.keys() - READERS[dataset].options.keys():
         raise Misuse(f"--{name.replace('_', '-')}: dataset {dataset} does not take it")
     for name in require or ():

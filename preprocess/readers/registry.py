@@ -15,6 +15,9 @@ _MODULES = {
     "package_text": "package_text",
     "jsonl": "jsonl",
     "openapi": "datasets.openapi",
+    "api_docs": "datasets.api_docs",
+    "text": "datasets.text",
+    "web": "datasets.web",
 }
 """Modules below this package by dataset, in the order of the table that users see."""
 
