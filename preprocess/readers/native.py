@@ -78,7 +78,7 @@ def read_json(
         TruncatedInput: A compressed stream ends early, after all that could be read.
     """
     name = portable_path(relative)
-    for ordinal, (raw, reason) in enumerate(_elements(path, limit_bytes)):
+    for ordinal, (raw, reason) in enumerate(elements(path, limit_bytes)):
         origin = Origin(path=name, record=ordinal)
         if reason is None:
             yield outcome(reader, raw, origin, convert)
@@ -109,7 +109,7 @@ def outcome(
     )
 
 
-def _elements(path: Path, limit_bytes: int) -> Iterator[tuple[bytes, str | None]]:
+def elements(path: Path, limit_bytes: int) -> Iterator[tuple[bytes, str | None]]:
     # TODO(native): to be replaced by the streaming splitter of the extension.
     data = b"\n".join(line.data for line in read_lines(path))
     try:

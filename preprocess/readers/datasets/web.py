@@ -7,7 +7,9 @@ types than HTML or text, or without main text are dropped, each with its reason.
 
 from __future__ import annotations
 
+import codecs
 import io
+import re
 from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.decoding import UndecodableTextError, decode_text
@@ -25,6 +27,15 @@ _PAGES = (".html", ".htm", ".xhtml")
 _HTML = ("text/html", "application/xhtml+xml")
 _DOCUMENTS = frozenset(("response", "resource", "conversion"))
 _OK = "200"
+_HEAD = 1 << 16
+"""Bytes kept of a page that is too long."""
+
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
+_META = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
+_META_BYTES = 4096
+"""Where a page has to say its character set; HTML asks for the first 1,024."""
+
+_LATIN = frozenset(("iso-8859-1", "iso8859-1", "latin1", "latin-1", "us-ascii", "ascii"))
 _LINES_AT_END = 2
 """Line ends behind every record of an archive."""
 
@@ -90,9 +101,9 @@ def _of_archive(record: Any, origin: Origin, limit_bytes: int) -> Outcome:
     if len(data) > limit_bytes:
         while stream.read(1 << 20):
             pass
-        return Outcome(
-            rejection=Rejection(origin=origin, reason="over_memory", raw=data[: 1 << 16])
-        )
+        return Outcome(rejection=Rejection(origin=origin, reason="over_memory", raw=data[:_HEAD]))
+    if record.raw_stream.limit:  # what the archive states and does not have
+        return Outcome(rejection=Rejection(origin=origin, reason="truncated", raw=data))
     http = record.http_headers
     headers = record.rec_headers
     meta = {
@@ -113,7 +124,12 @@ def _of_archive(record: Any, origin: Origin, limit_bytes: int) -> Outcome:
         return _text(origin, data, meta)
     if plain not in _HTML and kind:
         return Outcome(dropped=("not_html",))
-    return _page(origin, data, meta)
+    return _page(origin, data, meta, stated=_charset(kind))
+
+
+def _charset(kind: str | None) -> str | None:
+    match = _CHARSET.search(kind or "")
+    return match[1] if match else None
 
 
 def _text(origin: Origin, data: bytes, meta: dict[str, Any]) -> Outcome:
@@ -124,15 +140,38 @@ def _text(origin: Origin, data: bytes, meta: dict[str, Any]) -> Outcome:
     return _outcome(origin, text.strip("\n"), meta)
 
 
-def _page(origin: Origin, data: bytes, meta: dict[str, Any]) -> Outcome:
+def decode_page(data: bytes, stated: str | None) -> str:
+    """Return a page's characters: by its mark, its HTTP header, itself, UTF-8, or a guess.
+
+    Args:
+        data: The page.
+        stated: The character set that the header names.
+    """
+    from trafilatura.utils import decode_file
+
+    own = _META.search(data, 0, _META_BYTES)
+    names = [own[1].decode("ascii")] if own else []
+    for name in [*([stated] if stated else []), *names, "utf-8"]:
+        # Browsers read what calls itself Latin-1 as its extension by Windows.
+        encoding = "cp1252" if name.lower() in _LATIN else name
+        try:
+            return data.decode("utf-8-sig" if data.startswith(codecs.BOM_UTF8) else encoding)
+        except (UnicodeDecodeError, LookupError):
+            continue
+    guessed: str = decode_file(data)
+    return guessed
+
+
+def _page(
+    origin: Origin, data: bytes, meta: dict[str, Any], *, stated: str | None = None
+) -> Outcome:
     """Return the outcome of a page's HTML."""
     from trafilatura import extract
-    from trafilatura.utils import decode_file, load_html
+    from trafilatura.utils import load_html
 
     if not data.strip():
         return Outcome(dropped=("empty",))
-    # Its character set is stated in it or guessed from it, by the library.
-    tree = load_html(decode_file(data))
+    tree = load_html(decode_page(data, stated))
     if tree is None:
         return Outcome(rejection=Rejection(origin=origin, reason="not_html", raw=data))
     title = tree.findtext(".//title") or ""
