@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from preprocess.readers.native import Unreadable, exact_number
+from preprocess.readers.native import Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
-    from decimal import Decimal
 
 MOST_NODES = 5_000_000
 """Aliases can make gigabytes of a kilobyte; no API has so many nodes."""
@@ -39,7 +39,10 @@ for _tag, _pattern, _first in (
 
 def _construct_number(loader: _Loader, node: yaml.ScalarNode) -> float | Decimal | int:
     spelled = loader.construct_scalar(node)
-    return exact_number(spelled) if re.search(r"[.eE]", spelled) else int(spelled)
+    if spelled.lstrip("-").isdecimal():
+        return int(spelled)
+    value = float(spelled)
+    return value if repr(value) == spelled else Decimal(spelled)  # a version 1.10 is not 1.1
 
 
 def _construct_map(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
