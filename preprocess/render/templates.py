@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import xxhash
 
 from preprocess.render import code, documentation
-from preprocess.render.conversation import LAYOUTS, json_spans
+from preprocess.render.conversation import JSON, LAYOUTS
 from preprocess.render.spans import Span, Unfit
+from preprocess.render.template import Template
 
 if TYPE_CHECKING:
-    from preprocess.records import Message, Tool
+    from collections.abc import Callable, Iterator, Sequence
 
-type Template = Callable[[Sequence[Tool], Sequence[Message]], list[Span]]
-"""Returns the spans of a record, or raises `Unfit`."""
+    from preprocess.records import Message, Tool
 
 SEED: Final = 0x7E3A_11F0
 """Of the hash that chooses. Which documents are held out is told by the hash without a seed: the
@@ -28,12 +27,12 @@ def _documents(document: Callable[[Sequence[Tool]], str]) -> Template:
             raise Unfit
         return [("tool_doc", document(tools))]
 
-    return spans
+    return Template(spans)
 
 
 TEMPLATES: Final[dict[str, Template]] = {
-    "json": json_spans,
-    **{name: layout.spans for name, layout in LAYOUTS.items()},
+    "json": JSON,
+    **{name: layout.template() for name, layout in LAYOUTS.items()},
     "doc_json": _documents(documentation.json_schemas),
     "doc_json_lines": _documents(documentation.openai_lines),
     "doc_python": _documents(documentation.python_signatures),
