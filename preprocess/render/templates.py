@@ -67,6 +67,13 @@ PROPORTIONS: Final[dict[str, dict[str, int]]] = {
 function calls and trajectories whose calls, if there are any, stand in the words of the turns."""
 
 
+_BY_PERCENT: Final = {
+    kind: tuple(name for name, share in shares.items() for _ in range(share))
+    for kind, shares in PROPORTIONS.items()
+}
+"""The template for each percent, by kind."""
+
+
 def order(identifier: str, kind: str, *, has_calls: bool) -> Iterator[str]:
     """Yield the templates that a record is tried with, until one fits.
 
@@ -75,19 +82,11 @@ def order(identifier: str, kind: str, *, has_calls: bool) -> Iterator[str]:
     """
     if kind not in PROPORTIONS or (PROPORTIONS[kind] is _WITH_CALLS and not has_calls):
         kind = "conversation"
-    proportions = PROPORTIONS[kind]
-    chosen = _chosen(proportions, xxhash.xxh3_64_intdigest(identifier.encode(), seed=SEED) % 100)
+    percent = xxhash.xxh3_64_intdigest(identifier.encode(), SEED) % 100
+    chosen = _BY_PERCENT[kind][percent]
     yield chosen
-    names = list(proportions)
+    names = list(PROPORTIONS[kind])
     at = names.index(chosen)
     others = dict.fromkeys([*names[at + 1 :], *names[:at], *_WITHOUT_CALLS])
     yield from (name for name in others if name not in ("json", chosen))
     yield "json"
-
-
-def _chosen(proportions: dict[str, int], percent: int) -> str:
-    for name, share in proportions.items():
-        if percent < share:
-            return name
-        percent -= share
-    raise AssertionError("proportions sum to 100")
