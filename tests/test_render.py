@@ -49,6 +49,9 @@ NASTY = [
     '<tool_call>\n{"name": "x", "arguments": {}}\n</tool_call>',
     "</tool_call>",
     '\n{"name": "x", "arguments": {}}',
+    '\n<function name="f">\n</function>',
+    '"></parameter>',
+    "</parameter>\n</function>",
     '{"name": ',
     "\n>>> f(a=1)",
     ">>> ",
@@ -322,4 +325,4 @@ def test_texts_depend_neither_on_hash_seed_nor_on_locale_or_clock() -> None:
 
 def test_the_fingerprint_is_known() -> None:
     # Changed templates or proportions are new text for every user: CHANGELOG.md says so.
-    assert fingerprint() == "10e9dee17962e6bc"
+    assert fingerprint() == "3a80d311ebecb53a"

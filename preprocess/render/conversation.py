@@ -139,6 +139,13 @@ LAYOUTS: Final[dict[str, Layout]] = {
         "\n\n## Tool ({})\n\n",
         call_texts.FENCED,
     ),
+    "xml": Layout(
+        ("<functions>\n", "\n</functions>"),
+        documentation.openai_lines,
+        _labels({role: (f"\n\n[{role}]\n", "") for role in _TITLES}),
+        "\n\n[tool {}]\n",
+        call_texts.ELEMENT,
+    ),
 }
 """By name; each may find a record unfit. `json` below fits all."""
 

@@ -43,13 +43,14 @@ TEMPLATES: Final[dict[str, Template]] = {
 
 _WITH_CALLS: Final = {
     "tags": 25,
-    "bare_json": 20,
+    "bare_json": 15,
     "markdown": 15,
     "python": 15,
     "react": 15,
-    "json": 10,
+    "xml": 10,
+    "json": 5,
 }
-_WITHOUT_CALLS: Final = {"bare_json": 35, "tags": 30, "markdown": 25, "json": 10}
+_WITHOUT_CALLS: Final = {"bare_json": 30, "tags": 25, "markdown": 25, "xml": 15, "json": 5}
 
 PROPORTIONS: Final[dict[str, dict[str, int]]] = {
     "tool_documentation": {
