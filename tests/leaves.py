@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import zstandard
@@ -61,7 +62,7 @@ def files(reader: Reader, path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     found = sorted(each for each in path.rglob("*") if each.is_file())
-    return [each for each in found if reader.accepts(each.relative_to(path))]
+    return [each for each in found if reader.accepts(PurePosixPath(each.relative_to(path)))]
 
 
 def read_all(reader: Reader, path: Path, root: Path) -> list[Outcome]:
