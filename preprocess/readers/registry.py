@@ -14,6 +14,11 @@ _MODULES = {
     "source_code": "source_code",
     "package_text": "package_text",
     "jsonl": "jsonl",
+    "fireact": "datasets.fireact",
+    "toolbench": "datasets.toolbench",
+    "stabletoolbench": "datasets.stabletoolbench",
+    "lumos": "datasets.lumos",
+    "agent_flan": "datasets.agent_flan",
 }
 """Modules below this package by dataset, in the order of the table that users see."""
 
