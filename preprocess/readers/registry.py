@@ -13,6 +13,16 @@ _MODULES = {
     "python_api": "python_api",
     "source_code": "source_code",
     "package_text": "package_text",
+    "agenttraj_l": "datasets.agenttraj_l",
+    "agentinstruct": "datasets.agentinstruct",
+    "swe_agent": "datasets.swe_agent",
+    "adp_samples": "datasets.adp_samples",
+    "taskbench": "datasets.taskbench",
+    "api_bank": "datasets.api_bank",
+    "react": "datasets.react",
+    "metatool": "datasets.metatool",
+    "webarena": "benchmarks.webarena",
+    "agentbench": "benchmarks.agentbench",
     "jsonl": "jsonl",
 }
 """Modules below this package by dataset, in the order of the table that users see."""
