@@ -79,10 +79,18 @@ def read_json(
 
 
 def outcome(reader: Reader, raw: bytes, origin: Origin, convert: Convert) -> Outcome:
-    """Return what became of one native record."""
-    native = Native(None, raw, origin)
+    """Return what became of one native record of JSON."""
     try:
-        native.value = DECODER.decode(raw)
+        value = DECODER.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return Outcome(rejection=Rejection(origin=origin, reason="invalid_json", raw=raw))
+    return understood(reader, Native(value, raw, origin), convert)
+
+
+def understood(reader: Reader, native: Native, convert: Convert) -> Outcome:
+    """Return what became of one native record whose value is there."""
+    origin, raw = native.origin, native.raw
+    try:
         made = list(convert(native))
     except (msgspec.DecodeError, RecursionError):
         return Outcome(rejection=Rejection(origin=origin, reason="invalid_json", raw=raw))
