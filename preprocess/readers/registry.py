@@ -25,6 +25,7 @@ _MODULES = {
     "agentbench": "benchmarks.agentbench",
     "jsonl": "jsonl",
     "fireact": "datasets.fireact",
+    "toolalpaca": "datasets.toolalpaca",
     "toolbench": "datasets.toolbench",
     "stabletoolbench": "datasets.stabletoolbench",
     "lumos": "datasets.lumos",

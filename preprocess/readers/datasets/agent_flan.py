@@ -1,9 +1,9 @@
 """Dataset `agent_flan`: AgentInstruct and ToolBench, rewritten as chats for tuning agents.
 
 A line of its seven files is `{"conversation": [{"role", "content", "loss"}], "id"}`. No turn is a
-tool's: what the environment says is a turn of the user, tools are described in the system's text, and
-actions stay the text that they are. Which keys there are, and whether `loss` is a truth value or a
-number, differs between the files.
+tool's: what the environment says is a turn of the user, tools are described in the system's text,
+and actions stay the text that they are. Which keys there are, and whether `loss` is a truth value
+or a number, differs between the files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 _KEYS = ("conversation", "conversations", "messages")
 
 
-def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
+def read_file(
+    path: Path,
+    relative: str,
+    options: Options,  # noqa: ARG001
+    limit_bytes: int,
+) -> Iterator[Outcome]:
     """Yield the outcome of each conversation of a file."""
     return read_json(READER, path, relative, limit_bytes, convert)
 

@@ -31,7 +31,12 @@ _REWARD = re.compile(r"Observation: Episode finished, reward = (\S+)\s*\Z")
 _IS_TABLE = named(".csv")
 
 
-def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
+def read_file(
+    path: Path,
+    relative: str,
+    options: Options,  # noqa: ARG001
+    limit_bytes: int,
+) -> Iterator[Outcome]:
     """Yield the outcome of each record; a row of a table of test questions is one."""
     if _IS_TABLE(PurePosixPath(relative)):
         return _read_questions(path, relative, limit_bytes)

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from preprocess.records import Outcome
 
 
-def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
+def read_file(
+    path: Path,
+    relative: str,
+    options: Options,  # noqa: ARG001
+    limit_bytes: int,
+) -> Iterator[Outcome]:
     """Yield the outcome of each native record of a file."""
     return read_json(READER, path, relative, limit_bytes, convert)
 

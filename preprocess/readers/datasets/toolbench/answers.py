@@ -1,9 +1,9 @@
 """ToolBench's answers: a request, the functions that may help, and the search for an answer.
 
 `{"win", "tree", "forward_args", "compare_candidates", "answer_generation": {"query", "function",
-"train_messages", ...}}`. `train_messages` are the conversations of the search, each as it stood when
-the model was asked: most grow out of the one before, and the last one led to the answer. A search
-that failed has none; its last attempt is then the last path of its tree.
+"train_messages", ...}}`. `train_messages` are the conversations of the search, each as it stood
+when the model was asked: most grow out of the one before, and the last one led to the answer. A
+search that failed has none; its last attempt is then the last path of its tree.
 """
 
 from __future__ import annotations
@@ -36,9 +36,7 @@ def convert_answer(native: Native) -> Iterator[Draft]:
     if not isinstance(functions, list):
         raise Unreadable("invalid_functions")
     tools = tools_of(functions)
-    rest = {
-        key: generation[key] for key in generation if key not in ("function", "train_messages")
-    }
+    rest = {key: generation[key] for key in generation if key not in ("function", "train_messages")}
     if more := beyond_tools(functions):
         rest["function"] = more
     meta = {**value, "answer_generation": rest}

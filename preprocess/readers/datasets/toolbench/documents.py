@@ -1,7 +1,7 @@
 """ToolBench's documents of tools, and the shapes of responses that it derived from real calls.
 
-A document is a file: `{"tool_name", "tool_description", "home_url", "host", "api_list": [...]}`. The
-shapes are a file per tool as well: `{"api_list": [{"name", "schema"}]}`.
+A document is a file: `{"tool_name", "tool_description", "home_url", "host", "api_list": [...]}`.
+The shapes are a file per tool as well: `{"api_list": [{"name", "schema"}]}`.
 """
 
 from __future__ import annotations

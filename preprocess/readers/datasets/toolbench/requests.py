@@ -1,7 +1,7 @@
 """ToolBench's instruction files: a request, and the APIs that may help with it.
 
-`{"api_list": [...], "query", "relevant APIs": [[tool, api], ...], "query_id"}`; files to try a model
-with name APIs without documenting them, or name none.
+`{"api_list": [...], "query", "relevant APIs": [[tool, api], ...], "query_id"}`; files to try a
+model with name APIs without documenting them, or name none.
 """
 
 from __future__ import annotations

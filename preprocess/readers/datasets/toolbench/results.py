@@ -31,7 +31,11 @@ def convert_results(native: Native) -> Iterator[Draft]:
 def _draft(native: Native, part: str, result: dict[str, Any]) -> Draft:
     query, answer = result.get("query"), result["answer"]
     functions = result.get("available_tools") or []
-    if not isinstance(answer, dict) or not isinstance(query, str) or not isinstance(functions, list):
+    if (
+        not isinstance(answer, dict)
+        or not isinstance(query, str)
+        or not isinstance(functions, list)
+    ):
         raise Unreadable("invalid_result")
     details = answer.get("answer_details")
     if not isinstance(details, list):

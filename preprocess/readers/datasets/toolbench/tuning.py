@@ -1,8 +1,8 @@
 """The conversations that ToolLLaMA is fine-tuned on.
 
-`{"id": "Step N: <request>", "conversations": [{"from": "system" | "user" | "assistant" | "function",
-"value"}]}`. The tools are a printed Python list at the end of the system's turn, and a turn of the
-assistant is `Thought: ...`, `Action: <name>`, `Action Input: {...}`.
+`{"id": "Step N: <request>", "conversations": [{"from": "system" | "user" | "assistant" |
+"function", "value"}]}`. The tools are a printed Python list at the end of the system's turn, and a
+turn of the assistant is `Thought: ...`, `Action: <name>`, `Action Input: {...}`.
 """
 
 from __future__ import annotations
