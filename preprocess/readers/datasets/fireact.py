@@ -59,6 +59,8 @@ def convert(native: Native) -> Iterator[Draft]:
 def _of_messages(value: dict[str, Any]) -> Draft:
     key = "messages" if "messages" in value else "conversations"
     told = plain_turns(value[key])
+    if not any(turn.content.strip() for turn in told.messages):
+        raise Unreadable("empty_conversation")
     meta = {name: each for name, each in value.items() if name != key}
     if told.fields:
         meta["message_fields"] = told.fields

@@ -142,7 +142,7 @@ def _paths(value: dict[str, Any]) -> list[list[Any]]:
     """Return the nodes of each attempt: those of each chain, or of the last path of the tree."""
     tries = value.get("trys")
     if isinstance(tries, list) and tries:
-        return [each.get("chain") or [] for each in tries if isinstance(each, dict)]
+        return [_chain(each) for each in tries]
     tree = value.get("tree")
     node = tree.get("tree") if isinstance(tree, dict) else None
     path = []
@@ -153,10 +153,19 @@ def _paths(value: dict[str, Any]) -> list[list[Any]]:
     return [path]
 
 
+def _chain(attempt: Any) -> list[Any]:
+    chain = attempt.get("chain") if isinstance(attempt, dict) else None
+    if not isinstance(chain, list):
+        raise Unreadable("invalid_tries")
+    return chain
+
+
 def _follow(episode: Episode, path: list[Any]) -> None:
     """Tell what the nodes of a path say: a thought, the name of a function, its arguments."""
     thought, name = "", None
     for node in path:
+        if not isinstance(node, dict):
+            raise Unreadable("invalid_tree")
         kind, text = node.get("node_type"), node.get("description")
         if not isinstance(text, str):
             raise Unreadable("invalid_tree")

@@ -15,7 +15,7 @@ LONGEST_NAME_CHARACTERS: Final = 64
 
 _OTHER = re.compile(r"[^0-9A-Za-z\u4e00-\u9fa5^]+")
 _PYTHON_WORDS: Final = frozenset({"from", "class", "return", "false", "true", "id", "and"})
-_IN_TOOL: Final = frozenset({"required_parameters", "optional_parameters"})
+_IN_TOOL: Final = ("required_parameters", "optional_parameters")
 
 
 @lru_cache(maxsize=1 << 16)
@@ -63,12 +63,13 @@ def _tool(api: Any, tool_name: str | None) -> Tool:
     if not isinstance(name, str) or not isinstance(owner, str | None):
         raise Unreadable("invalid_api_list")
     description = api.get("api_description", api.get("description"))
+    required, optional = (api.get(key) or [] for key in _IN_TOOL)
+    if not isinstance(required, list) or not isinstance(optional, list):
+        raise Unreadable("invalid_parameters")
     return Tool(
         name=name if owner is None else function_name(owner, name),
         description=description if isinstance(description, str) else "",
-        parameters=rapidapi_parameters(
-            api.get("required_parameters") or (), api.get("optional_parameters") or ()
-        ),
+        parameters=rapidapi_parameters(required, optional),
     )
 
 

@@ -40,6 +40,7 @@ def _draft(native: Native, part: str, result: dict[str, Any]) -> Draft:
     details = answer.get("answer_details")
     if not isinstance(details, list):
         raise Unreadable("invalid_answer_details")
+    tools = tools_of(functions)
     run = _Run(native, query)
     run.follow(details)
     meta = {key: result[key] for key in result if key not in ("query", "available_tools")}
@@ -51,7 +52,7 @@ def _draft(native: Native, part: str, result: dict[str, Any]) -> Draft:
         meta["available_tools"] = more
     return Draft(
         kind="trajectory",
-        tools=tools_of(functions),
+        tools=tools,
         messages=tuple(run.episode.messages),
         meta=run.episode.note(meta),
         part=part,
@@ -115,6 +116,8 @@ class _Run:
     def _call(self, message: Any) -> dict[str, Any] | None:
         """Return the call that a message holds; None where it breaks off."""
         if isinstance(message, str):
+            if not message.rstrip().endswith("}"):
+                return None  # most are cut, and no reading of them would help
             try:
                 message = loads(message, self._native)
             except Unreadable:
