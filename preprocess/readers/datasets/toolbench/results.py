@@ -43,7 +43,8 @@ def _draft(native: Native, part: str, result: dict[str, Any]) -> Draft:
     tools = tools_of(functions)
     run = _Run(native, query)
     run.follow(details)
-    meta = {key: result[key] for key in result if key not in ("query", "available_tools")}
+    told = ("query", "available_tools") if run.has_query else ("available_tools",)
+    meta = {key: result[key] for key in result if key not in told}
     if not run.is_verbatim:
         meta["answer"] = answer
     else:
@@ -69,7 +70,9 @@ class _Run:
 
         self._native = native
         self._query = query
-        self._has_query = False
+        self._is_asked = False
+        self.has_query = False
+        """Whether the request is told, and not another one."""
 
     def follow(self, nodes: list[Any]) -> None:
         while nodes:
@@ -79,7 +82,7 @@ class _Run:
                 raise Unreadable("invalid_answer_details")
             self._tell(role_of(node.get("role")), node.get("message"))
             nodes = node.get("next", [])
-        if not self._has_query:
+        if not self._is_asked:
             raise Unreadable("no_request_in_answer_details")
 
     def _tell(self, role: Any, message: Any) -> None:
@@ -88,11 +91,11 @@ class _Run:
             return
         if not isinstance(message, str):
             raise Unreadable("invalid_answer_details")
-        if role == "user" and not self._has_query:
-            self._has_query = True
+        if role == "user" and not self._is_asked:
+            self._is_asked = True
             # Some files have it cut, others empty; the whole of it stands beside the answer.
-            message = self._query if self._query.startswith(message) else message
-            self.is_verbatim &= self._query == message
+            self.has_query = self._query.startswith(message)
+            message = self._query if self.has_query else message
         if message:
             self.episode.say(role, message)
 
