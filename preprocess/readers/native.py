@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -51,7 +51,10 @@ type Convert = Callable[[Native], Iterable[Draft | Dropped]]
 def _number(spelled: str) -> float | Decimal:
     """Return a number that is written with the digits it was read with, as far as they matter."""
     value = float(spelled)
-    exact = Decimal(spelled)
+    try:
+        exact = Decimal(spelled)
+    except InvalidOperation as error:
+        raise ValueError(f"the exponent of {spelled[:40]} is out of range") from error
     return value if Decimal(repr(value)) == exact else exact
 
 
