@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from leaves import missing_leaves
-from toolbench_records import FUNCTIONS, QUERY, SYSTEM, read, turns
+from toolbench_records import FUNCTIONS, PARAMETERS, QUERY, SYSTEM, read, turns
 
 
 def call(name: str, arguments: str, content: str | None = None) -> dict[str, Any]:
@@ -54,9 +54,7 @@ def test_an_answer_is_the_longest_conversation_of_its_search(tmp_path: Path) -> 
         ("tool", SEEN["content"], "call_0"),
         ("assistant", "It is warm.", ("call_1", "Finish", FINISH)),
     ]
-    assert [(tool.name, tool.parameters) for tool in record.tools] == [
-        (function["name"], function["parameters"]) for function in FUNCTIONS
-    ]
+    assert [tool.parameters for tool in record.tools] == PARAMETERS
     assert record.meta["win"] is True
     assert record.meta["tree"] == native["tree"]
     assert record.meta["truncated_observations"] == 1
@@ -65,6 +63,14 @@ def test_an_answer_is_the_longest_conversation_of_its_search(tmp_path: Path) -> 
         "final_answer": '{"final_answer": "Yes"}',
         "query": QUERY,
     }
+
+
+def test_what_a_list_of_optional_parameters_says_beyond_the_schema_stays(tmp_path: Path) -> None:
+    parameters = {"type": "object", "properties": {"a": {}}, "required": [], "optional": ["b"]}
+    function = {"name": "f", "description": "", "parameters": parameters, "strict": True}
+    (record,) = read(tmp_path, answer([ASKED], function=[function])).records
+    assert record.tools[0].parameters == parameters
+    assert record.meta["answer_generation"]["function"] == {"f": {"strict": True}}
 
 
 def test_a_conversation_that_no_later_one_begins_with_is_a_part_of_its_own(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from leaves import counts, missing_leaves, read_all
-from toolbench_records import FUNCTIONS, QUERY, READER, SYSTEM, read, turns
+from toolbench_records import FUNCTIONS, PARAMETERS, QUERY, READER, SYSTEM, read, turns
 
 TUNING_SYSTEM = f"{SYSTEM}\nSpecifically, you have access to the following APIs: "
 THOUGHT = "Thought: I have to look at the forecast before I can say anything."
@@ -35,7 +35,7 @@ def test_printed_tools_and_spelled_calls_are_understood(tmp_path: Path) -> None:
         ("tool", '{"error": ""}', "call_0"),
         ("assistant", "\nThought: done"),
     ]
-    assert [tool.parameters for tool in record.tools] == [each["parameters"] for each in FUNCTIONS]
+    assert [tool.parameters for tool in record.tools] == PARAMETERS
     assert outcome.repairs == ("python_literal_for_json",)
     assert record.meta["conversations"] == [native["conversations"][0], native["conversations"][2]]
     assert record.meta["id"] == native["id"]

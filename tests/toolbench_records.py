@@ -40,6 +40,12 @@ FUNCTIONS: list[dict[str, Any]] = [
 ]
 
 
+PARAMETERS = [
+    {key: value for key, value in function["parameters"].items() if key != "optional"}
+    for function in FUNCTIONS
+]
+
+
 def read(folder: Path, value: Any, name: str = "a.json") -> Outcome:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)

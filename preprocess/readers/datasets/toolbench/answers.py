@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from preprocess.readers.datasets.toolbench.functions import functions_of
 from preprocess.readers.draft import Draft
 from preprocess.readers.episode import Episode
 from preprocess.readers.native import Native, Unreadable
-from preprocess.readers.turns import beyond_tools, role_of, tools_of
+from preprocess.readers.turns import role_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,12 +33,9 @@ def convert_answer(native: Native) -> Iterator[Draft]:
     generation = value["answer_generation"]
     if not isinstance(generation, dict):
         raise Unreadable("invalid_answer_generation")
-    functions = generation.get("function") or []
-    if not isinstance(functions, list):
-        raise Unreadable("invalid_functions")
-    tools = tools_of(functions)
+    tools, more = functions_of(generation.get("function"))
     rest = {key: generation[key] for key in generation if key not in ("function", "train_messages")}
-    if more := beyond_tools(functions):
+    if more:
         rest["function"] = more
     meta = {**value, "answer_generation": rest}
     chains = generation.get("train_messages") or []

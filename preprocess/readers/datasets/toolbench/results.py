@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from preprocess.readers.datasets.toolbench.functions import functions_of
 from preprocess.readers.draft import Draft
 from preprocess.readers.episode import Episode
 from preprocess.readers.native import Native, Unreadable
-from preprocess.readers.turns import beyond_tools, role_of, tools_of
+from preprocess.readers.turns import role_of
 from preprocess.readers.understand.json_text import loads
 from preprocess.records import portable_path
 
@@ -30,17 +31,12 @@ def convert_results(native: Native) -> Iterator[Draft]:
 
 def _draft(native: Native, part: str, result: dict[str, Any]) -> Draft:
     query, answer = result.get("query"), result["answer"]
-    functions = result.get("available_tools") or []
-    if (
-        not isinstance(answer, dict)
-        or not isinstance(query, str)
-        or not isinstance(functions, list)
-    ):
+    if not isinstance(answer, dict) or not isinstance(query, str):
         raise Unreadable("invalid_result")
     details = answer.get("answer_details")
     if not isinstance(details, list):
         raise Unreadable("invalid_answer_details")
-    tools = tools_of(functions)
+    tools, more = functions_of(result.get("available_tools"))
     run = _Run(native, query)
     run.follow(details)
     told = ("query", "available_tools") if run.has_query else ("available_tools",)
@@ -49,7 +45,7 @@ def _draft(native: Native, part: str, result: dict[str, Any]) -> Draft:
         meta["answer"] = answer
     else:
         meta["answer"] = {key: answer[key] for key in answer if key != "answer_details"}
-    if more := beyond_tools(functions):
+    if more:
         meta["available_tools"] = more
     return Draft(
         kind="trajectory",

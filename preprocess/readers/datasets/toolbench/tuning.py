@@ -11,10 +11,11 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from preprocess.readers.datasets.toolbench.functions import functions_of
 from preprocess.readers.draft import Draft
 from preprocess.readers.episode import Episode
 from preprocess.readers.native import Native, Unreadable
-from preprocess.readers.turns import beyond_tools, plain_turns, tools_of
+from preprocess.readers.turns import plain_turns
 from preprocess.readers.understand.json_text import loads
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _tools(listed: str) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
     """Return the tools of a printed list, and the repairs; the steps of an answer repeat it."""
     scratch = Native(None, b"", None)  # type: ignore[arg-type]
     functions = loads(listed, scratch)
-    if not isinstance(functions, list) or not functions or beyond_tools(functions):
+    tools, _ = functions_of(functions)
+    if not tools:
         raise Unreadable("invalid_functions")
-    return tools_of(functions), tuple(scratch.repairs)
+    return tools, tuple(scratch.repairs)
