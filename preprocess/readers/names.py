@@ -1,0 +1,23 @@
+"""Which files of a directory are a dataset's, by the end of their names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import PurePosixPath
+
+_COMPRESSED = (".gz", ".zst")
+
+
+def named(*suffixes: str) -> Callable[[PurePosixPath], bool]:
+    """Return whether a file has one of these suffixes, in any case, maybe compressed."""
+
+    def accepts(relative: PurePosixPath) -> bool:
+        name = relative.name.lower()
+        for suffix in _COMPRESSED:
+            name = name.removesuffix(suffix)
+        return name.endswith(suffixes)
+
+    return accepts
