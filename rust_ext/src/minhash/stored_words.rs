@@ -42,7 +42,8 @@ mod tests {
         assert_eq!(bytes(&words), [1, 2, 3, 4, 0xfc, 0xfd, 0xfe, 0xff]);
         let mut read = vec![0; 2];
         bytes_mut(&mut read).copy_from_slice(bytes(&words));
-        assert_eq!(check(&read), xxh3_64(&[1, 2, 3, 4, 0xfc, 0xfd, 0xfe, 0xff]) as u32);
+        let hash = xxh3_64(&[1, 2, 3, 4, 0xfc, 0xfd, 0xfe, 0xff]);
+        assert_eq!(u64::from(check(&read)), hash & u64::from(u32::MAX));
         swap(&mut read);
         assert_eq!(read, [0x0403_0201, 0xfffe_fdfc]);
     }
