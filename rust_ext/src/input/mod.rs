@@ -28,6 +28,7 @@ pub(crate) mod rejected;
 pub(crate) mod shares;
 pub mod source;
 pub mod span_fields;
+pub(crate) mod unescape;
 pub mod unit;
 
 pub use fields::{Fields, Scratch, Unreadable};

@@ -47,6 +47,7 @@ pub mod sign;
 pub mod signature;
 mod signed_corpus;
 mod stars;
+mod stored_words;
 pub mod stream;
 mod survivors;
 pub mod text_key;
