@@ -13,9 +13,10 @@ has its text is dropped with it, unless it is compared by other words, as the pl
 conversation is: of these the first one stays. So a dropped record always names a survivor that is
 truly similar or has its text, and nothing chains away. Of records that share one band, only the
 first 64 survivors are compared with, which keeps boilerplate from costing quadratic time. At most
-`max_cluster` near-duplicates fall to one survivor: a further one is kept, takes nobody, and is
-counted. With `verify=False` the classic single link is used instead: of all records that are
-connected by shared bands the first survives, however similar the others are.
+`max_cluster` near-duplicates fall to one survivor; then it is as if it were not there: a further
+one falls to the next survivor that it is similar to, or survives and takes others itself. With
+`verify=False` the classic single link is used instead: of all records that are connected by shared
+bands the first survives, however similar the others are.
 
 Four steps, each starting only when the one before is whole; they meet in files of the journal:
 
@@ -44,9 +45,10 @@ import msgspec
 import xxhash
 
 from preprocess import _rust_ext
+from preprocess.dedup_notices import Connected, notices
 from preprocess.errors import Misuse, UserError
 from preprocess.inputs import Unit, record_files, refuse_inside, units_of
-from preprocess.loss_alarm import SourceLoss, refuse_losses
+from preprocess.loss_alarm import refuse_losses
 from preprocess.manifest import Counts, InputEntry, Manifest, Share, to_json
 from preprocess.record_shards import SHARD_TEXT_BYTES
 from preprocess.run_directory import (
@@ -109,7 +111,7 @@ class DedupConfig:
     """Fewest bytes of a repeated run that is cut."""
 
     max_cluster: int = 10_000
-    """Most near-duplicates that fall to one survivor; further ones are kept, and counted."""
+    """Most near-duplicates that fall to one survivor; of further ones another one survives."""
 
     format: str = "jsonl.zst"
     """How survivors are stored: `jsonl.zst` or `jsonl`."""
@@ -196,12 +198,6 @@ class _FileRead(msgspec.Struct, frozen=True):
     bytes: int
     xxh3: str
     problem: str | None
-
-
-class _Connected(msgspec.Struct, frozen=True):
-    """The part of what `connect` found that the alarm needs."""
-
-    sources: dict[str, SourceLoss]
 
 
 class _UnitDropped(msgspec.Struct, frozen=True):
@@ -373,6 +369,7 @@ class DedupRun:
                     self.signatures,
                     shape=self.config.shape,
                     key=self.config.key,
+                    keep=list(self.config.keep),
                     threshold=self.config.threshold if self.config.verify else None,
                     max_cluster=self.config.max_cluster,
                     fingerprint=self.fingerprint,
@@ -410,10 +407,14 @@ class DedupRun:
     def refuse_losses(self, allowed: Collection[str]) -> None:
         """Stop before `drop` if a source would lose too much."""
         if self.verdicts.exists() and self.clusters.exists():
-            raw = _rust_ext.connect_summary(self.verdicts, fingerprint=self.fingerprint)
-            summary = msgspec.json.decode(raw, type=_Connected)
+            summary = self.connected()
             equal = "same-address" if self.config.key == "url" else "exact"
             refuse_losses(summary.sources, allowed, self.directory.path, equal=equal)
+
+    def connected(self) -> Connected:
+        """Return what `connect` found."""
+        raw = _rust_ext.connect_summary(self.verdicts, fingerprint=self.fingerprint)
+        return msgspec.json.decode(raw, type=Connected)
 
     def drop_arguments(self) -> dict[str, Any]:
         """Return what `drop` needs of the steps before."""
@@ -439,7 +440,11 @@ class DedupRun:
                     progress=progress,
                 )
                 dropped = msgspec.json.decode(raw, type=_UnitDropped)
-                return _result(unit, dropped, f".{self.config.format}")
+                result = _result(unit, dropped, f".{self.config.format}")
+                if unit.index > 0:
+                    return result
+                said = notices(self.connected(), self.config, self.directory.units)
+                return msgspec.structs.replace(result, notices=list(said))
 
             self.directory.run(self.options, drop)
 

@@ -140,8 +140,10 @@ pub struct Summary {
     pub giant_buckets: u64,
     /// Candidates of the largest bucket.
     pub largest_bucket: u64,
-    /// Candidates that stay because their survivor had taken as many as it may.
-    pub kept_beyond_cap: u64,
+    /// Survivors that took as many near-duplicates as they may.
+    pub full_clusters: u64,
+    /// Records with a number in the field that says which one stays, if one does.
+    pub with_keep_number: u64,
 }
 
 /// Writes verdicts, ascending by record.
