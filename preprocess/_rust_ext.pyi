@@ -435,6 +435,11 @@ def cut_losses(cuts: _Path, *, signatures: Sequence[_Path], fingerprint: int) ->
     """
 
 def write_cuts(
-    cuts: _Path, *, signatures: Sequence[_Path], fingerprint: int, output: _Path
+    cuts: _Path,
+    *,
+    signatures: Sequence[_Path],
+    fingerprint: int,
+    output: _Path,
+    memory_bytes: int,
 ) -> None:
     """Write `cuts.parquet`: `record`, `start`, `end`, `survivor`, `survivor_start`."""

@@ -111,6 +111,7 @@ class CutRun(DedupRun):
                     signatures=self.signatures,
                     fingerprint=self.fingerprint,
                     output=made,
+                    memory_bytes=self.options.memory_bytes,
                 )
 
     def find_cuts(self) -> None:

@@ -156,8 +156,9 @@ pub(super) fn write_cuts(
     signatures: Vec<PathBuf>,
     fingerprint: u64,
     output: PathBuf,
+    memory_bytes: usize,
 ) -> PyResult<()> {
     call::run(py, None, |control| {
-        cuts::parquet::write(&cuts, &signatures, fingerprint, &output, control)
+        cuts::parquet::write(&cuts, &signatures, fingerprint, &output, memory_bytes, control)
     })
 }

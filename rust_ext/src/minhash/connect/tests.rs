@@ -444,7 +444,9 @@ fn a_verdict_that_no_record_takes_is_an_error() {
     let units = open_all(&options.signatures, 3).unwrap();
     let written = |records: &[u64]| {
         let mut rows = ExternalSorter::new(&options.output, 1 << 10);
-        records.iter().for_each(|&record| rows.push([record, 0, 0, 0, 0]).unwrap());
+        for (number, &record) in (0..).zip(records) {
+            rows.push([record, 0, number, 0, 0]).unwrap();
+        }
         let rows = rows.finish().unwrap();
         write(rows, &units, Summary::default(), &options, &Control::default())
     };
