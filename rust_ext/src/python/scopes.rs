@@ -149,7 +149,7 @@ pub(super) fn cut_losses(
 
 /// `cuts.parquet`.
 #[pyfunction]
-#[pyo3(signature = (cuts, *, signatures, fingerprint, output))]
+#[pyo3(signature = (cuts, *, signatures, fingerprint, output, memory_bytes))]
 pub(super) fn write_cuts(
     py: Python<'_>,
     cuts: PathBuf,
