@@ -16,7 +16,7 @@ from preprocess.loss_alarm import SourceLoss
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from preprocess.dedup import DedupConfig
+    from preprocess.dedup_config import DedupConfig
     from preprocess.inputs import Unit
 
 MOST_NAMES = 8

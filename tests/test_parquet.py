@@ -349,7 +349,7 @@ def test_numbers_are_read_and_decide_what_stays(tmp_path: Path) -> None:
         expected = {
             name: value
             for name, value in given.items()
-            if value is not None and value == value and value not in infinite  # noqa: PLR0124
+            if value is not None and value == value and value not in infinite
         }
         assert line == {"id": str(at), "text": "the same", **expected}
     for rule, survivor in [("highest:f64", "4"), ("lowest:f64", "2"), ("highest:i8", "6")]:

@@ -33,6 +33,7 @@ use super::unit_file::{SignedUnit, Status, open_all};
 use super::verdicts::{Kind, Loss, Summary, Verdict, VerdictWriter};
 use crate::control::Control;
 use crate::external_sort::{ExternalSorter, Sorted};
+use crate::input::shares::AGENT_KINDS;
 use crate::pipeline::Limits;
 use crate::{Error, Result};
 
@@ -243,9 +244,6 @@ impl Rows {
         self.0.push([survivor, Kind::Survivor as u64, survivor, same, same])
     }
 }
-
-/// Kinds of records that are made from few templates.
-pub(crate) const AGENT_KINDS: [&str; 3] = ["tool_documentation", "trajectory", "function_call"];
 
 /// Writes the verdicts, and what each source loses.
 fn write(
