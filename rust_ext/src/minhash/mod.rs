@@ -41,6 +41,7 @@ mod minima;
 pub mod normalise;
 pub mod open_files;
 mod places;
+pub mod record_rows;
 pub mod sections;
 mod sets;
 pub mod shingle;

@@ -125,7 +125,9 @@ impl Case {
             if *count == self.max_cluster {
                 // It is full: as if it were not there.
                 full += 1;
-                leaders.iter_mut().for_each(|leaders| leaders.retain(|&each| each != survivor));
+                for leaders in &mut leaders {
+                    leaders.retain(|&each| each != survivor);
+                }
                 centres.remove(&firsts[&record]);
             }
         }
