@@ -23,6 +23,7 @@ pub(crate) mod numbers;
 pub mod own_content;
 mod parquet_column;
 mod parquet_rows;
+mod parquet_schema;
 pub mod records;
 pub(crate) mod rejected;
 pub(crate) mod shares;
