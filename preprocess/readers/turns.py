@@ -76,6 +76,18 @@ def plain_turns(turns: Any) -> Conversation:
     return made
 
 
+def observations(messages: Sequence[Message]) -> list[str]:
+    """Return what was said to the agent after it first acted: not the task, but what came of it."""
+    acted = False
+    found = []
+    for message in messages:
+        if message.role == "assistant":
+            acted = True
+        elif acted and message.role != "system":
+            found.append(message.content)
+    return found
+
+
 def _spelling(turn: dict[str, Any]) -> tuple[str, str]:
     for by, said in _SPELLINGS:
         if by in turn and said in turn:

@@ -25,7 +25,7 @@ from preprocess.readers.names import named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.reader import Options, Reader
-from preprocess.readers.turns import plain_turns, tools_of
+from preprocess.readers.turns import observations, plain_turns, tools_of
 from preprocess.readers.understand.json_text import loads
 from preprocess.records import Message, Outcome, Tool, ToolCall
 
@@ -72,7 +72,7 @@ def _trajectory(native: Native) -> Iterator[Draft | Dropped]:
     meta = {name: value[name] for name in value if name != "conversations"}
     if conversation.fields:
         meta["turn_fields"] = conversation.fields
-    note_truncated(meta, [each.content for each in messages[1:] if each.role == "user"])
+    note_truncated(meta, observations(messages))
     tools = _documented(messages[0].content)
     if tools:
         yield Draft(kind="tool_documentation", tools=tools, part="documentation")
