@@ -62,6 +62,16 @@ def read_lines(path: Path, limit_bytes: int = NO_LIMIT) -> Iterator[Line]:
         raise damage
 
 
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a plain, `.gz` or `.zst` file, some at a time.
+
+    Raises:
+        TruncatedInput: The compressed stream ends early or is damaged, after all before that.
+    """
+    with path.open("rb") as file:
+        yield from _chunks(file, path)
+
+
 class _Pieces:
     """The parts of a line so far; beyond the limit they are counted, not kept."""
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import PurePosixPath
+    from pathlib import PurePath
 
 _COMPRESSED = (".gz", ".zst")
 
 
-def named(*suffixes: str) -> Callable[[PurePosixPath], bool]:
+def named(*suffixes: str) -> Callable[[PurePath], bool]:
     """Return whether a file has one of these suffixes, in any case, maybe compressed."""
 
-    def accepts(relative: PurePosixPath) -> bool:
+    def accepts(relative: PurePath) -> bool:
         name = relative.name.lower()
         for suffix in _COMPRESSED:
             name = name.removesuffix(suffix)

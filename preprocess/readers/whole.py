@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import gzip
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import zstandard
 
-from preprocess.readers.lines import HEAD_BYTES, read_lines
+from preprocess.readers.lines import HEAD_BYTES, read_chunks
 from preprocess.readers.native import DECODER, Convert, Native, Unreadable, understood
 from preprocess.records import Origin, Outcome, Rejection, TruncatedInput, portable_path
 
@@ -32,20 +36,38 @@ def read_whole(
     parts: list[bytes] = []
     size, damage = 0, None
     try:
-        for line in read_lines(path, limit_bytes):
-            size += len(line.data) + 1
-            parts.append(line.data)
-            if line.is_oversized or size > limit_bytes + 1:
-                head = b"\n".join(parts)[:HEAD_BYTES]
+        for chunk in read_chunks(path):
+            size += len(chunk)
+            parts.append(chunk)
+            if size > limit_bytes:
+                head = b"".join(parts)[:HEAD_BYTES]
                 yield Outcome(rejection=Rejection(origin=origin, reason="over_memory", raw=head))
                 return
     except TruncatedInput as error:
         damage = error
-    raw = b"\n".join(parts)
+    raw = b"".join(parts).removeprefix(codecs.BOM_UTF8)
     if damage:
         yield Outcome(rejection=Rejection(origin=origin, reason="truncated", raw=raw))
         raise damage
     yield _outcome(reader, raw, origin, convert)
+
+
+def head_of(path: Path) -> bytes:
+    """Return the beginning of a file that may be compressed; of a damaged one, some word."""
+    try:
+        with _open(path) as file:
+            head: bytes = file.read(4 * HEAD_BYTES)
+            return head
+    except (EOFError, OSError, zlib.error, zstandard.ZstdError):
+        return b"damaged"  # reading the file says what is wrong with it
+
+
+def _open(path: Path) -> Any:
+    if path.suffix == ".gz":
+        return gzip.open(path)
+    if path.suffix == ".zst":
+        return zstandard.open(path)
+    return path.open("rb")
 
 
 def _outcome(reader: Reader, raw: bytes, origin: Origin, convert: Convert) -> Outcome:

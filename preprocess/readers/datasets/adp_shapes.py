@@ -20,7 +20,6 @@ from preprocess.readers.understand.json_text import loads
 from preprocess.records import Message, Tool, ToolCall
 
 if TYPE_CHECKING:
-
     from preprocess.readers.native import Native
     from preprocess.readers.turns import Role
 

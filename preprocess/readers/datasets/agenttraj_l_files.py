@@ -7,19 +7,17 @@ session is a log of what a person saw in WebShop, one page a line.
 
 from __future__ import annotations
 
-import gzip
 import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import zstandard
 
 from preprocess.readers.draft import Draft
 from preprocess.readers.native import Native, Unreadable
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.turns import beyond_tools, tools_of
 from preprocess.readers.understand.json_text import loads
-from preprocess.readers.whole import json_lines, read_whole
+from preprocess.readers.whole import head_of, json_lines, read_whole
 from preprocess.records import Message, ToolCall
 
 if TYPE_CHECKING:
@@ -34,7 +32,6 @@ _STEP_NAMES = frozenset({"Think", "Thought", "Action", "Action Input", "Observat
 _TOOL_PROMPT_FIELDS = frozenset({"tool_set_message", "in_context_examples"})
 _PROMPT_FIELDS = frozenset({"system_msg", "instruction", "examples"})
 _SESSION = re.compile(rb'\s*\{\s*"page"\s*:\s*"[^"]*"\s*,\s*"url"\s*:\s*"[^"]*"\s*,\s*"goal"\s*:')
-_LONGEST_HEAD = 4096
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -199,20 +196,7 @@ def _texts(value: Any) -> list[str] | None:
 
 def is_session(path: Path) -> bool:
     """Return whether a file begins as the log of a person's session does."""
-    try:
-        with _open(path) as file:
-            head: bytes = file.read(_LONGEST_HEAD)
-    except (EOFError, gzip.BadGzipFile, zstandard.ZstdError, OSError):
-        return False  # reading the file says what is wrong with it
-    return _SESSION.match(head) is not None
-
-
-def _open(path: Path) -> Any:
-    if path.suffix == ".gz":
-        return gzip.open(path)
-    if path.suffix == ".zst":
-        return zstandard.open(path)
-    return path.open("rb")
+    return _SESSION.match(head_of(path)) is not None
 
 
 def read_session(reader: Reader, path: Path, relative: str, limit_bytes: int) -> Iterator[Outcome]:
