@@ -203,14 +203,14 @@ def test_prompt_and_response(tmp_path: Path) -> None:
         pytest.param([1], "no_object", id="array"),
         pytest.param({"prompt": 1, "response": ""}, "turn_is_no_text", id="prompt"),
         pytest.param({"intent": "a", "trajectory": [{}]}, "unknown_step", id="step"),
-        pytest.param({"instance_id": 1, "trajectory": [1]}, "no_conversation", id="steps"),
+        pytest.param({"instance_id": 1, "trajectory": [1]}, "turn_is_no_object", id="steps"),
         pytest.param(
-            {"messages": [{"role": "user"}], "tools": [{"type": "function"}]},
+            {"messages": [{"role": "user", "content": "a"}], "tools": [{"type": "function"}]},
             "tool_without_name",
             id="tool",
         ),
         pytest.param(
-            {"conversations": [{"from": "gpt", "value": "", "actions": [{"API_name": "a"}]}]},
+            {"conversations": [{"from": "gpt", "value": "b", "actions": [{"API_name": "a"}]}]},
             "unknown_action",
             id="action",
         ),

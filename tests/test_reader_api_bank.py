@@ -213,6 +213,7 @@ def test_fine_tuning_record_has_the_request_and_the_call(tmp_path: Path) -> None
         pytest.param("类名,api_info\nA,x = f()\n", "a.csv", "invalid_api_info", id="source"),
         pytest.param("a,b\n1,2\n", "a.csv", "unknown_layout", id="other-table"),
         pytest.param("[1]", "a.json", "no_object", id="number"),
+        pytest.param('[{"question": "a"}]', "a.json", "unknown_layout", id="other-record"),
     ],
 )
 def test_what_cannot_be_understood_is_rejected(

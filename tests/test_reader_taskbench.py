@@ -99,6 +99,13 @@ def test_each_tool_is_a_document_with_its_links(tmp_path: Path) -> None:
     [
         pytest.param({"id": 1}, "unknown_layout", id="unknown"),
         pytest.param([[]], "no_object", id="no-object"),
+        pytest.param({"user_request": ""}, "request_without_text", id="blank"),
+        pytest.param({"nodes": []}, "no_tool", id="no-tool"),
+        pytest.param(
+            {"nodes": [{"id": "a"}], "links": [{"source": {}}]},
+            "link_from_unknown_tool",
+            id="source",
+        ),
         pytest.param({"nodes": [{"desc": ""}]}, "tool_without_name", id="no-name"),
         pytest.param(
             {"nodes": [{"id": "a", "desc": "", "parameters": {}}]}, "invalid_parameters", id="map"

@@ -41,7 +41,7 @@ def test_task_is_its_intent_and_all_else_is_kept(tmp_path: Path, content: Any) -
     [
         ('{"task_id": 1}', "unknown_layout"),
         ("[3]", "unknown_layout"),
-        ('{"intent": " "}', "task_without_intent"),
+        ('{"intent": " "}', "request_without_text"),
     ],
 )
 def test_what_cannot_be_understood_is_rejected(tmp_path: Path, content: str, reason: str) -> None:

@@ -14,7 +14,7 @@ from preprocess.readers.draft import Draft, Dropped
 from preprocess.readers.names import named
 from preprocess.readers.native import DECODER, Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
-from preprocess.readers.turns import plain_turns
+from preprocess.readers.turns import plain_turns, request
 from preprocess.readers.whole import head_of, read_whole
 from preprocess.readers.xlsx_rows import read_xlsx
 from preprocess.records import Message, Outcome
@@ -55,11 +55,9 @@ def convert(native: Native) -> Iterator[Draft | Dropped]:
 
 def _task(value: dict[str, Any], asked: tuple[str, ...]) -> Draft:
     said = [value[name] for name in asked if isinstance(value.get(name), str) and value[name]]
-    if not said:
-        raise Unreadable("task_without_text")
     return Draft(
         kind="function_call",
-        messages=(Message(role="user", content="\n".join(said)),),
+        messages=(request("\n".join(said)),),
         meta={name: value[name] for name in value if name not in asked or value[name] not in said},
     )
 

@@ -8,11 +8,13 @@ from preprocess.readers.draft import Draft
 from preprocess.readers.names import named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
-from preprocess.records import Message, Outcome
+from preprocess.readers.turns import request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from preprocess.records import Outcome
 
 
 def read_file(path: Path, relative: str, _options: Options, limit_bytes: int) -> Iterator[Outcome]:
@@ -25,9 +27,7 @@ def convert(native: Native) -> Iterator[Draft]:
     value = native.value
     if not isinstance(value, dict) or not isinstance(value.get("intent"), str):
         raise Unreadable("unknown_layout")
-    if not value["intent"].strip():
-        raise Unreadable("task_without_intent")
-    messages = (Message(role="user", content=value["intent"]),)
+    messages = (request(value["intent"]),)
     meta = {name: value[name] for name in value if name != "intent"}
     yield Draft(kind="function_call", messages=messages, meta=meta)
 

@@ -13,6 +13,8 @@ from preprocess.readers.turns import (
     observations,
     openai_turns,
     plain_turns,
+    refuse_silence,
+    request,
     role_of,
     tools_of,
 )
@@ -69,19 +71,15 @@ def _visual_chat(turns: list[dict[str, Any]]) -> Said:
 
     The turn after an action begins with the model's output, and answers it.
     """
-    spoken = plain_turns(
-        [
-            {name: turn[name] for name in turn if name not in ("thoughts", "actions")}
-            for turn in turns
-        ]
-    )
+    spoken = plain_turns([_without_actions(turn) for turn in turns])
     messages: list[Message] = []
     answers, number = None, 0
     for turn, message in zip(turns, spoken.messages, strict=True):
         if message.role == "assistant":
-            calls = [
-                _api_call(each, number + at) for at, each in enumerate(turn.get("actions") or [])
-            ]
+            actions = turn.get("actions") or []
+            if not isinstance(actions, list):
+                raise Unreadable("unknown_action")
+            calls = [_api_call(each, number + at) for at, each in enumerate(actions)]
             number += len(calls)
             thoughts = turn.get("thoughts")
             if thoughts is not None and not isinstance(thoughts, str):
@@ -100,6 +98,12 @@ def _visual_chat(turns: list[dict[str, Any]]) -> Said:
         meta=_fields(spoken),
         observations=[each.content for each in messages if each.role == "tool"],
     )
+
+
+def _without_actions(turn: Any) -> Any:
+    if not isinstance(turn, dict):
+        return turn
+    return {name: turn[name] for name in turn if name not in ("thoughts", "actions")}
 
 
 def _api_call(action: Any, number: int) -> ToolCall:
@@ -157,8 +161,10 @@ def _without_nulls(value: Any) -> Any:
 def agent_steps(native: Native) -> Said:
     """Read steps of SWE-agent, `role` and `text` or `system_prompt`."""
     steps = native.value["trajectory"]
-    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
+    if not isinstance(steps, list) or not steps:
         raise Unreadable("no_conversation")
+    if not all(isinstance(step, dict) for step in steps):
+        raise Unreadable("turn_is_no_object")
     messages, fields = [], []
     for number, step in enumerate(steps):
         text = step.get("text") if step.get("text") is not None else step.get("system_prompt")
@@ -172,6 +178,7 @@ def agent_steps(native: Native) -> Said:
         }
         if rest:
             fields.append({"turn": number, **rest})
+    refuse_silence(Conversation(messages=messages))
     return Said(
         messages=messages,
         used=frozenset({"trajectory"}),
@@ -188,7 +195,7 @@ def page_actions(native: Native) -> Said:
     value = native.value
     if not isinstance(value["intent"], str) or not isinstance(value["trajectory"], list):
         raise Unreadable("unknown_layout")
-    messages = [Message(role="user", content=value["intent"])]
+    messages = [request(value["intent"])]
     fields: list[dict[str, Any]] = []
     answers, number = None, 0
     for step in value["trajectory"]:
@@ -235,5 +242,5 @@ def prompt_and_response(native: Native) -> Said:
     prompt, response = native.value["prompt"], native.value["response"]
     if not isinstance(prompt, str) or not isinstance(response, str):
         raise Unreadable("turn_is_no_text")
-    messages = [Message(role="user", content=prompt), Message(role="assistant", content=response)]
+    messages = [request(prompt), Message(role="assistant", content=response)]
     return Said(messages=messages, used=frozenset({"prompt", "response"}))

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _DOCUMENT = re.compile(r'\{\s*"type"\s*:\s*"function"')
 _FENCE = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
+_EVALUATED = frozenset({"conversations", "item_id"})
 _CALL_FIELDS = frozenset({"thought", "function_name", "arguments"})
 
 
@@ -50,7 +51,9 @@ def convert(native: Native) -> Iterator[Draft | Dropped]:
     value = native.value
     if not isinstance(value, dict):
         raise Unreadable("no_object")
-    if "conversations" in value:
+    if value.keys() <= _EVALUATED and value and value.get("conversations") is None:
+        yield Dropped("task_without_conversation")  # AgentEval lists the tasks to be solved
+    elif "conversations" in value:
         yield from _trajectory(native)
     elif "tool_set_message" in value:
         yield from convert_tool_prompts(native)
@@ -62,11 +65,8 @@ def convert(native: Native) -> Iterator[Draft | Dropped]:
         raise Unreadable("unknown_layout")
 
 
-def _trajectory(native: Native) -> Iterator[Draft | Dropped]:
+def _trajectory(native: Native) -> Iterator[Draft]:
     value = native.value
-    if value["conversations"] is None:
-        yield Dropped("task_without_conversation")  # AgentEval lists the tasks to be solved
-        return
     conversation = plain_turns(value["conversations"])
     messages = conversation.messages
     meta = {name: value[name] for name in value if name != "conversations"}

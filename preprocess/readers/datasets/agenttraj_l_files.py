@@ -15,7 +15,7 @@ import msgspec
 from preprocess.readers.draft import Draft
 from preprocess.readers.native import Native, Unreadable
 from preprocess.readers.observations import note_truncated
-from preprocess.readers.turns import beyond_tools, tools_of
+from preprocess.readers.turns import beyond_tools, request, tools_of
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.whole import head_of, json_lines, read_whole
 from preprocess.records import Message, ToolCall
@@ -37,7 +37,7 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 def convert_goal(value: dict[str, Any]) -> Draft:
     """Return the draft of a task; its answer and its grading stay in `meta`."""
-    messages = (Message(role="user", content=value["goal"]),)
+    messages = (request(value["goal"]),)
     meta = {name: value[name] for name in value if name != "goal"}
     return Draft(kind="function_call", messages=messages, meta=meta)
 
@@ -48,6 +48,8 @@ def convert_tool_prompts(native: Native) -> Iterator[Draft]:
     documents, examples = value["tool_set_message"], value.get("in_context_examples", [])
     if not isinstance(documents, list) or not isinstance(examples, list):
         raise Unreadable("unknown_layout")
+    if not documents:
+        raise Unreadable("no_tool")
     tools = tools_of(documents)
     meta = {name: value[name] for name in value if name not in _TOOL_PROMPT_FIELDS}
     if beyond := beyond_tools(documents):
@@ -170,9 +172,12 @@ def convert_prompts(value: dict[str, Any]) -> Iterator[Draft]:
             for field in ("system_msg", "instruction", "examples")
             for text in _texts(prompt.get(field)) or ()
         ]
+        text = "\n\n".join(texts)
+        if not text.strip():
+            raise Unreadable("prompt_without_text")
         yield Draft(
             kind="trajectory",
-            text="\n\n".join(texts),
+            text=text,
             meta={"environment": name} if name else {},
             part=str(number) if name else "",
         )

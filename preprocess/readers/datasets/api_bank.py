@@ -9,7 +9,7 @@ the documentation as Python assignments in a cell. Fine-tuning files have `instr
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.csv_rows import read_csv
 from preprocess.readers.datasets.api_bank_dialogues import convert_dialogue
@@ -48,11 +48,19 @@ def convert(native: Native) -> Iterator[Draft | Dropped]:
         raise Unreadable("no_object")
     if isinstance(value.get("instruction"), str):
         yield convert_tuning(native)
-    elif value:
+    elif value and _is_state(value):
         # The databases that the APIs read and write, and the words of their errors.
         yield Dropped("state_of_the_environment")
     else:
         raise Unreadable("unknown_layout")
+
+
+def _is_state(value: dict[str, Any]) -> bool:
+    """Return whether a value maps ids or addresses to rows, as databases and errors do."""
+    return all(
+        isinstance(each, dict | list) or key.startswith(("http://", "https://"))
+        for key, each in value.items()
+    )
 
 
 READER = Reader(

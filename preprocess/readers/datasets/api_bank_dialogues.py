@@ -9,6 +9,7 @@ import msgspec
 from preprocess.readers.draft import Draft
 from preprocess.readers.native import Native, Unreadable
 from preprocess.readers.observations import note_truncated
+from preprocess.readers.turns import Conversation, refuse_silence
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import python_parameters
 from preprocess.readers.whole import json_lines
@@ -45,6 +46,7 @@ def convert_dialogue(native: Native) -> Iterator[Draft]:
             raise Unreadable("unknown_role")
         if rest:
             fields.append({"turn": len(messages) - 1, **rest})
+    refuse_silence(Conversation(messages=messages))
     meta: dict[str, Any] = {"turn_fields": fields} if fields else {}
     note_truncated(meta, [each.content for each in messages if each.role == "tool"])
     if documents:

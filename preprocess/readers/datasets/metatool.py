@@ -15,6 +15,7 @@ from preprocess.readers.draft import Draft
 from preprocess.readers.names import named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
+from preprocess.readers.turns import request
 from preprocess.readers.understand.json_text import loads
 from preprocess.records import Message, Tool
 
@@ -62,7 +63,7 @@ def _request(native: Native, query: str) -> Iterator[Draft]:
         Tool(name=name, description=description, parameters=_ANYTHING)
         for name, description in (_LISTED.findall(prompt) if isinstance(prompt, str) else ())
     )
-    messages = [Message(role="user", content=value[asked])]
+    messages = [request(value[asked])]
     if names := _names(chosen, native):
         messages.append(Message(role="assistant", content="\n".join(names)))
     meta = {name: value[name] for name in value if name != asked}

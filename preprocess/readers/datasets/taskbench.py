@@ -16,6 +16,7 @@ from preprocess.readers.draft import Draft
 from preprocess.readers.names import named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
+from preprocess.readers.turns import request
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import python_parameters
 from preprocess.records import Message, Outcome, Tool, ToolCall
@@ -40,19 +41,19 @@ def convert(native: Native) -> Iterator[Draft]:
     value = native.value
     if not isinstance(value, dict):
         raise Unreadable("no_object")
-    request = next((name for name in _REQUEST if isinstance(value.get(name), str)), None)
-    if request:
-        yield _request(native, request)
+    asked = next((name for name in _REQUEST if isinstance(value.get(name), str)), None)
+    if asked:
+        yield _request(native, asked)
     elif isinstance(value.get("nodes"), list):
         yield from _tools(value)
     else:
         raise Unreadable("unknown_layout")
 
 
-def _request(native: Native, request: str) -> Draft:
+def _request(native: Native, asked: str) -> Draft:
     value = native.value
-    meta = {name: value[name] for name in value if name != request}
-    messages = [Message(role="user", content=value[request])]
+    meta = {name: value[name] for name in value if name != asked}
+    messages = [request(value[asked])]
     steps = _list(value, _STEPS, native)
     calls = _list(value, _CALLS, native)
     if steps or calls:
@@ -100,9 +101,13 @@ def _tools(value: dict[str, Any]) -> Iterator[Draft]:
     links = value.get("links", [])
     if not isinstance(links, list) or not all(isinstance(link, dict) for link in links):
         raise Unreadable("unknown_layout")
-    by_source: dict[Any, list[Any]] = {}
+    if not value["nodes"]:
+        raise Unreadable("no_tool")
+    by_source: dict[str, list[Any]] = {}
     for link in links:
-        by_source.setdefault(link.get("source"), []).append(link)
+        if not isinstance(link.get("source"), str):
+            raise Unreadable("link_from_unknown_tool")
+        by_source.setdefault(link["source"], []).append(link)
     rest = {name: value[name] for name in value if name not in ("nodes", "links")}
     for number, node in enumerate(value["nodes"]):
         tool = _tool(node)
