@@ -35,7 +35,7 @@ def test_each_prompt_is_a_record_with_its_text(tmp_path: Path) -> None:
         pytest.param("{}", "unknown_layout", id="empty"),
         pytest.param('{"a": 1}', "prompt_is_no_text", id="number"),
         pytest.param('{"a": " "}', "prompt_is_no_text", id="blank"),
-        pytest.param('{"a": "b"', "invalid_json", id="cut"),
+        pytest.param('{"a": "b"', "truncated", id="cut"),
     ],
 )
 def test_what_cannot_be_understood_is_rejected(tmp_path: Path, content: str, reason: str) -> None:

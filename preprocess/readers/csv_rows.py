@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from preprocess.readers.lines import HEAD_BYTES, read_lines
-from preprocess.readers.native import Convert, Native, understood
+from preprocess.readers.native import Convert, outcome
 from preprocess.records import Origin, Outcome, Rejection, portable_path
 
 if TYPE_CHECKING:
@@ -110,4 +110,4 @@ def _outcome(
     if reason:
         return Outcome(rejection=Rejection(origin=origin, reason=reason, raw=raw))
     value = dict(zip(header, cells, strict=True))
-    return understood(reader, Native(value, raw, origin), convert)
+    return outcome(reader, raw, origin, convert, lambda _: value)

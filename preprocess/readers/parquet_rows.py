@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from preprocess.readers.lines import HEAD_BYTES
-from preprocess.readers.native import DECODER, Convert, Native, understood
+from preprocess.readers.native import Convert, outcome
 from preprocess.records import Origin, Outcome, Rejection, TruncatedInput, portable_path
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _outcome(
         shown = raw[:HEAD_BYTES]
         return Outcome(rejection=Rejection(origin=origin, reason="over_memory", raw=shown))
     # Through JSON: dates and decimals become what they are in a record.
-    return understood(reader, Native(DECODER.decode(raw), raw, origin), convert)
+    return outcome(reader, raw, origin, convert)
 
 
 def _decoded(row: dict[str, Any]) -> dict[str, Any] | None:

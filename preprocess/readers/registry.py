@@ -13,6 +13,7 @@ _MODULES = {
     "python_api": "python_api",
     "source_code": "source_code",
     "package_text": "package_text",
+    "jsonl": "jsonl",
     "agenttraj_l": "datasets.agenttraj_l",
     "agentinstruct": "datasets.agentinstruct",
     "swe_agent": "datasets.swe_agent",
@@ -23,9 +24,18 @@ _MODULES = {
     "metatool": "datasets.metatool",
     "webarena": "benchmarks.webarena",
     "agentbench": "benchmarks.agentbench",
-    "jsonl": "jsonl",
+    "openapi": "datasets.openapi",
+    "api_docs": "datasets.api_docs",
+    "text": "datasets.text",
+    "web": "datasets.web",
 }
 """Modules below this package by dataset, in the order of the table that users see."""
+
+
+BENCHMARKS = frozenset(
+    name for name, module in _MODULES.items() if module.startswith("benchmarks.")
+)
+"""Datasets no record of which is ever trained on."""
 
 
 class Registry(Mapping[str, "Reader"]):

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import msgspec
 
-from preprocess.readers.native import Convert, Native, understood
+from preprocess.readers.native import Convert, outcome
 from preprocess.records import Origin, Outcome, Rejection, portable_path
 
 if TYPE_CHECKING:
@@ -58,8 +59,13 @@ def read_xlsx(
             reason = "cells_do_not_fit_the_header"
             yield Outcome(rejection=Rejection(origin=origin, reason=reason, raw=raw))
             continue
-        value = dict(zip(header, cells + [""] * (len(header) - len(cells)), strict=True))
-        yield understood(reader, Native(value, raw, origin), convert)
+        yield outcome(reader, raw, origin, convert, partial(_object, header))
+
+
+def _object(header: list[str], raw: bytes) -> dict[str, str]:
+    """Return a row by the names of its columns; cells that are not there are empty."""
+    cells = msgspec.json.decode(raw, type=list[str])
+    return dict(zip(header, cells + [""] * (len(header) - len(cells)), strict=True))
 
 
 def _rows(path: Path, limit_bytes: int) -> list[list[str]]:

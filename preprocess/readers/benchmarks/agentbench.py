@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from preprocess.readers.draft import Draft, Dropped
-from preprocess.readers.names import named
-from preprocess.readers.native import DECODER, Native, Unreadable, read_json
+from preprocess.readers.names import Named
+from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.turns import plain_turns, request
 from preprocess.readers.whole import head_of, read_whole
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TURNS = re.compile(rb'(?:\xef\xbb\xbf)?\s*\[\s*\{\s*"role"\s*:')
-_is_sheet = named(".xlsx")
+_is_sheet = Named(".xlsx")
 
 
 def read_file(path: Path, relative: str, _options: Options, limit_bytes: int) -> Iterator[Outcome]:
@@ -70,7 +72,9 @@ def _are_paths(value: Any) -> bool:
 
 def _convert_prompt(native: Native) -> Iterator[Draft]:
     """Yield the turns of an example that begins a prompt; the last one, for the task, is empty."""
-    yield Draft(kind="trajectory", messages=tuple(plain_turns(DECODER.decode(native.raw)).messages))
+    yield Draft(
+        kind="trajectory", messages=tuple(plain_turns(msgspec.json.decode(native.raw)).messages)
+    )
 
 
 def convert_puzzle(native: Native) -> Iterator[Draft]:
@@ -93,7 +97,7 @@ READER = Reader(
     published="1,091 tasks of eight environments",
     layout="data/<environment>/**/*.json, *.jsonl, *.xlsx",
     unit="a task, a prompt, or a row",
-    accepts=named(".json", ".jsonl", ".xlsx"),
+    accepts=Named(".json", ".jsonl", ".xlsx"),
     read_file=read_file,
     streams=True,
     is_benchmark=True,

@@ -18,7 +18,7 @@ from preprocess.readers.datasets.adp_shapes import (
     tool_messages,
 )
 from preprocess.readers.draft import Draft
-from preprocess.readers.names import named
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.reader import Options, Reader
@@ -70,7 +70,7 @@ READER = Reader(
     published="a few records of each of its datasets",
     layout="<dataset>/sample_raw.json, or the datasets' own *.json, *.jsonl",
     unit="an element of an array, or a line",
-    accepts=named(".json", ".jsonl"),
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

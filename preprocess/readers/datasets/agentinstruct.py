@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from preprocess.readers.draft import Draft
-from preprocess.readers.names import named
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.parquet_rows import read_parquet
@@ -53,7 +53,7 @@ READER = Reader(
     published="1,866 trajectories",
     layout="data/<task>-*.parquet, *.json, *.jsonl",
     unit="a row, an element of an array, or a line",
-    accepts=named(".parquet", ".json", ".jsonl"),
+    accepts=Named(".parquet", ".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

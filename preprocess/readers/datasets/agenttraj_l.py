@@ -21,7 +21,7 @@ from preprocess.readers.datasets.agenttraj_l_files import (
     read_session,
 )
 from preprocess.readers.draft import Draft, Dropped
-from preprocess.readers.names import named
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.reader import Options, Reader
@@ -157,7 +157,7 @@ READER = Reader(
     published="14,485 trajectories",
     layout="<environment>_train.json, *.jsonl with function calls, Toolusage goals and prompts",
     unit="an element of an array, a line, a file of prompts, or a session log",
-    accepts=named(".json", ".jsonl"),
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

@@ -10,14 +10,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from preprocess.readers.draft import Draft
-from preprocess.readers.native import Native, Unreadable
+from preprocess.readers.native import Native, Unreadable, to_json_text
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.turns import beyond_tools, request, tools_of
 from preprocess.readers.understand.json_text import loads
-from preprocess.readers.whole import head_of, json_lines, read_whole
+from preprocess.readers.whole import head_of, json_values, read_whole
 from preprocess.records import Message, ToolCall
 
 if TYPE_CHECKING:
@@ -32,7 +30,6 @@ _STEP_NAMES = frozenset({"Think", "Thought", "Action", "Action Input", "Observat
 _TOOL_PROMPT_FIELDS = frozenset({"tool_set_message", "in_context_examples"})
 _PROMPT_FIELDS = frozenset({"system_msg", "instruction", "examples"})
 _SESSION = re.compile(rb'\s*\{\s*"page"\s*:\s*"[^"]*"\s*,\s*"url"\s*:\s*"[^"]*"\s*,\s*"goal"\s*:')
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def convert_goal(value: dict[str, Any]) -> Draft:
@@ -114,7 +111,7 @@ def _solution(steps: list[Any], native: Native) -> Iterator[Message]:
             yield Message(role="assistant", content=content, tool_calls=(call,) if call else ())
             thoughts, open_call = [], call.id if call else None
         elif name == "Observation":
-            said = said if isinstance(said, str) else _ENCODER.encode(said).decode()
+            said = said if isinstance(said, str) else to_json_text(said)
             if thoughts:
                 yield Message(role="assistant", content="\n".join(thoughts))
                 thoughts = []
@@ -210,7 +207,7 @@ def read_session(reader: Reader, path: Path, relative: str, limit_bytes: int) ->
 
 
 def _convert_session(native: Native) -> Iterator[Draft]:
-    pages = json_lines(native)
+    pages = json_values(native)
     if not all(isinstance(page, dict) and isinstance(page.get("goal"), dict) for page in pages):
         raise Unreadable("unknown_layout")
     goal = pages[0]["goal"]
@@ -229,4 +226,4 @@ def _convert_session(native: Native) -> Iterator[Draft]:
 def _page(step: dict[str, Any]) -> str:
     said = {name: step[name] for name in step if name not in ("page", "url")}
     words = [str(step.get("page", "")), str(step.get("url", ""))]
-    return " ".join((*words, *([_ENCODER.encode(said).decode()] if said else [])))
+    return " ".join((*words, *([to_json_text(said)] if said else [])))

@@ -15,7 +15,7 @@ from preprocess.readers.csv_rows import read_csv
 from preprocess.readers.datasets.api_bank_dialogues import convert_dialogue
 from preprocess.readers.datasets.api_bank_files import convert_api, convert_scene, convert_tuning
 from preprocess.readers.draft import Draft, Dropped
-from preprocess.readers.names import named
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.whole import head_of, read_whole
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from preprocess.records import Outcome
 
 _DIALOGUE = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\{\s*"role"\s*:|$)')
-_is_table, _is_text, _is_lines = named(".csv"), named(".txt"), named(".jsonl")
+_is_table, _is_text, _is_lines = Named(".csv"), Named(".txt"), Named(".jsonl")
 
 
 def read_file(path: Path, relative: str, _options: Options, limit_bytes: int) -> Iterator[Outcome]:
@@ -72,7 +72,7 @@ READER = Reader(
     published="2,202 dialogues of 2,211 APIs",
     layout="lv1-lv2-samples/*/*.jsonl, lv3-samples/*.txt, data/all_apis.csv, *.json",
     unit="a dialogue, a scene, a row, or an element",
-    accepts=named(".jsonl", ".txt", ".csv", ".json"),
+    accepts=Named(".jsonl", ".txt", ".csv", ".json"),
     read_file=read_file,
     streams=True,
 )

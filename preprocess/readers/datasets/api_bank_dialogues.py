@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from preprocess.readers.draft import Draft
-from preprocess.readers.native import Native, Unreadable
+from preprocess.readers.native import Native, Unreadable, to_json_text
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.turns import Conversation, refuse_silence
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import python_parameters
-from preprocess.readers.whole import json_lines
+from preprocess.readers.whole import json_values
 from preprocess.records import Message, Tool, ToolCall
 
 if TYPE_CHECKING:
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
     from preprocess.readers.turns import Role
 
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
 _SPOKEN = {"role", "text"}
 _CALLED = {"role", "api_name", "param_dict", "result"}
 
@@ -31,7 +28,7 @@ def convert_dialogue(native: Native) -> Iterator[Draft]:
     fields: list[dict[str, Any]] = []
     documents: dict[str, Tool] = {}
     number = 0
-    for turn in json_lines(native):
+    for turn in json_values(native):
         if not isinstance(turn, dict):
             raise Unreadable("turn_is_no_object")
         if turn.get("role") in ("User", "AI") and isinstance(turn.get("text"), str):
@@ -72,7 +69,7 @@ def _add_call(
     if messages and messages[-1].role == "assistant" and not messages[-1].tool_calls:
         before = messages.pop().content
     messages.append(Message(role="assistant", content=before, tool_calls=(call,)))
-    answer = _ENCODER.encode(turn["result"]).decode()
+    answer = to_json_text(turn["result"])
     messages.append(Message(role="tool", content=answer, tool_call_id=call.id))
     rest = {each: turn[each] for each in turn if each not in _CALLED}
     return rest if typed == given else {**rest, "param_dict": given}

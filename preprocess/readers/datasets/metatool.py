@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.csv_rows import read_csv
 from preprocess.readers.draft import Draft
-from preprocess.readers.names import named
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.turns import request
@@ -101,7 +101,7 @@ READER = Reader(
     published="21,127 requests",
     layout="dataset/**/*.csv and *.json",
     unit="a row, an element of an array, or a map of tools",
-    accepts=named(".csv", ".json", ".jsonl"),
+    accepts=Named(".csv", ".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

