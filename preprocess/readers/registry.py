@@ -10,14 +10,30 @@ if TYPE_CHECKING:
     from preprocess.readers.reader import Reader
 
 _MODULES = {
+    "fireact": "datasets.fireact",
+    "toolalpaca": "datasets.toolalpaca",
+    "toolbench": "datasets.toolbench",
+    "stabletoolbench": "datasets.stabletoolbench",
+    "agenttraj_l": "datasets.agenttraj_l",
+    "lumos": "datasets.lumos",
+    "agent_flan": "datasets.agent_flan",
+    "agentinstruct": "datasets.agentinstruct",
+    "taskbench": "datasets.taskbench",
+    "metatool": "datasets.metatool",
+    "api_bank": "datasets.api_bank",
+    "react": "datasets.react",
+    "swe_agent": "datasets.swe_agent",
+    "adp_samples": "datasets.adp_samples",
+    "openapi": "datasets.openapi",
+    "api_docs": "datasets.api_docs",
     "python_api": "python_api",
     "source_code": "source_code",
     "package_text": "package_text",
-    "jsonl": "jsonl",
-    "openapi": "datasets.openapi",
-    "api_docs": "datasets.api_docs",
     "text": "datasets.text",
     "web": "datasets.web",
+    "jsonl": "jsonl",
+    "webarena": "benchmarks.webarena",
+    "agentbench": "benchmarks.agentbench",
 }
 """Modules below this package by dataset, in the order of the table that users see."""
 
