@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from preprocess._rust_ext import NativeRecords
 from preprocess.readers.draft import Draft, Dropped, finish
-from preprocess.readers.lines import read_lines
-from preprocess.records import Origin, Outcome, Rejection, portable_path
+from preprocess.records import Origin, Outcome, Rejection, TruncatedInput, portable_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,17 +48,30 @@ type Convert = Callable[[Native], Iterable[Draft | Dropped]]
 """Raises `Unreadable` where the meaning is not certain."""
 
 
-def _number(spelled: str) -> float | Decimal:
+def exact_number(spelled: str) -> float | Decimal:
     """Return a number that is written with the digits it was read with, as far as they matter."""
     value = float(spelled)
+    shortest = repr(value)
+    if shortest == spelled:
+        return value
     try:
         exact = Decimal(spelled)
     except InvalidOperation as error:
         raise ValueError(f"the exponent of {spelled[:40]} is out of range") from error
-    return value if Decimal(repr(value)) == exact else exact
+    return value if Decimal(shortest) == exact else exact
 
 
-DECODER = msgspec.json.Decoder(float_hook=_number)
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+def to_json_text(value: Any) -> str:
+    """Return a value as JSON: characters as they are, keys in their order, numbers exact."""
+    return _ENCODER.encode(value).decode()
+
+
+_DECODER = msgspec.json.Decoder()
+DECODER = msgspec.json.Decoder(float_hook=exact_number)
+"""For JSON in strings; numbers that a double cannot hold are `Decimal`."""
 
 
 def read_json(
@@ -66,25 +79,53 @@ def read_json(
 ) -> Iterator[Outcome]:
     """Yield the outcome of each native record of a JSON file, whatever its extension says.
 
-    An array gives its elements, one after another; JSON Lines give their lines; anything else is
-    one record. Plain, `.gz` or `.zst`.
+    An array gives its elements, one after another; JSON Lines give their lines; values one behind
+    the other are a record each; one value is one record. Plain, `.gz` or `.zst`. What is broken is
+    rejected, and reading goes on behind it where the next record certainly begins.
 
     Raises:
         TruncatedInput: A compressed stream ends early, after all that could be read.
     """
     name = portable_path(relative)
-    for ordinal, (raw, reason) in enumerate(_elements(path, limit_bytes)):
+    for ordinal, (raw, reason, may_be_inexact) in enumerate(_split(path, limit_bytes)):
         origin = Origin(path=name, record=ordinal)
         if reason is None:
-            yield outcome(reader, raw, origin, convert)
+            parse = DECODER.decode if may_be_inexact else _DECODER.decode
+            yield outcome(reader, raw, origin, convert, parse)
         else:
             yield Outcome(rejection=Rejection(origin=origin, reason=reason, raw=raw))
 
 
-def outcome(reader: Reader, raw: bytes, origin: Origin, convert: Convert) -> Outcome:
-    """Return what became of one native record of JSON."""
+def elements(path: Path, limit_bytes: int) -> Iterator[tuple[bytes, str | None]]:
+    """Yield each native record of a JSON file, or its beginning and why it is unreadable.
+
+    Raises:
+        TruncatedInput: A compressed stream ends early, after all that could be read.
+    """
+    for raw, reason, _ in _split(path, limit_bytes):
+        yield raw, reason
+
+
+def _split(path: Path, limit_bytes: int) -> Iterator[tuple[bytes, str | None, bool]]:
+    natives = NativeRecords(path, limit_bytes=limit_bytes)
+    for batch in natives:
+        yield from batch
+    if natives.damage is not None:
+        raise TruncatedInput(
+            f"{path}: {natives.damage}; what came before was read; fetch the file again"
+        )
+
+
+def outcome(
+    reader: Reader,
+    raw: bytes,
+    origin: Origin,
+    convert: Convert,
+    parse: Callable[[bytes], Any] = DECODER.decode,
+) -> Outcome:
+    """Return what became of one native record, whose bytes `parse` understands."""
     try:
-        value = DECODER.decode(raw)
+        value = parse(raw)
     except (msgspec.DecodeError, RecursionError):
         return Outcome(rejection=Rejection(origin=origin, reason="invalid_json", raw=raw))
     return understood(reader, Native(value, raw, origin), convert)
@@ -104,20 +145,3 @@ def understood(reader: Reader, native: Native, convert: Convert) -> Outcome:
         dropped=tuple(each.reason for each in made if isinstance(each, Dropped)),
         repairs=tuple(native.repairs),
     )
-
-
-def _elements(path: Path, limit_bytes: int) -> Iterator[tuple[bytes, str | None]]:
-    # TODO(native): to be replaced by the streaming splitter of the extension.
-    data = b"\n".join(line.data for line in read_lines(path))
-    try:
-        value = DECODER.decode(data)
-    except (msgspec.DecodeError, RecursionError):
-        for line in data.split(b"\n"):
-            if line.strip():
-                yield line, None
-        return
-    if isinstance(value, list):
-        for element in msgspec.json.decode(data, type=list[msgspec.Raw]):
-            yield bytes(element), None
-    else:
-        yield data, None

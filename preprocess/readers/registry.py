@@ -30,8 +30,18 @@ _MODULES = {
     "stabletoolbench": "datasets.stabletoolbench",
     "lumos": "datasets.lumos",
     "agent_flan": "datasets.agent_flan",
+    "openapi": "datasets.openapi",
+    "api_docs": "datasets.api_docs",
+    "text": "datasets.text",
+    "web": "datasets.web",
 }
 """Modules below this package by dataset, in the order of the table that users see."""
+
+
+BENCHMARKS = frozenset(
+    name for name, module in _MODULES.items() if module.startswith("benchmarks.")
+)
+"""Datasets no record of which is ever trained on."""
 
 
 class Registry(Mapping[str, "Reader"]):

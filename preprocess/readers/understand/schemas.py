@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from preprocess.readers.native import Unreadable
-from preprocess.readers.understand.type_words import parse_type, plain_type
+from preprocess.readers.understand.type_words import WORDS, parse_type, plain_type
 
 _MAPS: Final = ("properties", "patternProperties", "$defs", "definitions")
 """Keywords whose values are schemas by name."""
@@ -20,6 +20,9 @@ _LISTS: Final = ("anyOf", "oneOf", "allOf", "prefixItems")
 
 _SINGLES: Final = ("items", "additionalProperties", "not")
 """Keywords whose values are schemas, or something else that is kept."""
+
+_NESTING: Final = frozenset({*_MAPS, *_LISTS, *_SINGLES, "enum"})
+"""Keywords for which there may be more to map."""
 
 
 def rapidapi_parameters(
@@ -131,7 +134,10 @@ def _mapped(schema: Mapping[str, Any]) -> dict[str, Any]:
     mapped: dict[str, Any] = {}
     for key, value in schema.items():
         if key == "type":
-            mapped.update(plain_type(value))
+            if isinstance(value, str) and value in WORDS:
+                mapped[key] = value
+            else:
+                mapped.update(plain_type(value))
         elif isinstance(value, dict) and key in _MAPS:
             mapped[key] = {name: _inner(each) for name, each in value.items()}
         elif isinstance(value, list) and (key in _LISTS or key == "items"):
@@ -140,8 +146,10 @@ def _mapped(schema: Mapping[str, Any]) -> dict[str, Any]:
             mapped[key] = _mapped(value)
         else:
             mapped[key] = value
-    _move_enum(mapped)
-    _move_required(mapped)
+    if "enum" in mapped:
+        _move_enum(mapped)
+    if "properties" in mapped:
+        _move_required(mapped)
     return mapped
 
 
@@ -193,7 +201,7 @@ def _described(schema: dict[str, Any]) -> dict[str, Any]:
             made.setdefault(key, value)
             if key == "default":
                 made[key] = value  # where the type's own words name another one
-    return _mapped(made) if any(key in made for key in (*_MAPS, *_SINGLES, "enum")) else made
+    return made if _NESTING.isdisjoint(made) else _mapped(made)
 
 
 def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
