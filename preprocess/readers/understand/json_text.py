@@ -1,0 +1,144 @@
+"""JSON that stands in a string of a native record, and what sources wrote in its place.
+
+Tried in this order, and the first that holds is taken: JSON; JSON with raw control characters
+inside its strings; a Python literal (the `str` of a value); one with raw newlines in its strings.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import InvalidOperation
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from preprocess.readers.native import DECODER, Unreadable
+from preprocess.readers.understand.literals import NotLiteral, Reading, parse
+
+if TYPE_CHECKING:
+    import ast
+
+    from preprocess.readers.native import Native
+
+_NOT_JSON: Final = (msgspec.DecodeError, RecursionError, InvalidOperation)
+"""What decoding raises; the last where an exponent is out of range."""
+
+_JSON_STRING: Final = re.compile(r'(?s)"(?:[^"\\]|\\.)*+"')
+_ANY_STRING: Final = re.compile(r"""(?s)'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\"""")
+_CONTROL: Final = re.compile(r"[\x00-\x1f]")
+_KEY_END: Final = re.compile(r'"[ \t\r\n]*:')
+_ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def loads(text: str, native: Native) -> Any:
+    r"""Return the value that `text` spells.
+
+    Noted as repairs of the native record: `raw_newline_in_json` (a control character inside a
+    string), `python_literal_for_json`, and `other_key_for_string` (a Python key that is a number, a
+    truth value or None, and becomes its JSON spelling).
+
+    Raises:
+        Unreadable: `invalid_json_in_string`, or `duplicate_key_in_string` where an object has one
+            key twice, since one of the two values would be lost.
+    """
+    try:
+        return _decode(text)
+    except _NOT_JSON:
+        pass
+    if _CONTROL.search(text):
+        try:
+            value = _decode(_JSON_STRING.sub(_escape_control, text))
+        except _NOT_JSON:
+            pass
+        else:
+            native.repaired("raw_newline_in_json")
+            return value
+    return _python(text, native)
+
+
+def _decode(text: str) -> Any:
+    value = DECODER.decode(text)
+    if isinstance(value, dict | list) and len(_KEY_END.findall(text)) != _num_keys(value):
+        _refuse_duplicates(text)
+    return value
+
+
+def _num_keys(value: Any) -> int:
+    """Return how many keys all the objects in a value have."""
+    count = 0
+    pending = [value]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, dict):
+            count += len(each)
+            pending += [inner for inner in each.values() if isinstance(inner, dict | list)]
+        else:
+            pending += [inner for inner in each if isinstance(inner, dict | list)]
+    return count
+
+
+def _refuse_duplicates(text: str) -> None:
+    """Look closer: the cheap count is wrong where a string begins with a colon.
+
+    Without its strings, JSON shows its keys by their colons; each string is replaced by its number.
+    """
+    strings: list[str] = []
+
+    def number(match: re.Match[str]) -> str:
+        strings.append(match[0])
+        return f"s{len(strings) - 1}"
+
+    seen: list[set[str]] = []
+    for token in re.findall(r"[{}]|s\d+\s*:", _JSON_STRING.sub(number, text)):
+        if token == "{":
+            seen.append(set())
+        elif token == "}":
+            seen.pop()
+        else:
+            key = msgspec.json.decode(strings[int(token[1:-1])])
+            if key in seen[-1]:
+                raise Unreadable("duplicate_key_in_string")
+            seen[-1].add(key)
+
+
+def _escape_control(match: re.Match[str]) -> str:
+    return _CONTROL.sub(_escape, match[0])
+
+
+def _escape(match: re.Match[str]) -> str:
+    return _ESCAPES.get(match[0]) or f"\\u{ord(match[0]):04x}"
+
+
+def _escape_newlines(match: re.Match[str]) -> str:
+    # A backslash before the newline joins the lines in Python; that is left alone.
+    return re.sub(r"(\\.)|([\n\r])", lambda at: at[1] or _ESCAPES[at[2]], match[0], flags=re.DOTALL)
+
+
+def _python(text: str, native: Native) -> Any:
+    source = text.strip()
+    repairs = ["python_literal_for_json"]
+    if "#" in _ANY_STRING.sub("", source):
+        raise Unreadable("invalid_json_in_string")  # a comment would be lost
+    try:
+        try:
+            tree = parse(source, "eval")
+        except NotLiteral:
+            if "\n" not in source and "\r" not in source:
+                raise
+            source = _ANY_STRING.sub(_escape_newlines, source)
+            tree = parse(source, "eval")
+            repairs.append("raw_newline_in_json")
+        value = _literal(tree, source, repairs)
+    except (NotLiteral, RecursionError) as error:
+        raise Unreadable("invalid_json_in_string") from error
+    for repair in repairs:
+        native.repaired(repair)
+    return value
+
+
+def _literal(tree: ast.AST, source: str, repairs: list[str]) -> Any:
+    reading = Reading(source, joins_strings=False)
+    value = reading.value(tree.body)  # type: ignore[attr-defined]
+    if reading.has_other_keys:
+        repairs.append("other_key_for_string")
+    return value
