@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.native import Unreadable
+from preprocess.readers.reserved_words import QUOTED, marked, unmarked
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.python_calls import parse_calls
 from preprocess.records import Message, Tool, ToolCall
@@ -15,11 +15,8 @@ from preprocess.records import Message, Tool, ToolCall
 if TYPE_CHECKING:
     from preprocess.readers.native import Native
 
-_STRING = r"""'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+\""""
-_RESERVED = re.compile(rf"{_STRING}|\b({'|'.join(keyword.kwlist)})\b(?=\s*=(?!=))")
-_MARK = "_reserved_word_"
-_EXPRESSION = re.compile(rf"(?s)[A-Za-z_$][\w$.]*\s*\((?:{_STRING}|[^'\"])*+\)")
-_BRACKETS = re.compile(rf"{_STRING}|([\[({{])|([\])}}])")
+_EXPRESSION = re.compile(rf"(?s)[A-Za-z_$][\w$.]*\s*\((?:{QUOTED}|[^'\"])*+")
+_BRACKETS = re.compile(rf"{QUOTED}|([\[({{])|([\])}}])")
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -95,20 +92,20 @@ _KNOWN = frozenset(("name", "arguments", "tool", "parameters", "function", "type
 
 def _reserved(text: str, tools: Sequence[Tool]) -> list[tuple[str, dict[str, Any]]] | None:
     """Return the calls of source where a reserved word of Python names an argument."""
-    marked = _RESERVED.sub(lambda at: at[1] + _MARK if at[1] else at[0], text)
-    if marked == text or _MARK in text:
+    source = marked(text)
+    if source is None:
         return None
     try:
-        pairs = parse_calls(marked, tools)
+        pairs = parse_calls(source, tools)
     except Unreadable:
         return None
-    return [(name, {key.removesuffix(_MARK): given[key] for key in given}) for name, given in pairs]
+    return [(name, {unmarked(key): given[key] for key in given}) for name, given in pairs]
 
 
 def is_expression(text: str) -> bool:
     """Return whether a text is one call in some language, its brackets and quotes closed."""
     text = text.strip()
-    if not _EXPRESSION.fullmatch(text):
+    if not text.endswith(")") or not _EXPRESSION.fullmatch(text):
         return False
     opened: list[str] = []
     for match in _BRACKETS.finditer(text):
