@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.native import Unreadable
@@ -13,6 +12,8 @@ from preprocess.readers.understand.python_calls import parse_calls
 from preprocess.records import Message, Tool, ToolCall
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from preprocess.readers.native import Native
 
 _EXPRESSION = re.compile(rf"(?s)[A-Za-z_$][\w$.]*\s*\((?:{QUOTED}|[^'\"])*+")

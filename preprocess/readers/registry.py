@@ -14,6 +14,16 @@ _MODULES = {
     "source_code": "source_code",
     "package_text": "package_text",
     "jsonl": "jsonl",
+    "nexusraven": "datasets.nexusraven",
+    "gorilla_apibench": "datasets.gorilla_apibench",
+    "gorilla_apizoo": "datasets.gorilla_apizoo",
+    "openfunctions": "datasets.openfunctions",
+    "api_pack": "datasets.api_pack",
+    "agentohana_xlam": "datasets.agentohana_xlam",
+    "apigen_xlam60k": "datasets.apigen_xlam60k",
+    "glaive": "datasets.glaive",
+    "hammer_eval": "datasets.hammer_eval",
+    "bfcl_v3": "benchmarks.bfcl_v3",
 }
 """Modules below this package by dataset, in the order of the table that users see."""
 

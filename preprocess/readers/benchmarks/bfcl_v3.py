@@ -6,9 +6,7 @@ their own, each read by itself; a record keeps the `id` that joins them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,7 +19,12 @@ from preprocess.readers.reader import Options, Reader
 from preprocess.readers.turns import Turns
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import json_schema
-from preprocess.records import Message, Outcome, Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path, PurePosixPath
+
+    from preprocess.records import Message, Outcome, Tool
 
 
 def accepts(relative: PurePosixPath) -> bool:
@@ -49,9 +52,9 @@ def convert(native: Native) -> Iterator[Draft]:
 
 def _question(value: dict[str, Any], native: Native) -> Draft:
     turns, sizes = Turns(Calls(native)), []
-    for messages in _turns(value["question"]):
-        sizes.append(len(messages))
-        for message in messages:
+    for turn in _turns(value["question"]):
+        sizes.append(len(turn))
+        for message in turn:
             _say(message, turns)
     tools, rest = tools_of(_functions(value, native), _parameters)
     meta = {key: value[key] for key in value if key not in ("question", "function")}
@@ -125,9 +128,7 @@ def _lines(truth: Any) -> str:
     return "\n".join(lines)
 
 
-def read_file(
-    path: Path, relative: str, options: Options, limit_bytes: int
-) -> Iterator[Outcome]:
+def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
     """Yield the outcome of each native record."""
     del options
     return read_json(READER, path, relative, limit_bytes, convert)

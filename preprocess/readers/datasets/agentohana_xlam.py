@@ -9,9 +9,7 @@ a Python literal.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, kind_of
@@ -24,7 +22,12 @@ from preprocess.readers.reader import Options, Reader
 from preprocess.readers.turns import Turns
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import json_schema, python_parameters
-from preprocess.records import Outcome, Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path, PurePosixPath
+
+    from preprocess.records import Outcome, Tool
 
 _SECTION = re.compile(r"(?s)\[BEGIN OF ([A-Z -]+)\]\n?(.*?)\n?\[END OF \1\]\s*")
 _FENCED = re.compile(r"(?s)\s*(?:```(?:json)?\s*(.*?)\s*```|\[TOOL_CALLS\]\s*(.*?))\s*(?:</s>)?\s*")
@@ -187,9 +190,7 @@ def _list(value: Any) -> list[Any]:
     return value
 
 
-def read_file(
-    path: Path, relative: str, options: Options, limit_bytes: int
-) -> Iterator[Outcome]:
+def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
     """Yield the outcome of each native record, or the rejection of a pointer to the data."""
     del options
     pointer = pointer_outcome(path, relative)

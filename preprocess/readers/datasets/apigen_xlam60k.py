@@ -6,9 +6,7 @@ parameters of a tool are a flat map whose types are words of Python.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, asked, called
@@ -18,7 +16,12 @@ from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import python_parameters
-from preprocess.records import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path, PurePosixPath
+
+    from preprocess.records import Outcome
 
 _FIELDS = frozenset(("query", "answers", "tools"))
 
@@ -53,9 +56,7 @@ def _inner(value: Any, native: Native) -> Any:
     return loads(value, native) if isinstance(value, str) else value
 
 
-def read_file(
-    path: Path, relative: str, options: Options, limit_bytes: int
-) -> Iterator[Outcome]:
+def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
     """Yield the outcome of each native record."""
     del options
     return read_json(READER, path, relative, limit_bytes, convert)

@@ -8,9 +8,7 @@ another and `chat` all turns as one text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -23,7 +21,12 @@ from preprocess.readers.observations import note_truncated
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.turns import Turns
 from preprocess.readers.understand.json_text import loads
-from preprocess.records import Message, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path, PurePosixPath
+
+    from preprocess.records import Outcome
 
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
 _ORDER = ("reasoning", "text", "tool_call")
@@ -203,9 +206,7 @@ def _refuse() -> list[Any]:
     raise Unreadable("invalid_function_document")
 
 
-def read_file(
-    path: Path, relative: str, options: Options, limit_bytes: int
-) -> Iterator[Outcome]:
+def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
     """Yield the outcome of each native record."""
     del options
     return read_json(READER, path, relative, limit_bytes, convert)

@@ -7,9 +7,7 @@ names them `tool` and `parameters`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, kind_of
@@ -21,7 +19,12 @@ from preprocess.readers.reader import Options, Reader
 from preprocess.readers.turns import Turns
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import python_parameters
-from preprocess.records import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path, PurePosixPath
+
+    from preprocess.records import Outcome
 
 _FIELDS = frozenset(("query", "answers", "tools"))
 _FENCED = re.compile(r"(?s)\s*```(?:json)?\s*(\[.*\])\s*```\s*")
@@ -77,9 +80,7 @@ def _dialogue(query: Any, turns: Turns, native: Native) -> None:
             turns.said(role, text)
 
 
-def read_file(
-    path: Path, relative: str, options: Options, limit_bytes: int
-) -> Iterator[Outcome]:
+def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
     """Yield the outcome of each native record."""
     del options
     return read_json(READER, path, relative, limit_bytes, convert)

@@ -9,9 +9,7 @@ prompt with its answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, asked, called
@@ -20,11 +18,17 @@ from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.python_functions import tools_of_source
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.understand.json_text import loads
-from preprocess.records import Message, Outcome, Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path, PurePosixPath
+
+    from preprocess.records import Message, Outcome, Tool, ToolCall
 
 _TURN = re.compile(r"turns_\d+")
 _OPTION = re.compile(
-    r'(?s)OPTION:\s*<func_start>(def .*?)<func_end>\s*<docstring_start>\s*"""(.*?)"""\s*<docstring_end>'
+    r"(?s)OPTION:\s*<func_start>(def .*?)<func_end>"
+    r'\s*<docstring_start>\s*"""(.*?)"""\s*<docstring_end>'
 )
 _FUNCTION = re.compile(r'(?s)Function:\s*((?:async )?def .*?"""(.*?)""")')
 _ASKED = re.compile(r"(?s)User Query:\s*(.*?)<human_end>")
@@ -87,7 +91,7 @@ def _several(value: dict[str, Any], native: Native) -> Iterator[Draft]:
             raise Unreadable("unknown_layout")
         tools = _options(turn.get("docstring"), native)
         calls = Calls(native)
-        made = []
+        made: list[ToolCall] = []
         for text in _strings(loads(turn["golden_answer"], native)):
             made += calls.of_text(text, tools) or _refuse()
         meta = {key: turn[key] for key in turn if key != "instruction"}
@@ -112,7 +116,7 @@ def _options(text: Any, native: Native) -> tuple[Tool, ...]:
     """Return the functions that are declared between markers; nothing else may stand there."""
     if not isinstance(text, str) or _OPTION.sub("", text).strip():
         raise Unreadable("invalid_function_document")
-    return tuple(_option(*match, native) for match in _OPTION.findall(text))
+    return tuple(_option(head, about, native) for head, about in _OPTION.findall(text))
 
 
 def _option(head: str, docstring: str, native: Native) -> Tool:
@@ -133,7 +137,7 @@ def _prompt(value: dict[str, Any], native: Native) -> Draft:
     answer = next((name for name in _ANSWERS if isinstance(value.get(name), str)), None)
     if question is None:
         raise Unreadable("unknown_prompt")
-    tools = tuple(_option(*match, native) for match in _OPTION.findall(prompt))
+    tools = tuple(_option(head, about, native) for head, about in _OPTION.findall(prompt))
     tools += tuple(_defined(source, native) for source, _ in _FUNCTION.findall(prompt))
     few_shot = _FEW_SHOT.search(question[1])
     messages = [asked((few_shot[1] if few_shot else question[1]).strip())]
@@ -143,21 +147,17 @@ def _prompt(value: dict[str, Any], native: Native) -> Draft:
         text += value[answer]
         call = re.sub(r"^\s*Call:\s*", "", value[answer]).split("<bot_end>")[0].strip()
         messages.append(_answer(call, tools, native))
-    return Draft(
-        kind="function_call", tools=tools, messages=tuple(messages), text=text, meta=meta
-    )
+    return Draft(kind="function_call", tools=tools, messages=tuple(messages), text=text, meta=meta)
 
 
 def _defined(source: str, native: Native) -> Tool:
     """Return the function of a definition whose docstring need not be indented."""
-    head, quotes, body = source.partition('"""', native)
+    head, quotes, body = source.partition('"""')
     (tool,) = tools_of_source(f"{head.rstrip()}\n    {quotes}{_indented(body)}", native)
     return tool
 
 
-def read_file(
-    path: Path, relative: str, options: Options, limit_bytes: int
-) -> Iterator[Outcome]:
+def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
     """Yield the outcome of each native record."""
     del options
     return read_json(READER, path, relative, limit_bytes, convert)

@@ -8,9 +8,7 @@ own; it is the benchmark BFCL v1, and its records are marked as such.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,7 +20,12 @@ from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import json_schema, rapidapi_parameters
-from preprocess.records import Message, Outcome, Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path, PurePosixPath
+
+    from preprocess.records import Message, Outcome, Tool
 
 _QUESTIONS = ("question", "Instruction", "instruction")
 _FUNCTIONS = ("function", "functions", "Functions")
@@ -158,9 +161,7 @@ def _answered(value: dict[str, Any], message: dict[str, Any], native: Native) ->
     return Draft(kind=kind_of((), (turn,)), messages=(turn,), meta=meta)
 
 
-def read_file(
-    path: Path, relative: str, options: Options, limit_bytes: int
-) -> Iterator[Outcome]:
+def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
     """Yield the outcome of each native record."""
     del options
     return read_json(READER, path, relative, limit_bytes, convert)

@@ -1,0 +1,118 @@
+"""Dataset `gorilla_apizoo`: APIs that people documented for Gorilla's API zoo.
+
+One object per API, in an array; what `api_arguments` says of an argument is prose that mostly
+begins with its type.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from preprocess.readers.cards import code, page, prose
+from preprocess.readers.draft import Draft
+from preprocess.readers.json_names import is_json
+from preprocess.readers.native import Native, Unreadable, outcome, read_json
+from preprocess.readers.reader import Options, Reader
+from preprocess.records import Outcome, Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path, PurePosixPath
+
+_TYPE = re.compile(
+    r"\s*(\[REQUIRED\])?\s*(string|integer|boolean|number|object|array)\s*(?:$|[:(])", re.IGNORECASE
+)
+_LAST_COMMA = re.compile(rb'(?s)("(?:[^"\\]|\\.)*+")|,(?=\s*[}\]])')
+_QUESTIONS = ("questions", "Questions")
+
+
+def accepts(relative: PurePosixPath) -> bool:
+    """Accept JSON files, `.JSON` too."""
+    return is_json(relative)
+
+
+def convert(native: Native) -> Iterator[Draft]:
+    """Yield the documentation of the API."""
+    value = native.value
+    if not isinstance(value, dict) or not isinstance(value.get("api_name"), str):
+        raise Unreadable("unknown_layout")
+    if not isinstance(value.get("api_call"), str):
+        raise Unreadable("unknown_layout")
+    functionality = value.get("functionality")
+    description = functionality if isinstance(functionality, str) else ""
+    parameters = _parameters(value.get("api_arguments"))
+    tool = Tool(name=value["api_name"], description=description, parameters=parameters)
+    yield Draft(kind="tool_documentation", tools=(tool,), text=_text(value), meta=value)
+
+
+def _text(value: dict[str, Any]) -> str:
+    questions = next((value[key] for key in _QUESTIONS if key in value), None)
+    more = value.get("meta_data", value.get("metadata"))
+    about = dict(more) if isinstance(more, dict) else {}
+    return page(
+        value["api_name"],
+        prose(value.get("functionality")),
+        [
+            ("Description", prose(about.pop("description", None))),
+            ("Call", code(value["api_call"])),
+            ("Arguments", prose(value.get("api_arguments"))),
+            ("Version", prose(value.get("api_version"))),
+            ("Requirements", prose(value.get("env_requirements"))),
+            ("Example", code(value.get("example_code"))),
+            ("Questions that it answers", prose(questions)),
+            ("More", prose(about)),
+        ],
+    )
+
+
+def _parameters(arguments: Any) -> dict[str, Any]:
+    """Return the schema of arguments by name; prose gives the type only where it begins so."""
+    properties: dict[str, Any] = {}
+    required = []
+    for name, said in arguments.items() if isinstance(arguments, dict) else ():
+        properties[name] = about = {}
+        if not isinstance(said, str):
+            continue
+        about["description"] = said
+        if match := _TYPE.match(said):
+            about["type"] = match[2].lower()
+        if said.lstrip().startswith("[REQUIRED]"):
+            required.append(name)
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
+    """Yield the outcome of each native record; commas before a closing bracket are left out."""
+    del options
+    for each in read_json(READER, path, relative, limit_bytes, convert):
+        yield _mended(each) if each.rejection else each
+
+
+def _mended(rejected: Outcome) -> Outcome:
+    """Return the outcome of a record without commas that end a list or an object, if that helps."""
+    rejection = rejected.rejection
+    if rejection is None or rejection.reason != "invalid_json":
+        return rejected
+    raw = _LAST_COMMA.sub(lambda match: match[1] or b"", rejection.raw)
+    again = outcome(READER, raw, rejection.origin, convert) if raw != rejection.raw else rejected
+    if again.rejection:
+        return rejected
+    repairs = (*again.repairs, "trailing_comma_in_json")
+    return msgspec.structs.replace(again, repairs=repairs)
+
+
+READER = Reader(
+    name="gorilla_apizoo",
+    kind="tool_documentation",
+    license="Apache-2.0",
+    url="https://github.com/ShishirPatil/gorilla/tree/main/data/apizoo",
+    published="27 files",
+    layout="*.json, *.JSON: arrays",
+    unit="an API",
+    accepts=accepts,
+    read_file=read_file,
+    streams=True,
+)
