@@ -54,6 +54,10 @@ class Calls:
     def _of_object(self, given: Any) -> ToolCall:
         if not isinstance(given, dict):
             raise Unreadable("invalid_call")
+        if given.keys() == _PLAIN:
+            name, arguments = given["name"], given["arguments"]
+            if type(name) is str and type(arguments) is dict:
+                return self.made(name, arguments)
         inner = given.get("function")
         call = inner if isinstance(inner, dict) else given
         name = call["name"] if "name" in call else call.get("tool")
@@ -88,6 +92,7 @@ class Calls:
         return tuple(self.made(name, arguments) for name, arguments in pairs)
 
 
+_PLAIN = frozenset(("name", "arguments"))
 _KNOWN = frozenset(("name", "arguments", "tool", "parameters", "function", "type", "id"))
 
 

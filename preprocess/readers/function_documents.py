@@ -42,12 +42,22 @@ def tools_of(
         documents = [documents]
     if not isinstance(documents, list):
         raise Unreadable("invalid_function_document")
-    pairs = [tool_of(document, parameters) for document in documents]
-    return tuple(tool for tool, _ in pairs), [rest for _, rest in pairs if rest]
+    tools, rests = [], []
+    for document in documents:
+        tool, rest = tool_of(document, parameters)
+        tools.append(tool)
+        if rest:
+            rests.append(rest)
+    return tuple(tools), rests
 
 
 def tool_of(document: Any, parameters: Parameters | None = None) -> tuple[Tool, Rest]:
     """Return the tool of one document, and what else that says; see `tools_of`."""
+    if type(document) is dict and document.keys() == _FIELDS and parameters:
+        name, description = document["name"], document["description"]
+        if type(name) is str and type(description) is str:
+            schema = parameters(document["parameters"])
+            return Tool(name=name, description=description, parameters=schema), {}
     outer: Rest = {}
     if isinstance(document, dict) and isinstance(document.get("function"), dict):
         outer = {key: value for key, value in document.items() if key not in _WRAPPED}
