@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import ast
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from preprocess.readers.native import Unreadable
-from preprocess.readers.understand.literals import NotLiteral, Reading, parse
+from preprocess.readers.understand.call_source import Call, calls_in
+from preprocess.readers.understand.literals import NotLiteral
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from preprocess.records import Tool
-
-type Call = tuple[str, dict[str, Any]]
-"""A function's name, dotted as written, and its arguments by name, in the order written."""
 
 
 def parse_calls(text: str, tools: Sequence[Tool] = ()) -> list[Call]:
@@ -34,62 +31,12 @@ def parse_calls(text: str, tools: Sequence[Tool] = ()) -> list[Call]:
         Unreadable: `invalid_call_text`; anything else than such calls, or none at all.
     """
     try:
-        source = text.strip()
-        tree = parse(source, "exec")
-        reading = Reading(source, joins_strings=True)
-        assert isinstance(tree, ast.Module)
-        nodes = [node for statement in tree.body for node in _calls_of(statement)]
-        calls = [_call(node, reading, tools) for node in nodes]
+        calls = calls_in(text.strip(), lambda name: _positions(name, tools))
     except (NotLiteral, RecursionError) as error:
         raise Unreadable("invalid_call_text") from error
     if not calls:
         raise Unreadable("invalid_call_text")
     return calls
-
-
-def _calls_of(statement: ast.stmt) -> list[ast.Call]:
-    match statement:
-        case ast.Assign(targets=[ast.Name()], value=value) | ast.Expr(value=value):
-            pass
-        case _:
-            raise NotLiteral("no call")
-    nodes = value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
-    calls = [node for node in nodes if isinstance(node, ast.Call)]
-    if len(calls) != len(nodes):
-        raise NotLiteral("no call")
-    return calls
-
-
-def _call(node: ast.Call, reading: Reading, tools: Sequence[Tool]) -> Call:
-    name = _dotted(node.func)
-    names = _positions(name, tools) if node.args else []
-    if len(node.args) > len(names):
-        raise NotLiteral("more positional arguments than known parameters")
-    given = [
-        (position, reading.value(argument))
-        for position, argument in zip(names, node.args, strict=False)
-    ]
-    for keyword in node.keywords:
-        value = reading.value(keyword.value)
-        if keyword.arg is not None:
-            given.append((keyword.arg, value))
-        elif isinstance(value, dict):
-            given += value.items()
-        else:
-            raise NotLiteral("unpacking of no object")
-    arguments = dict(given)
-    if len(arguments) != len(given):
-        raise NotLiteral("one argument twice")
-    return name, arguments
-
-
-def _dotted(node: ast.expr) -> str:
-    match node:
-        case ast.Name(id=name):
-            return name
-        case ast.Attribute(value=inner, attr=name):
-            return f"{_dotted(inner)}.{name}"
-    raise NotLiteral("no name")
 
 
 def _positions(name: str, tools: Sequence[Tool]) -> list[str]:
