@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
-
 from preprocess.readers.native import Unreadable
 from preprocess.records import Message
 
@@ -24,7 +22,6 @@ class Turns:
         source keeps apart; by the turn's ordinal."""
         self._messages: list[Message] = []
         self._open: list[str] = []
-        self._answers: list[Message] = []
 
     def said(
         self, role: str, content: str, reasoning: int = 0, *, loss: bool | None = None
@@ -33,46 +30,30 @@ class Turns:
         if role not in ("system", "user", "assistant"):
             raise Unreadable("unknown_role")
         known: Literal["system", "user", "assistant"] = role  # type: ignore[assignment]
-        self._settle()
         self._note(reasoning)
         self._messages.append(Message(role=known, content=content, loss=loss))
 
     def called(self, calls: tuple[ToolCall, ...], content: str = "", reasoning: int = 0) -> None:
         """Add a turn of the assistant that may make calls."""
-        self._settle()
         self._note(reasoning)
         self._messages.append(Message(role="assistant", content=content, tool_calls=calls))
         self._open = [call.id for call in calls] or self._open
 
     def answered(self, content: str, identifier: str | None = None) -> None:
-        """Add a tool's answer: to the call with that id, else in the order of the calls."""
-        self._answers.append(Message(role="tool", content=content, tool_call_id=identifier))
+        """Add a tool's answer: to the call with that id, else to the first one still open.
+
+        One answer to several calls at once stands as the answer to the first of them.
+        """
+        if identifier is None and self._open:
+            identifier = self._open[0]
+        self._open = [call for call in self._open if call != identifier]
+        self._messages.append(Message(role="tool", content=content, tool_call_id=identifier))
 
     def finished(self) -> tuple[Message, ...]:
         """Return the messages; raises `Unreadable` (`no_turns`) where there is none."""
-        self._settle()
         if not self._messages:
             raise Unreadable("no_turns")
         return tuple(self._messages)
-
-    def _settle(self) -> None:
-        """Take the answers that came in a row, now that it is known how many they are.
-
-        A single answer to several calls is the answer to all of them, and names none.
-        """
-        if not self._answers:
-            return
-        named = {answer.tool_call_id for answer in self._answers}
-        waiting = [call for call in self._open if call not in named]
-        alone = sum(answer.tool_call_id is None for answer in self._answers)
-        if alone == 1 < len(waiting):
-            waiting, self._open = [], []
-        for answer in self._answers:
-            if answer.tool_call_id is None and waiting:
-                answer = msgspec.structs.replace(answer, tool_call_id=waiting.pop(0))
-            self._messages.append(answer)
-        self._answers = []
-        self._open = waiting
 
     def _note(self, reasoning: int) -> None:
         if reasoning:

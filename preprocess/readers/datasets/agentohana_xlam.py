@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _SECTION = re.compile(r"(?s)\[BEGIN OF ([A-Z -]+)\]\n?(.*?)\n?\[END OF \1\]\s*")
 _FENCED = re.compile(r"(?s)\s*(?:```(?:json)?\s*(.*?)\s*```|\[TOOL_CALLS\]\s*(.*?))\s*(?:</s>)?\s*")
+_REQUIRED = re.compile(r"Required is (true|false)\.?\s*$")
 _TURN_KEYS = frozenset(("role", "content", "tool_calls", "name", "tool_call_id"))
 
 
@@ -142,7 +143,7 @@ def _prompt(value: dict[str, Any], native: Native) -> Draft:
         raise Unreadable("unknown_prompt")
     turns = Turns(Calls(native))
     documents = loads(sections.get("AVAILABLE TOOLS", "").strip() or "[]", native)
-    tools, rest = tools_of(documents, _parameters)
+    tools, rest = tools_of(documents, _marked if _has_marks(documents) else _parameters)
     if task := sections.get("TASK INSTRUCTION", "").strip():
         turns.said("system", task)
     turns.said("user", sections["QUERY"].strip())
@@ -160,6 +161,34 @@ def _prompt(value: dict[str, Any], native: Native) -> Draft:
     draft = _draft(tools, rest, turns, meta)
     draft.text = f"{prompt}{output}"
     return draft
+
+
+def _has_marks(documents: Any) -> bool:
+    """Return whether any parameter of a prompt's tools says that it is required, or is not."""
+    listed = documents if isinstance(documents, list) else []
+    flats = [each.get("parameters") for each in listed if isinstance(each, dict)]
+    return any(
+        _mark(about) is not None
+        for flat in flats
+        if isinstance(flat, dict)
+        for about in flat.values()
+    )
+
+
+def _mark(about: Any) -> bool | None:
+    """Return what a parameter says in `required`, or at the end of its description."""
+    if not isinstance(about, dict):
+        return None
+    if isinstance(about.get("required"), bool):
+        return bool(about["required"])
+    match = _REQUIRED.search(str(about.get("description")))
+    return match[1] == "true" if match else None
+
+
+def _marked(given: Any) -> dict[str, Any]:
+    """Return the schema of flat parameters, of which those are required that say so."""
+    known = given.items() if isinstance(given, dict) else ()
+    return python_parameters(given, [name for name, about in known if _mark(about)])
 
 
 def _parameters(given: Any) -> dict[str, Any]:

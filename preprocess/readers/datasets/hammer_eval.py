@@ -42,7 +42,7 @@ def convert(native: Native) -> Iterator[Draft]:
         raise Unreadable("unknown_layout")
     turns = Turns(Calls(native))
     _dialogue(value["query"], turns, native)
-    tools, rest = tools_of(value["tools"], python_parameters)
+    tools, rest = tools_of(value["tools"], _parameters)
     meta = {key: value[key] for key in value if key not in _FIELDS}
     if answers := turns.calls.of_objects(value["answers"]):
         turns.called(answers)
@@ -55,6 +55,15 @@ def convert(native: Native) -> Iterator[Draft]:
     messages = turns.finished()
     note_truncated(meta, [each.content for each in messages if each.role == "tool"])
     yield Draft(kind=kind_of(tools, messages), tools=tools, messages=messages, meta=meta)
+
+
+def _parameters(flat: Any) -> dict[str, Any]:
+    """Return the schema of flat parameters; required are those that are marked so, no others."""
+    known = flat.items() if isinstance(flat, dict) else ()
+    marked = [
+        name for name, about in known if isinstance(about, dict) and about.get("required") is True
+    ]
+    return python_parameters(flat, marked)
 
 
 def _dialogue(query: Any, turns: Turns, native: Native) -> None:

@@ -59,9 +59,10 @@ def loads(text: str, native: Native) -> Any:
 
 def _decode(text: str) -> Any:
     value = DECODER.decode(text)
-    if isinstance(value, dict | list) and not _surely_distinct(text, value):
-        if len(_KEY_END.findall(text)) != _num_keys(value):
-            _refuse_duplicates(text)
+    if not isinstance(value, dict | list) or _surely_distinct(text, value):
+        return value
+    if len(_KEY_END.findall(text)) != _num_keys(value):
+        _refuse_duplicates(text)
     return value
 
 
