@@ -1,0 +1,169 @@
+"""Templates of conversations: labels of the turns, documentation of the tools, texts of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from preprocess.records import Message, Tool
+from preprocess.render import call_texts, documentation
+from preprocess.render.call_texts import CallText
+from preprocess.render.links import Links
+from preprocess.render.spans import SPAN_OF_TURN, Span, Unfit
+from preprocess.render.values import DECODER, json_text
+
+if TYPE_CHECKING:
+    from preprocess.readers.understand.call_source import Call
+
+type Labels = dict[str, tuple[str, str]]
+"""What stands before and after the content of a turn, by role; `calls` is an assistant's turn that
+calls, `silent` one that calls without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One template of conversations."""
+
+    tools: tuple[str, str]
+    """What stands before and after the documentation of the tools."""
+
+    document: Callable[[Sequence[Tool]], str]
+    labels: Labels
+    answers: str
+    """The label of a tool's turn that names the call it answers, `{}` in it."""
+
+    calls: CallText
+
+    def spans(self, tools: Sequence[Tool], messages: Sequence[Message]) -> list[Span]:
+        """Return the text of a conversation in spans.
+
+        Raises:
+            Unfit: Its calls could not be read again.
+        """
+        num_calls = sum([len(message.tool_calls) for message in messages])
+        spans: list[Span] = []
+        if tools:
+            before, after = self.tools
+            spans.append(("tool_doc", f"{before}{self.document(tools)}{after}"))
+        links = Links()
+        for message in messages:
+            self._add(spans, message, links)
+        mark = self.calls.mark
+        if "".join([text for _, text in spans]).count(mark) != num_calls:
+            raise Unfit  # the data itself holds the mark
+        return spans
+
+    def _add(self, spans: list[Span], message: Message, links: Links) -> None:
+        role, content, calls = message.role, message.content, message.tool_calls
+        if not calls:
+            before, after = self.labels[role]
+            if role == "tool" and (answered := links.answer(message.tool_call_id)):
+                before = self.answers.format(call_texts.plain(answered))
+            before = before if content else before.rstrip(" \n")
+            before = before if spans else before.lstrip("\n")
+            spans.append((SPAN_OF_TURN[role], f"{before}{content}{after}"))
+            return
+        if role == "assistant":
+            before, after = self.labels["calls" if content else "silent"]
+        else:  # no source should, but nothing is lost
+            before, after = self.labels[role]
+        before = before if spans else before.lstrip("\n")
+        spans.append(("thought", before + content))
+        write = self.calls.write
+        texts = [write(call, links.call(call.id)) for call in calls]
+        spans.append(("call", "".join(texts) + after))
+
+
+def _labels(written: dict[str, tuple[str, str]], **others: tuple[str, str]) -> Labels:
+    """Return labels whose calling turns look like those that do not call, but for `others`."""
+    before, after = written["assistant"]
+    silent = before.rstrip(" \n"), after
+    return {"calls": (before, after), "silent": silent, **written, **others}
+
+
+_TITLES: Final = {"system": "System", "user": "User", "assistant": "Assistant", "tool": "Tool"}
+_TAGS: Final = {**{role: role for role in _TITLES}, "tool": "tool_response"}
+
+LAYOUTS: Final[dict[str, Layout]] = {
+    "bare_json": Layout(
+        ("Tools:\n", ""),
+        documentation.openai_lines,
+        _labels({role: (f"\n\n{title}: ", "") for role, title in _TITLES.items()}),
+        "\n\nTool ({}): ",
+        call_texts.BARE,
+    ),
+    "tags": Layout(
+        ("<tools>\n", "\n</tools>"),
+        documentation.openai_lines,
+        _labels({role: (f"\n<{tag}>\n", f"\n</{tag}>") for role, tag in _TAGS.items()}),
+        '\n<tool_response id="{}">\n',
+        call_texts.TAGGED,
+    ),
+    "python": Layout(
+        ("", "\n"),
+        documentation.python_signatures,
+        _labels(
+            {
+                "system": ("\n\n", ""),
+                "user": ("\n\nUser: ", ""),
+                "assistant": ("\n\nAssistant: ", ""),
+                "tool": ("\n", ""),
+            },
+            silent=("\n", ""),
+        ),
+        "\n# {}\n",
+        call_texts.PYTHON,
+    ),
+    "react": Layout(
+        ("You can use these tools.\n\n", ""),
+        documentation.plain_lines,
+        _labels(
+            {
+                "system": ("\n\n", ""),
+                "user": ("\n\nQuestion: ", ""),
+                "assistant": ("\nAnswer: ", ""),
+                "tool": ("\nObservation: ", ""),
+            },
+            calls=("\nThought: ", ""),
+            silent=("", ""),
+        ),
+        "\nObservation ({}): ",
+        call_texts.ACTION,
+    ),
+    "markdown": Layout(
+        ("## Tools\n\n", ""),
+        documentation.markdown,
+        _labels({role: (f"\n\n## {title}\n\n", "") for role, title in _TITLES.items()}),
+        "\n\n## Tool ({})\n\n",
+        call_texts.FENCED,
+    ),
+}
+"""By name; each may find a record unfit. `json` below fits all."""
+
+
+def json_spans(tools: Sequence[Tool], messages: Sequence[Message]) -> list[Span]:
+    """Return a conversation as lines of JSON: each tool, then each message; it fits all records."""
+    spans: list[Span] = []
+    if tools:
+        spans.append(("tool_doc", documentation.openai_lines(tools) + "\n"))
+    for message in messages:
+        role = SPAN_OF_TURN[message.role]
+        spans.append(("call" if message.tool_calls else role, _json_line(message)))
+    return spans
+
+
+def _json_line(message: Message) -> str:
+    fields: dict[str, object] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        fields["tool_calls"] = message.tool_calls
+    if message.tool_call_id is not None:
+        fields["tool_call_id"] = message.tool_call_id
+    return json_text(fields) + "\n"
+
+
+def read_json(text: str) -> list[Call]:
+    """Return the calls in what `json_spans` gave."""
+    lines = [DECODER.decode(line) for line in text.split("\n") if line]
+    calls = [call for line in lines for call in line.get("tool_calls", ())]
+    return [(call["name"], call["arguments"]) for call in calls]
