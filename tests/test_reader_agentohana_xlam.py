@@ -178,9 +178,7 @@ def test_every_real_record_is_read_whole(shared: Path) -> None:
 
 
 @pytest.mark.shared
-def test_the_literal_of_the_repository_is_the_restored_record(
-    shared: Path, tmp_path: Path
-) -> None:
+def test_the_literal_of_the_repository_is_the_restored_record(shared: Path, tmp_path: Path) -> None:
     root = shared / "data/agent/agentohana_xlam"
     folder = root / "criticLAM_example_1"
     literal = (folder / "conversation.pyliteral.txt").read_text()

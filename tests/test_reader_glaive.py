@@ -32,7 +32,7 @@ def test_calls_and_observations_become_calls_and_tool_turns(tmp_path: Path) -> N
         ("human", "Was ist 1 + 2?"),
         ("function_call", '{"name": "add", "arguments": {"a": 1, "b": 2}}'),
         ("observation", '{"sum": 3}'),
-        ("gpt", "Drei – 3."),
+        ("gpt", "Drei = 3."),
         tools=json.dumps([TOOL]),
     )
     record = record_of(READER, tmp_path, value)
@@ -41,7 +41,7 @@ def test_calls_and_observations_become_calls_and_tool_turns(tmp_path: Path) -> N
         ("user", "Was ist 1 + 2?"),
         ("assistant", "", 'call_0 add {"a": 1, "b": 2}'),
         ("tool", '{"sum": 3}', "to call_0"),
-        ("assistant", "Drei – 3."),
+        ("assistant", "Drei = 3."),
     ]
     assert record.tools[0].parameters == TOOL["parameters"]
     assert own_meta(record) == {}
@@ -119,7 +119,9 @@ def original(chat: str, system: str = "") -> dict[str, Any]:
 
 
 SYSTEM = "SYSTEM: You are a helpful assistant with access to the following functions. "
-SYSTEM += f"Use them if required -\n{json.dumps(TOOL, indent=4)}\n\n{json.dumps({**TOOL, 'name': 'b'})}"
+SYSTEM += (
+    f"Use them if required -\n{json.dumps(TOOL, indent=4)}\n\n{json.dumps({**TOOL, 'name': 'b'})}"
+)
 
 
 def test_the_original_text_is_cut_into_turns(tmp_path: Path) -> None:

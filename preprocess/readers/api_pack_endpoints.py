@@ -59,7 +59,7 @@ def documentation(
     text = page(
         api or name,
         _string(row, "api_description"),
-        [(functionality or name, lines or place), ("Arguments", prose(arguments)), *sections],
+        [(functionality or name, lines or f"`{name}`"), ("Arguments", prose(arguments)), *sections],
     )
     if not name or not text:
         raise Unreadable("unknown_layout")
