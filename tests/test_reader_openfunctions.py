@@ -131,7 +131,7 @@ def test_answers_of_version_2_have_calls_as_objects(tmp_path: Path, wrap: Any) -
     assert turns(record) == [
         ("assistant", "", 'call_0 f {"port": "x"}', 'call_1 f {"port": "y"}'),
     ]
-    assert message["content"] in str(record.meta)
+    assert str(message["content"]) in str(record.meta)
 
 
 def test_other_objects_are_rejected(tmp_path: Path) -> None:
