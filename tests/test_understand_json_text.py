@@ -89,7 +89,16 @@ def test_what_is_not_certain_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['{"a": 1, "a": 2}', '[{"b": ":", "c": {"a": 1, "\\u0061": 2}}]', '{"a" :1,"a"\n:1}']
+    "text",
+    [
+        r'{"a\\": 1, "b": 2, "b": 3}',
+        r'{"a\\":1,"a\\":2}',
+        r'{"a\u005c":1,"a\u005c":2}',
+        r'{"a":1,"a":2,"b":"\u003a"}',
+        '{"a": 1, "a": 2}',
+        '[{"b": ":", "c": {"a": 1, "\\u0061": 2}}]',
+        '{"a" :1,"a"\n:1}',
+    ],
 )
 def test_a_key_twice_is_refused(text: str) -> None:
     with pytest.raises(Unreadable, match=r"^duplicate_key_in_string$"):

@@ -66,8 +66,9 @@ _HEAD_DETAILS: Final = (
 
 def _section(tool: Tool) -> str:
     parts = parts_of(tool.parameters)
-    if not is_plain(tool.name) or not all(is_plain(each.name) for each in parts.parameters):
-        raise Unfit
+    _check(tool.name)
+    for each in parts.parameters:
+        _check(each.name)
     lines = [f"### `{tool.name}`"]
     if tool.description:
         lines.append(tool.description)
@@ -76,6 +77,11 @@ def _section(tool: Tool) -> str:
     if parts.rest:
         lines.append(f"Schema: {json_text(parts.rest)}")
     return "\n\n".join(lines)
+
+
+def _check(name: str) -> None:
+    if not is_plain(name):
+        raise Unfit
 
 
 def _table(parameters: list[Parameter]) -> str | None:

@@ -35,12 +35,12 @@ def signature(tool: Tool) -> str:
         Unfit: A name is none in Python, or a description would end the docstring.
     """
     parts = parts_of(tool.parameters)
-    names = [*tool.name.split("."), *(each.name for each in parts.parameters)]
-    if not all(is_name(name) for name in names):
-        raise Unfit
+    for name in tool.name.split("."):
+        _check(name)
     arguments, lines = [], []
     needs_star = had_default = False
     for each in parts.parameters:
+        _check(each.name)
         needs_star |= had_default and each.is_required
         had_default |= not each.is_required
         arguments.append(_argument(each))
@@ -52,6 +52,11 @@ def signature(tool: Tool) -> str:
         raise Unfit
     head = f"def {tool.name}({star}{', '.join(arguments)}):"
     return f'{head}\n    """{text}"""' if text else f"{head} ..."
+
+
+def _check(name: str) -> None:
+    if not is_name(name):
+        raise Unfit
 
 
 def _argument(parameter: Parameter) -> str:

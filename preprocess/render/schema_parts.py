@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-_SHOWN: Final = frozenset({"type", "description"})
 _OBJECT: Final = frozenset({"type", "properties", "required"})
 
 
@@ -52,16 +51,13 @@ def parts_of(schema: dict[str, Any]) -> Parts:
 def _parameter(name: str, schema: Any, is_required: bool) -> Parameter:
     if not isinstance(schema, dict):
         return Parameter(name, is_required, rest={"schema": schema})
-    word, description = schema.get("type"), schema.get("description")
-    made = Parameter(name, is_required)
-    if isinstance(word, str):
-        made.type = word
-    elif "type" in schema:
-        made.rest["type"] = word
-    if isinstance(description, str):
-        made.description = description
-    elif "description" in schema:
-        made.rest["description"] = description
-    if len(schema) > 2 or not _SHOWN.issuperset(schema):
-        made.rest |= {key: schema[key] for key in schema if key not in _SHOWN}
-    return made
+    word = description = None
+    rest = {}
+    for key, value in schema.items():
+        if key == "type" and isinstance(value, str):
+            word = value
+        elif key == "description" and isinstance(value, str):
+            description = value
+        else:
+            rest[key] = value
+    return Parameter(name, is_required, word, description, rest)

@@ -6,7 +6,6 @@ the order given, and numbers with the digits given.
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from keyword import iskeyword
 from typing import Any, Final
@@ -17,8 +16,6 @@ _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 DEEPEST_LITERAL: Final = 50
 """Brackets in brackets; Python's own parser gives up at 200."""
-
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def json_text(value: Any) -> str:
@@ -33,7 +30,7 @@ def json_block(value: Any) -> str:
 
 def is_name(text: str) -> bool:
     """Whether `text` can be a name in Python as it is; others than ASCII would be normalised."""
-    return _NAME.fullmatch(text) is not None and not iskeyword(text) and text != "__debug__"
+    return text.isidentifier() and text.isascii() and not iskeyword(text) and text != "__debug__"
 
 
 def is_plain(name: Any) -> bool:
@@ -48,19 +45,18 @@ def python_text(value: Any, depth: int = 0) -> str | None:
 
     A string is spelled as in JSON, which Python reads alike.
     """
-    match value:
-        case str():
-            return _ENCODER.encode(value).decode()
-        case None | bool() | Decimal():
-            return str(value)
-        case list() | dict() if depth == DEEPEST_LITERAL:
-            return None
-        case list():
-            return _joined([python_text(each, depth + 1) for each in value], "[", "]")
-        case dict():
-            values = [_item(key, python_text(each, depth + 1)) for key, each in value.items()]
-            return _joined(values, "{", "}")
-    return _ENCODER.encode(value).decode()
+    if isinstance(value, str):
+        return _ENCODER.encode(value).decode()
+    if value is None or isinstance(value, bool | Decimal):
+        return str(value)
+    if not isinstance(value, list | dict):
+        return _ENCODER.encode(value).decode()
+    if depth == DEEPEST_LITERAL:
+        return None
+    if isinstance(value, list):
+        return _joined([python_text(each, depth + 1) for each in value], "[", "]")
+    values = [_item(key, python_text(each, depth + 1)) for key, each in value.items()]
+    return _joined(values, "{", "}")
 
 
 def _item(key: str, value: str | None) -> str | None:

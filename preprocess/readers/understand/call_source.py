@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from keyword import kwlist
+from typing import Any, Final
 
 from preprocess.readers.understand.literals import NotLiteral, Reading, parse
 
@@ -15,17 +17,38 @@ type Positions = Callable[[str], Sequence[str]]
 """The parameters of a function, in order; none where they are not known."""
 
 
+_MARK: Final = "_keyword_of_python_"
+"""Ends the name of an argument that is a keyword, such as `from`, while the source is parsed."""
+
+_KEYWORD: Final = re.compile(
+    r"""(?s)'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+"|(?<![.\w])(?P<name>{})(?=\s*=(?!=))""".format(
+        "|".join(kwlist)
+    )
+)
+"""Strings, which are left alone, and such names."""
+
+
 def calls_in(source: str, positions: Positions) -> list[Call]:
     """Return the calls that `source` consists of, in order.
 
     Raises:
         NotLiteral: It holds anything else than calls with literal arguments.
     """
-    tree = parse(source, "exec")
+    try:
+        tree = parse(source, "exec")
+    except NotLiteral:
+        if _MARK in source:
+            raise
+        source = _KEYWORD.sub(_marked, source)
+        tree = parse(source, "exec")
     reading = Reading(source, joins_strings=True)
     assert isinstance(tree, ast.Module)
     nodes = [node for statement in tree.body for node in _calls_of(statement)]
     return [_call(node, reading, positions) for node in nodes]
+
+
+def _marked(match: re.Match[str]) -> str:
+    return match[0] + _MARK if match["name"] else match[0]
 
 
 def _calls_of(statement: ast.stmt) -> list[ast.Call]:
@@ -53,7 +76,7 @@ def _call(node: ast.Call, reading: Reading, positions: Positions) -> Call:
     for keyword in node.keywords:
         value = reading.value(keyword.value)
         if keyword.arg is not None:
-            given.append((keyword.arg, value))
+            given.append((keyword.arg.removesuffix(_MARK), value))
         elif isinstance(value, dict):
             given += value.items()
         else:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from preprocess.readers.native import Unreadable
-from preprocess.readers.understand.type_words import SAME, parse_type, plain_type
+from preprocess.readers.understand.type_words import WORDS, parse_type, plain_type
 
 _MAPS: Final = ("properties", "patternProperties", "$defs", "definitions")
 """Keywords whose values are schemas by name."""
@@ -21,11 +21,8 @@ _LISTS: Final = ("anyOf", "oneOf", "allOf", "prefixItems")
 _SINGLES: Final = ("items", "additionalProperties", "not")
 """Keywords whose values are schemas, or something else that is kept."""
 
-_PLAIN_KEYS: Final = frozenset(("type", "description", "default"))
-_PLAIN_WORDS: Final = {
-    word + mark: (name, bool(mark)) for word, name in SAME.items() for mark in ("", ", optional")
-}
-"""Type and whether it may be left out, by the words for it."""
+_NESTING: Final = frozenset({*_MAPS, *_LISTS, *_SINGLES, "enum"})
+"""Keywords for which there may be more to map."""
 
 
 def rapidapi_parameters(
@@ -67,8 +64,6 @@ def python_parameters(
     """
     if not isinstance(flat, Mapping):
         raise Unreadable("invalid_parameters")
-    if required is None and (plain := _plain_parameters(flat)) is not None:
-        return plain
     properties: dict[str, Any] = {}
     needed: list[str] = []
     has_marks = any(_mark(value) is not None for value in flat.values())
@@ -83,23 +78,6 @@ def python_parameters(
         if mark if has_marks else not parse_type(value.get("type")).is_optional:
             needed.append(name)
     return _object(properties, needed if required is None else list(required))
-
-
-def _plain_parameters(flat: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what `python_parameters` does where every parameter is of the commonest form."""
-    properties: dict[str, Any] = {}
-    needed: list[str] = []
-    for name, about in flat.items():
-        if type(about) is not dict or not about.keys() <= _PLAIN_KEYS:
-            return None
-        word = about.get("type")
-        known = _PLAIN_WORDS.get(word) if type(word) is str else None
-        if known is None:
-            return None
-        properties[name] = {**about, "type": known[0]}
-        if not known[1]:
-            needed.append(name)
-    return _object(properties, needed)
 
 
 def json_schema(schema: Any, required: Iterable[str] | None = None) -> dict[str, Any]:
@@ -156,7 +134,10 @@ def _mapped(schema: Mapping[str, Any]) -> dict[str, Any]:
     mapped: dict[str, Any] = {}
     for key, value in schema.items():
         if key == "type":
-            mapped.update(plain_type(value))
+            if isinstance(value, str) and value in WORDS:
+                mapped[key] = value
+            else:
+                mapped.update(plain_type(value))
         elif isinstance(value, dict) and key in _MAPS:
             mapped[key] = {name: _inner(each) for name, each in value.items()}
         elif isinstance(value, list) and (key in _LISTS or key == "items"):
@@ -165,8 +146,10 @@ def _mapped(schema: Mapping[str, Any]) -> dict[str, Any]:
             mapped[key] = _mapped(value)
         else:
             mapped[key] = value
-    _move_enum(mapped)
-    _move_required(mapped)
+    if "enum" in mapped:
+        _move_enum(mapped)
+    if "properties" in mapped:
+        _move_required(mapped)
     return mapped
 
 
@@ -218,7 +201,7 @@ def _described(schema: dict[str, Any]) -> dict[str, Any]:
             made.setdefault(key, value)
             if key == "default":
                 made[key] = value  # where the type's own words name another one
-    return _mapped(made) if any(key in made for key in (*_MAPS, *_SINGLES, "enum")) else made
+    return made if _NESTING.isdisjoint(made) else _mapped(made)
 
 
 def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from typing import Any, Final
 
 from preprocess.readers.understand.literals import NotLiteral, Reading, parse
 
+WORDS: Final = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
+"""Those of JSON Schema itself."""
+
 SAME: Final = {
     "string": "string",
     "str": "string",
