@@ -95,7 +95,7 @@ def test_each_turn_that_is_there_is_a_record(tmp_path: Path) -> None:
         "nexusraven/a.json:turns_1#0",
         "nexusraven/a.json:turns_2#0",
     ]
-    assert set(outcome.repairs) == {"reserved_word_as_argument"}
+    assert set(outcome.repairs) == {"reserved_word_as_parameter"}
     first, second = outcome.records
     arguments = '{"from": "EUR", "to": "GBP", "rate": 1.5}'
     assert turns(first)[1] == ("assistant", "", f"call_0 exchange {arguments}")
@@ -173,6 +173,6 @@ def test_every_real_record_is_read_whole(shared: Path) -> None:
     assert counts(read_all(READER, root, root)) == {
         "native": 285,
         "out": 307,
-        "repaired reserved_word_as_argument": 5,
+        "repaired reserved_word_as_parameter": 3,
     }
     assert lost_leaves(READER, root, root) == (923, [])

@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.native import Unreadable
-from preprocess.readers.reserved_words import QUOTED, marked, unmarked
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.python_calls import parse_calls
 from preprocess.records import Message, Tool, ToolCall
@@ -16,8 +15,9 @@ if TYPE_CHECKING:
 
     from preprocess.readers.native import Native
 
-_EXPRESSION = re.compile(rf"(?s)[A-Za-z_$][\w$.]*\s*\((?:{QUOTED}|[^'\"])*+")
-_BRACKETS = re.compile(rf"{QUOTED}|([\[({{])|([\])}}])")
+_QUOTED = r"""'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+\""""
+_EXPRESSION = re.compile(rf"(?s)[A-Za-z_$][\w$.]*\s*\((?:{_QUOTED}|[^'\"])*+")
+_BRACKETS = re.compile(rf"{_QUOTED}|([\[({{])|([\])}}])")
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -74,7 +74,7 @@ class Calls:
         """Return the calls that source spells; None for an expression that has no literal values.
 
         Such an expression (a variable as an argument, another language) is whole: its brackets
-        and quotes are closed. Python's reserved words may be names of arguments.
+        and quotes are closed.
 
         Raises:
             Unreadable: `invalid_call_text`; neither, such as a call that breaks off.
@@ -82,30 +82,14 @@ class Calls:
         try:
             pairs = parse_calls(text, tools)
         except Unreadable:
-            reserved = _reserved(text, tools)
-            if reserved is None:
-                if is_expression(text):
-                    return None
-                raise
-            self._native.repaired("reserved_word_as_argument")
-            pairs = reserved
+            if is_expression(text):
+                return None
+            raise
         return tuple(self.made(name, arguments) for name, arguments in pairs)
 
 
 _PLAIN = frozenset(("name", "arguments"))
 _KNOWN = frozenset(("name", "arguments", "tool", "parameters", "function", "type", "id"))
-
-
-def _reserved(text: str, tools: Sequence[Tool]) -> list[tuple[str, dict[str, Any]]] | None:
-    """Return the calls of source where a reserved word of Python names an argument."""
-    source = marked(text)
-    if source is None:
-        return None
-    try:
-        pairs = parse_calls(source, tools)
-    except Unreadable:
-        return None
-    return [(name, {unmarked(key): given[key] for key in given}) for name, given in pairs]
 
 
 def is_expression(text: str) -> bool:

@@ -25,7 +25,7 @@ def tools_of_source(source: str, native: Native) -> tuple[Tool, ...]:
 
     A parameter without a default is required; an annotation that names no known type is kept as
     `x-type`, and so is a default that is no literal, as `x-default`. Reserved words of Python may
-    name parameters (repair `reserved_word_as_argument`).
+    name parameters (repair `reserved_word_as_parameter`).
 
     Raises:
         Unreadable: `invalid_function_document`; something else than definitions of functions.
@@ -39,7 +39,7 @@ def tools_of_source(source: str, native: Native) -> tuple[Tool, ...]:
             tree = parse(source, "exec")
         except NotLiteral:
             raise Unreadable("invalid_function_document") from error
-        native.repaired("reserved_word_as_argument")
+        native.repaired("reserved_word_as_parameter")
     assert isinstance(tree, ast.Module)
     functions = [_function(node, source) for node in tree.body]
     if not functions:

@@ -1,16 +1,14 @@
-"""Reserved words of Python as names of parameters: `convert(from="EUR", in: str)`.
+"""Reserved words of Python as names of parameters: `def convert(from: str, to: str)`.
 
-Sources that wrote calls for APIs of other languages have them; Python cannot parse such a name, and
-nothing else can be meant by it. It is marked before parsing, and the mark taken off after.
+Sources that described APIs of other languages have them; Python cannot parse such a definition, and
+nothing else can be meant by it. The name is marked before parsing, and the mark taken off after.
 """
 
 import keyword
 import re
 
-QUOTED = r"""'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+\""""
-"""A string of one line, as Python and most languages spell it."""
-
-_WORD = re.compile(rf"{QUOTED}|(?<=[(,\s])({'|'.join(keyword.kwlist)})(?=\s*(?:=(?!=)|:))")
+_QUOTED = r"""'(?:[^'\\\n]|\\.)*+'|"(?:[^"\\\n]|\\.)*+\""""
+_WORD = re.compile(rf"{_QUOTED}|(?<=[(,\s])({'|'.join(keyword.kwlist)})(?=\s*(?:=(?!=)|:))")
 _MARK = "_reserved_word_"
 
 
