@@ -17,6 +17,7 @@ type _Progress = Callable[[int, int], object] | None
 
 __all__ = [
     "CorruptDataError",
+    "NativeRecords",
     "Tokenizer",
     "TokenizerError",
     "__version__",
@@ -152,6 +153,23 @@ class Tokenizer:
 
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
         """Return the bytes of ids."""
+
+@final
+class NativeRecords:
+    """The native records of a JSON file, in batches; an iterator.
+
+    A record is its bytes, the reason it is rejected for (None: it is not), and whether it holds a
+    number that a double may not hold as it is spelled. The file may be an array, lines, values
+    one behind the other or one value, plain, `.gz` or `.zst`. Of a record of more than
+    `limit_bytes` the head alone is held and given. A batch may be empty.
+    """
+
+    def __new__(cls, path: _Path, *, limit_bytes: int) -> NativeRecords: ...
+    def __iter__(self) -> NativeRecords: ...
+    def __next__(self) -> list[tuple[bytes, str | None, bool]]: ...
+    @property
+    def damage(self) -> str | None:
+        """Where the file broke off, if it did; complete behind the last batch."""
 
 def tokenize_unit(
     tokenizer: Tokenizer,

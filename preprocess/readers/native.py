@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from preprocess._rust_ext import NativeRecords
 from preprocess.readers.draft import Draft, Dropped, finish
-from preprocess.readers.lines import read_lines
-from preprocess.records import Origin, Outcome, Rejection, portable_path
+from preprocess.records import Origin, Outcome, Rejection, TruncatedInput, portable_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,11 +51,15 @@ type Convert = Callable[[Native], Iterable[Draft | Dropped]]
 def _number(spelled: str) -> float | Decimal:
     """Return a number that is written with the digits it was read with, as far as they matter."""
     value = float(spelled)
+    shortest = repr(value)
+    if shortest == spelled:
+        return value
     exact = Decimal(spelled)
-    return value if Decimal(repr(value)) == exact else exact
+    return value if Decimal(shortest) == exact else exact
 
 
-DECODER = msgspec.json.Decoder(float_hook=_number)
+_DECODER = msgspec.json.Decoder()
+_EXACT_DECODER = msgspec.json.Decoder(float_hook=_number)
 
 
 def read_json(
@@ -63,26 +67,42 @@ def read_json(
 ) -> Iterator[Outcome]:
     """Yield the outcome of each native record of a JSON file, whatever its extension says.
 
-    An array gives its elements, one after another; JSON Lines give their lines; anything else is
-    one record. Plain, `.gz` or `.zst`.
+    An array gives its elements, one after another; JSON Lines give their lines; values one behind
+    the other are a record each; one value is one record. Plain, `.gz` or `.zst`. What is broken is
+    rejected, and reading goes on behind it where the next record certainly begins.
 
     Raises:
         TruncatedInput: A compressed stream ends early, after all that could be read.
     """
     name = portable_path(relative)
-    for ordinal, (raw, reason) in enumerate(_elements(path, limit_bytes)):
-        origin = Origin(path=name, record=ordinal)
-        if reason is None:
-            yield outcome(reader, raw, origin, convert)
-        else:
-            yield Outcome(rejection=Rejection(origin=origin, reason=reason, raw=raw))
+    ordinal = 0
+    natives = NativeRecords(path, limit_bytes=limit_bytes)
+    for batch in natives:
+        for raw, reason, may_be_inexact in batch:
+            origin = Origin(path=name, record=ordinal)
+            ordinal += 1
+            if reason is None:
+                decoder = _EXACT_DECODER if may_be_inexact else _DECODER
+                yield _outcome(reader, raw, origin, convert, decoder)
+            else:
+                yield Outcome(rejection=Rejection(origin=origin, reason=reason, raw=raw))
+    if natives.damage is not None:
+        raise TruncatedInput(
+            f"{path}: {natives.damage}; what came before was read; fetch the file again"
+        )
 
 
 def outcome(reader: Reader, raw: bytes, origin: Origin, convert: Convert) -> Outcome:
     """Return what became of one native record."""
+    return _outcome(reader, raw, origin, convert, _EXACT_DECODER)
+
+
+def _outcome(
+    reader: Reader, raw: bytes, origin: Origin, convert: Convert, decoder: msgspec.json.Decoder[Any]
+) -> Outcome:
     native = Native(None, raw, origin)
     try:
-        native.value = DECODER.decode(raw)
+        native.value = decoder.decode(raw)
         made = list(convert(native))
     except (msgspec.DecodeError, RecursionError):
         return Outcome(rejection=Rejection(origin=origin, reason="invalid_json", raw=raw))
@@ -93,20 +113,3 @@ def outcome(reader: Reader, raw: bytes, origin: Origin, convert: Convert) -> Out
         dropped=tuple(each.reason for each in made if isinstance(each, Dropped)),
         repairs=tuple(native.repairs),
     )
-
-
-def _elements(path: Path, limit_bytes: int) -> Iterator[tuple[bytes, str | None]]:
-    # TODO(native): to be replaced by the streaming splitter of the extension.
-    data = b"\n".join(line.data for line in read_lines(path))
-    try:
-        value = DECODER.decode(data)
-    except (msgspec.DecodeError, RecursionError):
-        for line in data.split(b"\n"):
-            if line.strip():
-                yield line, None
-        return
-    if isinstance(value, list):
-        for element in msgspec.json.decode(data, type=list[msgspec.Raw]):
-            yield bytes(element), None
-    else:
-        yield data, None

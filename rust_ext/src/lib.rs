@@ -13,6 +13,7 @@ pub mod indexed;
 pub mod input;
 mod large_pages;
 pub mod minhash;
+pub mod native_json;
 pub mod output;
 pub mod pieces;
 pub mod pipeline;

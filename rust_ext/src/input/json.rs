@@ -27,7 +27,7 @@ pub(super) struct Quoted {
 }
 
 /// Bytes looked at together.
-const BLOCK: usize = 32;
+pub(crate) const BLOCK: usize = 32;
 
 /// Room beyond the unescaped string that [`Scanner::unescape`] writes to.
 pub(super) const SLACK: usize = BLOCK;
@@ -405,15 +405,20 @@ fn simple(letter: u8) -> Scanned<u8> {
     }
 }
 
+/// Returns what a backslash and a letter stand for, but for `u`.
+pub(crate) fn simple_escape(letter: u8) -> Option<u8> {
+    simple(letter).ok()
+}
+
 /// Returns whether a byte ends a run of what stands for itself in a string.
-fn is_special(byte: u8) -> bool {
+pub(crate) fn is_special(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
 /// A bit for each byte of a block that [`is_special`].
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
-fn special(block: &[u8; BLOCK]) -> u32 {
+pub(crate) fn special(block: &[u8; BLOCK]) -> u32 {
     // SAFETY: every x86-64 processor has SSE2.
     unsafe { special_sse2(block) }
 }
@@ -439,7 +444,7 @@ fn special_sse2(block: &[u8; BLOCK]) -> u32 {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn special(block: &[u8; BLOCK]) -> u32 {
+pub(crate) fn special(block: &[u8; BLOCK]) -> u32 {
     (0..).zip(block).fold(0, |mask, (bit, &byte)| mask | u32::from(is_special(byte)) << bit)
 }
 

@@ -3,13 +3,11 @@
 //! A batch is the unit that crosses threads. Blank lines are no records and are passed over; a
 //! line longer than the limit is never held in memory: its head is kept, the rest is read past.
 
-use std::io::{ErrorKind, Read};
-
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::source::{Source, SourceSummary};
+use crate::Result;
 use crate::pool::Reuse;
-use crate::{Error, Result};
 
 /// How much of an oversized line is kept to show what it was.
 pub(super) const HEAD_BYTES: usize = 1024;
@@ -164,23 +162,11 @@ impl Batches {
     /// Fills the batch to `target` bytes, or to the end of the file.
     fn read_to(&mut self, batch: &mut Batch, target: usize) -> Result<()> {
         batch.make_room(target);
-        while batch.filled < target && !self.is_ended {
-            match self.source.read(&mut batch.bytes[batch.filled..target]) {
-                Ok(0) => self.is_ended = true,
-                Ok(count) => batch.filled += count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.raw_os_error().is_some() => {
-                    return Err(Error::io(self.source.path(), error));
-                }
-                Err(error) => {
-                    self.damage = Some(format!(
-                        "expected a whole compressed file, it breaks off or is damaged near \
-                         stored byte {} ({error})",
-                        self.source.stored_bytes()
-                    ));
-                    self.is_ended = true;
-                }
-            }
+        if batch.filled < target && !self.is_ended {
+            let filled = self.source.fill(&mut batch.bytes[batch.filled..target])?;
+            batch.filled += filled.count;
+            self.is_ended = filled.is_ended;
+            self.damage = filled.damage;
         }
         Ok(())
     }

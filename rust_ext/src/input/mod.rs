@@ -15,7 +15,7 @@ mod escape;
 pub mod fields;
 mod guarded;
 mod gzip;
-mod json;
+pub(crate) mod json;
 pub mod lines;
 pub mod lookup;
 pub(crate) mod member;

@@ -1,7 +1,7 @@
 //! A file as a stream of decompressed bytes, its stored bytes hashed on the way.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3;
@@ -54,6 +54,17 @@ pub struct SourceSummary {
     pub bytes: u64,
     /// xxh3 (64 bits) of the stored bytes, 16 hexadecimal digits.
     pub xxh3: String,
+}
+
+/// What came of reading a block.
+#[derive(Debug, Default)]
+pub(crate) struct Filled {
+    /// Bytes read.
+    pub(crate) count: usize,
+    /// Whether the file ends here.
+    pub(crate) is_ended: bool,
+    /// Why it ends here, if it breaks off or is damaged.
+    pub(crate) damage: Option<String>,
 }
 
 /// Passes a file's stored bytes on, counting and hashing them.
@@ -122,6 +133,33 @@ impl Source {
             Decoder::Gzip(members) => members.get_ref().bytes,
             Decoder::Zstd(decoder) => decoder.get_ref().get_ref().bytes,
         }
+    }
+
+    /// Fills `block`, or what of it there is to the end of the file.
+    ///
+    /// # Errors
+    /// `Io` when the system fails to read the file.
+    pub(crate) fn fill(&mut self, block: &mut [u8]) -> Result<Filled> {
+        let mut filled = Filled::default();
+        while filled.count < block.len() && !filled.is_ended {
+            match self.read(&mut block[filled.count..]) {
+                Ok(0) => filled.is_ended = true,
+                Ok(count) => filled.count += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.raw_os_error().is_some() => {
+                    return Err(Error::io(&self.path, error));
+                }
+                Err(error) => {
+                    filled.damage = Some(format!(
+                        "expected a whole compressed file, it breaks off or is damaged near \
+                         stored byte {} ({error})",
+                        self.stored_bytes()
+                    ));
+                    filled.is_ended = true;
+                }
+            }
+        }
+        Ok(filled)
     }
 
     /// Reads what is left of the stored bytes and returns their size and hash.

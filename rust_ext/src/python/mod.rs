@@ -8,6 +8,7 @@
 mod call;
 mod indexed;
 mod minhash;
+mod native_json;
 mod records;
 mod scopes;
 mod tokenize;
@@ -32,6 +33,8 @@ mod extension {
         datasketch_signatures, drop_duplicates, minhash_signatures, shingle_hashes, sign_records,
         write_clusters,
     };
+    #[pymodule_export]
+    use super::native_json::PyNativeRecords;
     #[pymodule_export]
     use super::records::{compared_text, find_document, find_records, read_line, scan_records};
     #[pymodule_export]
