@@ -59,7 +59,7 @@ def _number(spelled: str) -> float | Decimal:
 
 
 _DECODER = msgspec.json.Decoder()
-_EXACT_DECODER = msgspec.json.Decoder(float_hook=_number)
+DECODER = msgspec.json.Decoder(float_hook=_number)
 
 
 def read_json(
@@ -82,7 +82,7 @@ def read_json(
             origin = Origin(path=name, record=ordinal)
             ordinal += 1
             if reason is None:
-                decoder = _EXACT_DECODER if may_be_inexact else _DECODER
+                decoder = DECODER if may_be_inexact else _DECODER
                 yield _outcome(reader, raw, origin, convert, decoder)
             else:
                 yield Outcome(rejection=Rejection(origin=origin, reason=reason, raw=raw))
@@ -94,7 +94,7 @@ def read_json(
 
 def outcome(reader: Reader, raw: bytes, origin: Origin, convert: Convert) -> Outcome:
     """Return what became of one native record."""
-    return _outcome(reader, raw, origin, convert, _EXACT_DECODER)
+    return _outcome(reader, raw, origin, convert, DECODER)
 
 
 def _outcome(

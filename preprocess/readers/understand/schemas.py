@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from preprocess.readers.native import Unreadable
-from preprocess.readers.understand.type_words import WORDS, parse_type, plain_type
+from preprocess.readers.understand.type_words import SAME, WORDS, parse_type, plain_type
 
 _MAPS: Final = ("properties", "patternProperties", "$defs", "definitions")
 """Keywords whose values are schemas by name."""
