@@ -28,6 +28,8 @@ def summarize(stage: str, output: Path, manifest: object) -> str:
     ]
     if counts.dropped:
         lines.append(f"  dropped: {_reasons(counts.dropped)}")
+    if "non_commercial_license" in counts.dropped:
+        lines.append("  their licence forbids commercial use; --licenses names it, or any")
     if counts.repaired:
         lines.append(f"  repaired: {_reasons(counts.repaired)}")
     if counts.rejected:

@@ -5,7 +5,9 @@ Native files are parsed here with the standard library, apart from the readers' 
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -47,8 +49,10 @@ def long_leaves(value: Any) -> list[str]:
 
 
 def native_values(path: Path) -> list[Any]:
-    """Return the native records of a file: elements of an array, lines, or the whole; `Broken`."""
+    """Return the native records of a file: elements of an array, lines, rows, or the whole."""
     text = _text(path)
+    if path.suffix == ".csv":
+        return list(csv.DictReader(io.StringIO(text)))
     try:
         value = json.loads(text)
     except json.JSONDecodeError:

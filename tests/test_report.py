@@ -334,6 +334,7 @@ def test_equal_runs_give_equal_bytes(run: Path, tmp_path: Path) -> None:
     files = [sorted(path.parent.iterdir()) for path in pages]
     names = [path.name for path in files[0]]
     assert names == [
+        "card.md",
         "clusters_unique.png",
         "composition_by_kind.png",
         "composition_by_source.png",

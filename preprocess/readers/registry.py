@@ -24,8 +24,18 @@ _MODULES = {
     "glaive": "datasets.glaive",
     "hammer_eval": "datasets.hammer_eval",
     "bfcl_v3": "benchmarks.bfcl_v3",
+    "openapi": "datasets.openapi",
+    "api_docs": "datasets.api_docs",
+    "text": "datasets.text",
+    "web": "datasets.web",
 }
 """Modules below this package by dataset, in the order of the table that users see."""
+
+
+BENCHMARKS = frozenset(
+    name for name, module in _MODULES.items() if module.startswith("benchmarks.")
+)
+"""Datasets no record of which is ever trained on."""
 
 
 class Registry(Mapping[str, "Reader"]):
