@@ -8,7 +8,6 @@ from leaves import counts, lost_leaves, read_all
 from read_values import outcome_of, own_meta, record_of, rejected, turns
 
 from preprocess.readers import READERS
-from preprocess.records import Record
 
 READER = READERS["api_pack"]
 CALL = 'req, _ := http.NewRequest("GET", "https://a.org/tides", nil)'
@@ -44,12 +43,11 @@ def test_a_final_instruction_gives_itself_and_its_endpoint(tmp_path: Path) -> No
     kept = ("instruction", "instruction_candidates")
     assert instruction.meta == {key: final()[key] for key in kept}
     assert documentation.id == "api_pack/a.json:documentation#0"
-    assert documentation.text == (
-        "# Tides\n\nOf the sea\n\n## Get tides\n\nAll of them\n\n`/tides`\n\n"
-        f"## Call (go)\n\n```go\n{CALL}\n```"
-    )
-    assert documentation.tools[0].name == "/tides"
-    assert documentation.meta == {
+    assert documentation.text.startswith("Tides\nOf the sea\n/tides\n\n")
+    assert documentation.text.endswith(f"\n\nCall (go):\n```go\n{CALL}\n```")
+    (tool,) = documentation.tools
+    assert (tool.name, tool.description) == ("/tides", "Get tides\n\nAll of them")
+    assert own_meta(documentation) == {
         "api_name": "Tides",
         "framework": "a.org",
         "lang": "go",
@@ -85,11 +83,9 @@ ROW = {
 def test_a_row_of_the_database_is_documentation(tmp_path: Path) -> None:
     record = record_of(READER, tmp_path, ROW)
     assert record.kind == "tool_documentation"
-    assert record.text == (
-        "# Tides\n\n## Get tides\n\n`GET /tides/{port}`\n\n"
-        '## Arguments\n\n{"day":{"type":"string","required":true}}\n\n'
-        "## Call (cURL)\n\n```bash\ncurl --request GET\n```"
-    )
+    assert record.text.startswith("Tides\nGET /tides/{port}\n\n")
+    assert "day" in record.text
+    assert record.text.endswith("\n\nCall (cURL):\n```bash\ncurl --request GET\n```")
     (tool,) = record.tools
     assert (tool.name, tool.description) == ("getTides", "Get tides")
     assert tool.parameters["required"] == ["day"]
@@ -103,7 +99,7 @@ def test_a_row_of_the_database_is_documentation(tmp_path: Path) -> None:
 )
 def test_languages_are_named_in_fences(tmp_path: Path, language: str, fence: str) -> None:
     record = record_of(READER, tmp_path, {**ROW, "lang": language})
-    assert f"## Call ({language})\n\n```{fence}\n" in record.text
+    assert f"\n\nCall ({language}):\n```{fence}\n" in record.text
 
 
 def test_rows_with_candidates_keep_them(tmp_path: Path) -> None:
@@ -126,9 +122,8 @@ def test_example_requests_are_records_of_their_own(tmp_path: Path) -> None:
     ] * 2
     records = outcome_of(READER, tmp_path, {"list": examples}).records
     assert [record.id for record in records] == ["api_pack/a.json:0#0", "api_pack/a.json:1#0"]
-    assert records[0].text == (
-        "# Tides\n\n## Get tides\n\n`getTides`\n\n## Request\n\nCould you show me the tides?"
-    )
+    assert records[0].text.startswith("Tides\n\n")
+    assert records[0].text.endswith("\n\nRequest:\nCould you show me the tides?")
     assert records[0].meta["output to refine"] == "Show tides."
 
 
@@ -145,85 +140,46 @@ def test_judgements_keep_keys_with_blanks_and_brackets(tmp_path: Path) -> None:
         "mistral-7b score": "**Good.**",
     }
     record = record_of(READER, tmp_path, value)
-    assert record.text == "# App\n\n## Sign up\n\nStart it.\n\n## Request\n\nHow do I sign up?"
+    assert record.text.endswith("\n\nRequest:\nHow do I sign up?")
+    assert record.tools[0].description == "Sign up\n\nStart it."
     assert record.meta["input_tokens_mean (itm)"] == -1.727378462
     assert record.meta["hf "] == "G"
 
 
 def document(**operation: Any) -> dict[str, Any]:
+    port = {"name": "port", "in": "path", "required": True, "schema": {"type": "string"}}
+    get = {"operationId": "getTides", "summary": "Get tides", "responses": {}, **operation}
     return {
         "openapi": "3.0.1",
-        "info": {"title": "Tides", "description": "Of the sea"},
-        "paths": {
-            "/tides/{port}": {
-                "parameters": [{"$ref": "#/components/parameters/port"}],
-                "get": {"summary": "Get tides", "responses": {"200": {}}, **operation},
-            }
-        },
-        "components": {
-            "parameters": {"port": {"name": "port", "in": "path", "required": True, "schema": {}}},
-            "schemas": {"Tree": {"properties": {"leaf": {"$ref": "#/components/schemas/Tree"}}}},
-        },
+        "info": {"title": "Tides", "version": "1"},
+        "paths": {"/tides/{port}": {"parameters": [port], "get": get}},
     }
-
-
-def both(folder: Path, value: dict[str, Any]) -> tuple[Record, Record]:
-    operation, whole = outcome_of(READER, folder, value).records
-    return operation, whole
 
 
 def test_operations_of_a_document_are_tools_with_their_calls(tmp_path: Path) -> None:
-    call = {"id": "shell_curl", "title": "Shell + Curl", "content": "curl a.org"}
-    day = {"name": "day", "in": "query", "description": "Which", "schema": {"type": "integer"}}
-    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Tree"}}}}
-    value = document(operationId="getTides", parameters=[day], requestBody=body, api_calls=[call])
-    operation, whole = both(tmp_path, value)
-    (tool,) = operation.tools
-    assert (tool.name, tool.description) == ("getTides", "Get tides")
-    assert tool.parameters == {
-        "type": "object",
-        "properties": {
-            "port": {},
-            "day": {"description": "Which", "type": "integer"},
-            "body": {"$ref": "#/$defs/Tree"},
-        },
-        "required": ["port"],
-        "$defs": {"Tree": {"properties": {"leaf": {"$ref": "#/$defs/Tree"}}}},
-    }
-    assert operation.text == (
-        "# Tides\n\n## Get tides\n\n`GET /tides/{port}`\n\n"
-        "## Arguments\n\n- port\n- day: Which\n- body\n\n"
-        "## Call (Shell + Curl)\n\n```bash\ncurl a.org\n```"
+    calls = [
+        {"id": "shell_curl", "title": "Shell + Curl", "content": "curl a.org"},
+        {"lang": "go", "code": "x()"},
+    ]
+    operation, whole = outcome_of(READER, tmp_path, document(api_calls=calls)).records
+    assert operation.id == "api_pack/a.json:getTides#0"
+    assert operation.tools[0].parameters["required"] == ["port"]
+    assert operation.text.endswith(
+        "\n\nCall (Shell + Curl):\n```bash\ncurl a.org\n```\n\nCall (go):\n```go\nx()\n```"
     )
-    assert operation.meta["responses"] == {"200": {}}
+    assert "api_calls" not in operation.meta
     assert operation.license == whole.license == "CC-BY-4.0"
-    assert whole.text == (
-        "# Tides\n\nOf the sea\n\n## Operations\n\n- `GET /tides/{port}`: Get tides"
-    )
-    assert whole.meta["components"] == value["components"]
-    assert whole.meta["paths"] == {
-        "/tides/{port}": {"parameters": [{"$ref": "#/components/parameters/port"}]}
-    }
 
 
-def test_calls_may_be_spelled_lang_and_code(tmp_path: Path) -> None:
-    operation, _ = both(tmp_path, document(api_calls=[{"lang": "go", "code": "x"}]))
-    assert "## Call (go)\n\n```go\nx\n```" in operation.text
+def test_calls_in_another_form_stay_in_meta(tmp_path: Path) -> None:
+    calls = [{"title": "Shell", "content": "curl", "cost": 1}]
+    operation, _ = outcome_of(READER, tmp_path, document(api_calls=calls)).records
+    assert operation.meta["api_calls"] == calls
 
 
 def test_a_document_as_its_provider_wrote_it_is_public_domain(tmp_path: Path) -> None:
-    operation, whole = both(tmp_path, document())
-    assert operation.license == whole.license == "CC0-1.0"
-
-
-def test_parameters_of_version_2_are_their_own_schema(tmp_path: Path) -> None:
-    day = {"name": "day", "in": "query", "type": "string", "enum": ["a"], "description": "Which"}
-    body = {"name": "tide", "in": "body", "required": True, "schema": {"type": "object"}}
-    value = {**document(parameters=[day, body]), "swagger": "2.0"}
-    operation, _ = both(tmp_path, value)
-    properties = operation.tools[0].parameters["properties"]
-    assert properties["day"] == {"description": "Which", "type": "string", "enum": ["a"]}
-    assert properties["tide"] == {"type": "object"}
+    records = outcome_of(READER, tmp_path, document()).records
+    assert {record.license for record in records} == {"CC0-1.0"}
 
 
 @pytest.mark.parametrize(
@@ -233,8 +189,8 @@ def test_parameters_of_version_2_are_their_own_schema(tmp_path: Path) -> None:
         ({"candidate": "", "functionality": "x"}, "no_question"),
         ({"list": []}, "unknown_layout"),
         ({"list": [1]}, "unknown_layout"),
-        ({"openapi": "3.0.0", "paths": {}}, "empty_text"),
-        ({"openapi": "3.0.0", "paths": {"/a": 1}}, "unknown_layout"),
+        ({"functionality": " ", "candidate": "x"}, "unknown_layout"),
+        ({"openapi": "3.0.0", "paths": []}, "unknown_layout"),
         ({"a": 1}, "unknown_layout"),
     ],
 )
@@ -245,5 +201,5 @@ def test_what_is_not_certain_is_rejected(tmp_path: Path, value: Any, reason: str
 @pytest.mark.shared
 def test_every_real_record_is_read_whole(shared: Path) -> None:
     root = shared / "data/agent/api_pack"
-    assert counts(read_all(READER, root, root)) == {"native": 608, "out": 719}
+    assert counts(read_all(READER, root, root)) == {"native": 608, "out": 735}
     assert lost_leaves(READER, root, root) == (3289, [])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from preprocess.readers.api_pack_schemas import Components, operation_parameters
-from preprocess.readers.cards import code, page, prose
+from preprocess.readers.cards import code, prose, section
 from preprocess.readers.draft import Draft
 from preprocess.readers.native import Unreadable
 from preprocess.readers.understand.schemas import python_parameters
@@ -14,7 +13,8 @@ from preprocess.records import Tool
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+    from preprocess.readers.native import Native
+
 _FENCES = {
     "curl": "bash",
     "shell": "bash",
@@ -25,6 +25,7 @@ _FENCES = {
     "ruby": "ruby",
     "php": "php",
     "swift": "swift",
+    "c": "c",
     "libcurl": "c",
     "javascript xhr": "javascript",
     "javascript": "javascript",
@@ -32,41 +33,37 @@ _FENCES = {
 """Names of the languages as the rows spell them, in lower case, as fences spell them."""
 
 _SAID = frozenset(("api_call", "functionality", "description", "api_description"))
-"""Fields that stand whole in the text."""
+"""Fields that stand whole in the text or the tool."""
 
 
 def endpoint(row: dict[str, Any], part: str = "") -> Draft:
     """Return the documentation of an endpoint with a call of it in one language."""
-    language = _string(row, "lang")
-    call = code(row.get("api_call"), _FENCES.get(language.lower(), ""))
-    return documentation(row, [(f"Call ({language})" if language else "Call", call)], part)
+    return documentation(row, [_call(_string(row, "lang"), row.get("api_call"))], part)
 
 
-def documentation(
-    row: dict[str, Any], sections: Sequence[tuple[str, str]], part: str = ""
-) -> Draft:
-    """Return what a row says about an endpoint, then `sections`."""
+def documentation(row: dict[str, Any], sections: Sequence[str], part: str = "") -> Draft:
+    """Return what a row says about an endpoint: a tool, with `sections` behind it."""
     functionality, description = _string(row, "functionality"), _string(row, "description")
-    method, path = _string(row, "method").upper(), _string(row, "path")
-    place = f"{method} {path}".strip()
-    api = _string(row, "api_name") or _string(row, "API name")
+    path = _string(row, "path")
+    place = f"{_string(row, 'method').upper()} {path}".strip()
     name = _string(row, "endpoint") or place or functionality
-    arguments = row.get("api_arguments")
-    about = [] if description == functionality else [description]
-    if place:
-        about.append(f"`{place}`")
-    lines = "\n\n".join(each for each in about if each)
-    text = page(
-        api or name,
-        _string(row, "api_description"),
-        [(functionality or name, lines or f"`{name}`"), ("Arguments", prose(arguments)), *sections],
-    )
-    if not name or not text:
+    if not name.strip():
         raise Unreadable("unknown_layout")
-    tool = Tool(name=name, description=functionality or description, parameters=_given(arguments))
-    said = [key for key in _SAID if isinstance(row.get(key), str) and row[key] in text]
-    meta = {key: row[key] for key in row if key not in said}
-    return Draft(kind="tool_documentation", part=part, text=text, tools=(tool,), meta=meta)
+    about = dict.fromkeys(each for each in (functionality, description) if each.strip())
+    api = _string(row, "api_name") or _string(row, "API name")
+    heading = [api, _string(row, "api_description"), place]
+    arguments = row.get("api_arguments")
+    schema = _given(arguments)
+    shown = "" if schema["properties"] else section("Arguments", prose(arguments))
+    said = [key for key in _SAID if isinstance(row.get(key), str)]
+    return Draft(
+        kind="tool_documentation",
+        part=part,
+        tools=(Tool(name=name, description="\n\n".join(about), parameters=schema),),
+        preface="\n".join(line for line in heading if line.strip()),
+        appendix="\n\n".join(each for each in (shown, *sections) if each),
+        meta={key: row[key] for key in row if key not in said},
+    )
 
 
 def _string(row: dict[str, Any], key: str) -> str:
@@ -74,51 +71,35 @@ def _string(row: dict[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _call(language: str, source: Any) -> str:
+    """Return a call in a language, such as `Python` or `Python + Requests`."""
+    word = language.split(" + ")[0].lower()
+    heading = f"Call ({language}):" if language else "Call:"
+    return section(heading, code(source, _FENCES.get(word, "")))
+
+
 def _given(arguments: Any) -> dict[str, Any]:
-    if not arguments:
-        return {"type": "object", "properties": {}}
-    try:
-        return python_parameters(arguments)
-    except Unreadable:  # another shape, which stays as it is in `meta`
-        return {"type": "object", "properties": {}}
+    if arguments:
+        try:
+            return python_parameters(arguments)
+        except Unreadable:
+            pass  # another shape, which stays as it is in `meta` and in the text
+    return {"type": "object", "properties": {}}
 
 
-def operations(document: dict[str, Any]) -> Iterator[Draft]:
-    """Yield the documentation of each operation of an OpenAPI document, then of the whole."""
-    components = Components(document)
-    info = document.get("info")
-    about: dict[str, Any] = info if isinstance(info, dict) else {}
-    listed: list[str] = []
-    shared: dict[str, Any] = {}
-    license_ = None if _has_calls(document["paths"]) else "CC0-1.0"  # that of APIs.guru
-    for path, item in document["paths"].items():
-        if not isinstance(item, dict):
-            raise Unreadable("unknown_layout")
-        if left := {key: item[key] for key in item if key not in METHODS}:
-            shared[path] = left
-        for method in (key for key in item if key in METHODS):
-            operation = item[method]
-            if not isinstance(operation, dict):
-                raise Unreadable("unknown_layout")
-            listed.append(f"- `{method.upper()} {path}`: {_summary(operation)}".rstrip(": "))
-            where = (path, method, item.get("parameters"))
-            draft = _operation(operation, where, _string(about, "title"), components)
-            draft.part = str(len(listed) - 1)
-            draft.license = license_
-            yield draft
-    rest = {key: document[key] for key in document if key != "paths"}
-    if shared:
-        rest["paths"] = shared
-    text = page(
-        _string(about, "title"),
-        _string(about, "description"),
-        [("Operations", "\n".join(listed))],
-    )
-    if not text:
-        raise Unreadable("empty_text")
-    whole = Draft(kind="tool_documentation", part="documentation", text=text, meta=rest)
-    whole.license = license_
-    yield whole
+def operations(native: Native) -> Iterator[Draft]:
+    """Yield what an OpenAPI document documents; calls that were generated stand in the text."""
+    from preprocess.readers.datasets.openapi.document import drafts_of
+
+    license_ = None if _has_calls(native.value["paths"]) else "CC0-1.0"  # that of APIs.guru
+    for draft in drafts_of(native):
+        draft.license = license_
+        calls = draft.meta.get("api_calls")
+        if isinstance(calls, list) and all(map(_is_call, calls)):
+            sections = [_call(*_spelled(call)) for call in calls]
+            draft.appendix = "\n\n".join(filter(None, (draft.appendix, *sections)))
+            draft.meta = {key: draft.meta[key] for key in draft.meta if key != "api_calls"}
+        yield draft
 
 
 def _has_calls(paths: dict[str, Any]) -> bool:
@@ -128,53 +109,13 @@ def _has_calls(paths: dict[str, Any]) -> bool:
     return any("api_calls" in value for value in values)
 
 
-def _summary(operation: dict[str, Any]) -> str:
-    return _string(operation, "summary") or _string(operation, "description").split("\n")[0]
+def _is_call(call: Any) -> bool:
+    return isinstance(call, dict) and all(_spelled(call)) and call.keys() <= _CALL_KEYS
 
 
-def _operation(
-    operation: dict[str, Any], where: tuple[str, str, Any], title: str, components: Components
-) -> Draft:
-    """Return one operation as a tool; `where`: its path, method, and the path's parameters."""
-    path, method, shared = where
-    place = f"{method.upper()} {path}"
-    summary, description = _string(operation, "summary"), _string(operation, "description")
-    schema = operation_parameters(operation, shared, components)
-    name = _string(operation, "operationId") or place
-    calls, kept = _calls(operation.get("api_calls"))
-    described = "\n".join(
-        f"- {each}: {about.get('description', '')}".rstrip(": ")
-        for each, about in schema["properties"].items()
-    )
-    text = page(
-        title or name,
-        "",
-        [
-            (summary or name, "\n\n".join(filter(None, (description, f"`{place}`")))),
-            ("Arguments", described),
-            *calls,
-        ],
-    )
-    meta = {"path": path, "method": method, **operation}
-    for key in ("summary", "description", *(() if kept else ("api_calls",))):
-        meta.pop(key, None)
-    both = dict.fromkeys(each for each in (summary, description) if each)
-    tool = Tool(name=name, description="\n\n".join(both), parameters=schema)
-    return Draft(kind="tool_documentation", text=text, tools=(tool,), meta=meta)
+def _spelled(call: dict[str, Any]) -> tuple[str, str]:
+    language = _string(call, "title") or _string(call, "lang")
+    return language, _string(call, "content") or _string(call, "code")
 
 
-def _calls(calls: Any) -> tuple[list[tuple[str, str]], bool]:
-    """Return sections for the calls of an operation, and whether they say more than those."""
-    if not isinstance(calls, list):
-        return [], calls is not None
-    sections = []
-    for call in calls:
-        if not isinstance(call, dict):
-            return [], True
-        language = _string(call, "title") or _string(call, "lang")
-        source = call.get("content", call.get("code"))
-        if not isinstance(source, str):
-            return [], True
-        word = language.split(" + ")[0].lower()
-        sections.append((f"Call ({language})", code(source, _FENCES.get(word, ""))))
-    return sections, False
+_CALL_KEYS = frozenset(("id", "title", "lang", "content", "code"))

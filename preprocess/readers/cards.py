@@ -21,6 +21,11 @@ def page(title: str, lead: str, sections: Iterable[tuple[str, str]]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def section(heading: str, text: str) -> str:
+    """Return a text under its heading, nothing where there is no text."""
+    return f"{heading}\n{text}" if text.strip() else ""
+
+
 def code(source: Any, language: str = "") -> str:
     """Return source in a fence that it does not close; lines of a list one below the other."""
     if isinstance(source, list) and all(isinstance(line, str) for line in source):

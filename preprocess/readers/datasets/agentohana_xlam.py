@@ -234,6 +234,7 @@ READER = Reader(
     license="CC-BY-NC-4.0",
     terms="for research only, not for commercial use",
     url="https://github.com/SalesforceAIResearch/xLAM",
+    released="2024-02 and later",
     published="98,000 trajectories",
     layout="*.json: an array of unified trajectories, or training prompts",
     unit="a trajectory",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.api_pack_endpoints import documentation, endpoint, operations
+from preprocess.readers.cards import section
 from preprocess.readers.draft import Draft
 from preprocess.readers.json_names import is_json
 from preprocess.readers.native import Native, Unreadable, read_json
@@ -49,7 +50,7 @@ def convert(native: Native) -> Iterator[Draft]:
                 raise Unreadable("unknown_layout")
             yield _example(each, each.get("output"), str(number))
     elif isinstance(value.get("paths"), dict) and ("swagger" in value or "openapi" in value):
-        yield from operations(value)
+        yield from operations(native)
     else:
         raise Unreadable("unknown_layout")
 
@@ -80,7 +81,7 @@ def _example(value: dict[str, Any], request: Any, part: str) -> Draft:
     """Return an endpoint with a request that a person or a model wrote for it."""
     if not isinstance(request, str) or not request.strip():
         raise Unreadable("no_question")
-    return documentation(value, [("Request", request)], part)
+    return documentation(value, [section("Request:", request)], part)
 
 
 def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
@@ -95,6 +96,7 @@ READER = Reader(
     license="CC-BY-4.0",
     terms="name API Pack as the source; OpenAPI documents without its calls are CC0-1.0",
     url="https://github.com/zguo0525/API-Pack",
+    released="2024-02",
     published="1.1M instructions, 10 languages",
     layout="src/**/*.json: arrays of instructions or endpoints, OpenAPI documents",
     unit="an instruction, an endpoint in one language, or a document",

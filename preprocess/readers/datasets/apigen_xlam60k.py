@@ -68,6 +68,7 @@ READER = Reader(
     license="CC-BY-4.0",
     terms="name Salesforce as the source",
     url="https://huggingface.co/datasets/Salesforce/xlam-function-calling-60k",
+    released="2024-06",
     published="60,000 requests, 3,673 APIs",
     layout="xlam_function_calling_60k.json: an array",
     unit="a request with its tools and calls",

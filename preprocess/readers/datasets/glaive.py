@@ -218,6 +218,7 @@ READER = Reader(
     license="Apache-2.0",
     terms="as glaive-function-calling-v2 and LLaMA-Factory's copies of it",
     url="https://huggingface.co/datasets/glaiveai/glaive-function-calling-v2",
+    released="2023",
     published="112,960 conversations (v2)",
     layout="*.json, *.jsonl: conversations of LLaMA-Factory, or system and chat as published",
     unit="a conversation",

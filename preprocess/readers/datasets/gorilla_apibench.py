@@ -143,6 +143,7 @@ READER = Reader(
     kind="function_call",
     license="Apache-2.0",
     url="https://github.com/ShishirPatil/gorilla",
+    released="2023-05",
     published="16k pairs of an instruction and an API call",
     layout="data/apibench/*.json, data/api/*.jsonl: JSON Lines, whatever the extension",
     unit="an instruction with its API, or the card of an API",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from preprocess.readers.cards import code, page, prose
+from preprocess.readers.cards import code, prose, section
 from preprocess.readers.draft import Draft
 from preprocess.readers.json_names import is_json
 from preprocess.readers.native import Native, Unreadable, outcome, read_json
@@ -43,29 +43,46 @@ def convert(native: Native) -> Iterator[Draft]:
         raise Unreadable("unknown_layout")
     functionality = value.get("functionality")
     description = functionality if isinstance(functionality, str) else ""
-    parameters = _parameters(value.get("api_arguments"))
-    tool = Tool(name=value["api_name"], description=description, parameters=parameters)
-    yield Draft(kind="tool_documentation", tools=(tool,), text=_text(value), meta=value)
+    arguments = value.get("api_arguments")
+    tool = Tool(name=value["api_name"], description=description, parameters=_parameters(arguments))
+    yield Draft(
+        kind="tool_documentation", tools=(tool,), appendix=_appendix(value), meta=_rest(value)
+    )
 
 
-def _text(value: dict[str, Any]) -> str:
+def _appendix(value: dict[str, Any]) -> str:
+    """Return what a contributor says beyond the tool, each under its heading."""
     questions = next((value[key] for key in _QUESTIONS if key in value), None)
     more = value.get("meta_data", value.get("metadata"))
-    about = dict(more) if isinstance(more, dict) else {}
-    return page(
-        value["api_name"],
-        prose(value.get("functionality")),
-        [
-            ("Description", prose(about.pop("description", None))),
-            ("Call", code(value["api_call"])),
-            ("Arguments", prose(value.get("api_arguments"))),
-            ("Version", prose(value.get("api_version"))),
-            ("Requirements", prose(value.get("env_requirements"))),
-            ("Example", code(value.get("example_code"))),
-            ("Questions that it answers", prose(questions)),
-            ("More", prose(about)),
-        ],
-    )
+    arguments = value.get("api_arguments")
+    sections = [
+        section("Call:", code(value["api_call"])),
+        section("Arguments:", "" if _are_prose(arguments) else prose(arguments)),
+        section("Requirements:", prose(value.get("env_requirements"))),
+        section("Example:", code(value.get("example_code"))),
+        section("About:", prose(more)),
+        section("Questions that it answers:", prose(questions)),
+    ]
+    return "\n\n".join(each for each in sections if each)
+
+
+def _are_prose(arguments: Any) -> bool:
+    """Return whether arguments are all said by the tool: prose by name."""
+    return isinstance(arguments, dict) and all(map(_is_string, arguments.values()))
+
+
+def _is_string(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _rest(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that the tool does not say whole; lists keep their form here alone."""
+    said = ["api_name"]
+    if _is_string(value.get("functionality")):
+        said.append("functionality")
+    if _are_prose(value.get("api_arguments")):
+        said.append("api_arguments")
+    return {key: value[key] for key in value if key not in said}
 
 
 def _parameters(arguments: Any) -> dict[str, Any]:
@@ -109,6 +126,7 @@ READER = Reader(
     kind="tool_documentation",
     license="Apache-2.0",
     url="https://github.com/ShishirPatil/gorilla/tree/main/data/apizoo",
+    released="2023 and later",
     published="27 files",
     layout="*.json, *.JSON: arrays",
     unit="an API",

@@ -101,6 +101,7 @@ READER = Reader(
     license="Apache-2.0",
     terms="API-Bank is MIT, ToolAlpaca Apache-2.0, Seal-Tools as its publishers state",
     url="https://github.com/MadeAgents/Hammer",
+    released="2024-10",
     published="4 test sets",
     layout="data/test/original/*.json: arrays or JSON Lines",
     unit="a request with its tools and calls",

@@ -169,6 +169,7 @@ READER = Reader(
     license="CC-BY-NC-4.0",
     terms="not for commercial use",
     url="https://github.com/nexusflowai/NexusRaven",
+    released="2023-09",
     published="339 queries",
     layout="raven/data/resources/*_queries.json: arrays",
     unit="a query, or up to five of them",

@@ -173,6 +173,7 @@ READER = Reader(
     license="Apache-2.0",
     terms="records of the leaderboard are the benchmark BFCL v1",
     url="https://github.com/ShishirPatil/gorilla/tree/main/openfunctions",
+    released="2023-11 to 2024-02",
     published="no size stated; training data of v2 was never published",
     layout="gorilla_openfunctions_v1_*.json, possible_answer/*.json: an array, or JSON Lines",
     unit="a question with its functions and call",
