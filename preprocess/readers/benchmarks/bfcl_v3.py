@@ -123,7 +123,7 @@ def _lines(truth: Any) -> str:
         lines += [
             call if isinstance(call, str) else msgspec.json.encode(call).decode() for call in group
         ]
-    if not lines:
+    if not any(line.strip() for line in lines):
         raise Unreadable("no_answer")
     return "\n".join(lines)
 

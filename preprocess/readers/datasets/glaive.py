@@ -93,7 +93,7 @@ def _shared(value: dict[str, Any], turns: Turns, native: Native) -> None:
             raise Unreadable("invalid_turn")
         if turn.keys() - {"from", "value"}:
             raise Unreadable("invalid_turn")
-        role, text = turn.get("from"), turn["value"]
+        role, text = str(turn.get("from")), turn["value"]
         if role == "function_call":
             turns.called(turns.calls.of_objects(loads(text, native)))
         elif role in ("observation", "tool"):

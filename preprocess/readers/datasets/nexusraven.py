@@ -62,7 +62,7 @@ def _draft(
     native: Native, value: dict[str, Any], query: str, answer: str, tools: tuple[Tool, ...]
 ) -> Draft:
     """Return a query with the call that answers it, whose source stays in `meta`."""
-    messages = (asked(value[query]), _answer(value[answer], tools, native))
+    messages = (asked(value.get(query)), _answer(value[answer], tools, native))
     meta = {key: value[key] for key in value if key != query}
     return Draft(kind="function_call", tools=tools, messages=messages, meta=meta)
 
