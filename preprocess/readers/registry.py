@@ -10,10 +10,14 @@ if TYPE_CHECKING:
     from preprocess.readers.reader import Reader
 
 _MODULES = {
-    "python_api": "python_api",
-    "source_code": "source_code",
-    "package_text": "package_text",
-    "jsonl": "jsonl",
+    "fireact": "datasets.fireact",
+    "toolalpaca": "datasets.toolalpaca",
+    "toolbench": "datasets.toolbench",
+    "stabletoolbench": "datasets.stabletoolbench",
+    "agenttraj_l": "datasets.agenttraj_l",
+    "lumos": "datasets.lumos",
+    "agent_flan": "datasets.agent_flan",
+    "agentinstruct": "datasets.agentinstruct",
     "nexusraven": "datasets.nexusraven",
     "gorilla_apibench": "datasets.gorilla_apibench",
     "gorilla_apizoo": "datasets.gorilla_apizoo",
@@ -23,11 +27,23 @@ _MODULES = {
     "apigen_xlam60k": "datasets.apigen_xlam60k",
     "glaive": "datasets.glaive",
     "hammer_eval": "datasets.hammer_eval",
-    "bfcl_v3": "benchmarks.bfcl_v3",
+    "taskbench": "datasets.taskbench",
+    "metatool": "datasets.metatool",
+    "api_bank": "datasets.api_bank",
+    "react": "datasets.react",
+    "swe_agent": "datasets.swe_agent",
+    "adp_samples": "datasets.adp_samples",
     "openapi": "datasets.openapi",
     "api_docs": "datasets.api_docs",
+    "python_api": "python_api",
+    "source_code": "source_code",
+    "package_text": "package_text",
     "text": "datasets.text",
     "web": "datasets.web",
+    "jsonl": "jsonl",
+    "bfcl_v3": "benchmarks.bfcl_v3",
+    "webarena": "benchmarks.webarena",
+    "agentbench": "benchmarks.agentbench",
 }
 """Modules below this package by dataset, in the order of the table that users see."""
 

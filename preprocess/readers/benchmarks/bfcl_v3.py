@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from preprocess.readers.answered_turns import Turns
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, called
 from preprocess.readers.function_documents import tools_of
 from preprocess.readers.json_names import is_json
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
-from preprocess.readers.turns import Turns
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import json_schema
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from preprocess.readers.answered_turns import Turns
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, kind_of
 from preprocess.readers.function_documents import tools_of
@@ -19,7 +20,6 @@ from preprocess.readers.json_names import is_json
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.reader import Options, Reader
-from preprocess.readers.turns import Turns
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import json_schema, python_parameters
 
