@@ -14,7 +14,7 @@ from preprocess.readers.answered_turns import Turns
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, called
 from preprocess.readers.function_documents import tools_of
-from preprocess.readers.json_names import is_json
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.understand.json_text import loads
@@ -22,14 +22,9 @@ from preprocess.readers.understand.schemas import json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
     from preprocess.records import Message, Outcome, Tool
-
-
-def accepts(relative: PurePosixPath) -> bool:
-    """Accept JSON files."""
-    return is_json(relative)
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -144,7 +139,7 @@ READER = Reader(
     published="2,251 live questions (v2), 1,000 of several turns (v3)",
     layout="BFCL_v3_*.json, possible_answer/*.json, multi_turn_func_doc/*.json: JSON Lines",
     unit="a question, an accepted answer, or a function",
-    accepts=accepts,
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     is_benchmark=True,
     streams=True,

@@ -16,7 +16,7 @@ from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, kind_of
 from preprocess.readers.function_documents import tools_of
 from preprocess.readers.git_lfs import pointer_outcome
-from preprocess.readers.json_names import is_json
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.reader import Options, Reader
@@ -25,7 +25,7 @@ from preprocess.readers.understand.schemas import json_schema, python_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
     from preprocess.records import Outcome, Tool
 
@@ -33,11 +33,6 @@ _SECTION = re.compile(r"(?s)\[BEGIN OF ([A-Z -]+)\]\n?(.*?)\n?\[END OF \1\]\s*")
 _FENCED = re.compile(r"(?s)\s*(?:```(?:json)?\s*(.*?)\s*```|\[TOOL_CALLS\]\s*(.*?))\s*(?:</s>)?\s*")
 _REQUIRED = re.compile(r"Required is (true|false)\.?\s*$")
 _TURN_KEYS = frozenset(("role", "content", "tool_calls", "name", "tool_call_id"))
-
-
-def accepts(relative: PurePosixPath) -> bool:
-    """Accept JSON files."""
-    return is_json(relative)
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -238,7 +233,7 @@ READER = Reader(
     published="98,000 trajectories",
     layout="*.json: an array of unified trajectories, or training prompts",
     unit="a trajectory",
-    accepts=accepts,
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

@@ -12,24 +12,19 @@ from typing import TYPE_CHECKING, Any
 from preprocess.readers.api_pack_endpoints import documentation, endpoint, operations
 from preprocess.readers.cards import section
 from preprocess.readers.draft import Draft
-from preprocess.readers.json_names import is_json
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
 from preprocess.records import Message, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
 _FINAL = frozenset(("code", "api_call_data"))
 _ROW = frozenset(("api_call", "functionality", "lang"))
 _JUDGED = frozenset(("candidate", "functionality"))
 _INSTRUCTION, _OUTPUT = "###Instruction:", "\n###Output:\n"
-
-
-def accepts(relative: PurePosixPath) -> bool:
-    """Accept JSON files."""
-    return is_json(relative)
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -100,7 +95,7 @@ READER = Reader(
     published="1.1M instructions, 10 languages",
     layout="src/**/*.json: arrays of instructions or endpoints, OpenAPI documents",
     unit="an instruction, an endpoint in one language, or a document",
-    accepts=accepts,
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, asked, called
 from preprocess.readers.function_documents import tools_of
-from preprocess.readers.json_names import is_json
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.understand.json_text import loads
@@ -19,16 +19,11 @@ from preprocess.readers.understand.schemas import python_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
     from preprocess.records import Outcome
 
 _FIELDS = frozenset(("query", "answers", "tools"))
-
-
-def accepts(relative: PurePosixPath) -> bool:
-    """Accept JSON files."""
-    return is_json(relative)
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -72,7 +67,7 @@ READER = Reader(
     published="60,000 requests, 3,673 APIs",
     layout="xlam_function_calling_60k.json: an array",
     unit="a request with its tools and calls",
-    accepts=accepts,
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

@@ -16,7 +16,7 @@ from preprocess.readers.answered_turns import Turns
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, kind_of
 from preprocess.readers.function_documents import tools_of
-from preprocess.readers.json_names import is_json
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.reader import Options, Reader
@@ -24,7 +24,7 @@ from preprocess.readers.understand.json_text import loads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
     from preprocess.records import Outcome
 
@@ -36,11 +36,6 @@ _CALL = re.compile(
     r'(?s)(.*?)<functioncall>\s*(\{\s*"name"\s*:\s*"[^"]*")\s*(?:,\s*"arguments"\s*:\s*(.*?))?\s*\}\s*'
 )
 _END = "<|endoftext|>"
-
-
-def accepts(relative: PurePosixPath) -> bool:
-    """Accept JSON files."""
-    return is_json(relative)
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -222,7 +217,7 @@ READER = Reader(
     published="112,960 conversations (v2)",
     layout="*.json, *.jsonl: conversations of LLaMA-Factory, or system and chat as published",
     unit="a conversation",
-    accepts=accepts,
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

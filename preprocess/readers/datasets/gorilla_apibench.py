@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.cards import code, page, prose
 from preprocess.readers.draft import Draft
-from preprocess.readers.json_names import is_json
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
 from preprocess.records import Message, Outcome, Tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
 _MARKED = re.compile(r"(?s)### ?Instruction:(.*?)### ?Output:(.*)")
 _QUOTED = re.compile(r"(?s)\s*\{\s*'Instruction':(.*?),\s*'Output':(.*)\}\s*")
@@ -28,11 +28,6 @@ _MARKERS = (re.compile("### ?Instruction:"), re.compile("### ?Output:"))
 _KEYS = (re.compile("'Instruction':"), re.compile("'Output':"))
 _NAME = re.compile(r"[A-Za-z_][\w.\-]*")
 _UNSAID = frozenset(("", "n/a", "none", "not specified"))
-
-
-def accepts(relative: PurePosixPath) -> bool:
-    """Accept JSON files."""
-    return is_json(relative)
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -147,7 +142,7 @@ READER = Reader(
     published="16k pairs of an instruction and an API call",
     layout="data/apibench/*.json, data/api/*.jsonl: JSON Lines, whatever the extension",
     unit="an instruction with its API, or the card of an API",
-    accepts=accepts,
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

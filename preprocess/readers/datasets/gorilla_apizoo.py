@@ -13,25 +13,20 @@ import msgspec
 
 from preprocess.readers.cards import code, prose, section
 from preprocess.readers.draft import Draft
-from preprocess.readers.json_names import is_json
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, outcome, read_json
 from preprocess.readers.reader import Options, Reader
 from preprocess.records import Outcome, Tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
 _TYPE = re.compile(
     r"\s*(\[REQUIRED\])?\s*(string|integer|boolean|number|object|array)\s*(?:$|[:(])", re.IGNORECASE
 )
 _LAST_COMMA = re.compile(rb'(?s)("(?:[^"\\]|\\.)*+")|,(?=\s*[}\]])')
 _QUESTIONS = ("questions", "Questions")
-
-
-def accepts(relative: PurePosixPath) -> bool:
-    """Accept JSON files, `.JSON` too."""
-    return is_json(relative)
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -130,7 +125,7 @@ READER = Reader(
     published="27 files",
     layout="*.json, *.JSON: arrays",
     unit="an API",
-    accepts=accepts,
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

@@ -13,7 +13,7 @@ from preprocess.readers.answered_turns import Turns
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, kind_of
 from preprocess.readers.function_documents import tools_of
-from preprocess.readers.json_names import is_json
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.reader import Options, Reader
@@ -22,17 +22,12 @@ from preprocess.readers.understand.schemas import python_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
     from preprocess.records import Outcome
 
 _FIELDS = frozenset(("query", "answers", "tools"))
 _FENCED = re.compile(r"(?s)\s*```(?:json)?\s*(\[.*\])\s*```\s*")
-
-
-def accepts(relative: PurePosixPath) -> bool:
-    """Accept JSON files."""
-    return is_json(relative)
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -105,7 +100,7 @@ READER = Reader(
     published="4 test sets",
     layout="data/test/original/*.json: arrays or JSON Lines",
     unit="a request with its tools and calls",
-    accepts=accepts,
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, asked, called
-from preprocess.readers.json_names import is_json
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.python_functions import tools_of_source
 from preprocess.readers.reader import Options, Reader
@@ -21,7 +21,7 @@ from preprocess.readers.understand.json_text import loads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
     from preprocess.records import Message, Outcome, Tool, ToolCall
 
@@ -34,11 +34,6 @@ _FUNCTION = re.compile(r'(?s)Function:\s*((?:async )?def .*?"""(.*?)""")')
 _ASKED = re.compile(r"(?s)User Query:\s*(.*?)<human_end>")
 _FEW_SHOT = re.compile(r"(?s)Question: ((?:(?!Question: ).)*?)\s*\n\s*\nPlease pick a function .*")
 _ANSWERS = ("answer", "response", "output", "completion")
-
-
-def accepts(relative: PurePosixPath) -> bool:
-    """Accept JSON files."""
-    return is_json(relative)
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -173,7 +168,7 @@ READER = Reader(
     published="339 queries",
     layout="raven/data/resources/*_queries.json: arrays",
     unit="a query, or up to five of them",
-    accepts=accepts,
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

@@ -15,7 +15,7 @@ import msgspec
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, asked, called, kind_of
 from preprocess.readers.function_documents import Rest, tools_of
-from preprocess.readers.json_names import is_json
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.understand.json_text import loads
@@ -23,7 +23,7 @@ from preprocess.readers.understand.schemas import json_schema, rapidapi_paramete
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
     from preprocess.records import Message, Outcome, Tool
 
@@ -32,11 +32,6 @@ _FUNCTIONS = ("function", "functions", "Functions")
 _ANSWERS = ("model_answer", "human_eval_answer", "Output", "output")
 _CALLED = ("api_call", "api_name")
 _LEADERBOARD = "bfcl_v1"
-
-
-def accepts(relative: PurePosixPath) -> bool:
-    """Accept JSON files."""
-    return is_json(relative)
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -177,7 +172,7 @@ READER = Reader(
     published="no size stated; training data of v2 was never published",
     layout="gorilla_openfunctions_v1_*.json, possible_answer/*.json: an array, or JSON Lines",
     unit="a question with its functions and call",
-    accepts=accepts,
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )
