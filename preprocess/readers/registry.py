@@ -36,6 +36,15 @@ _MODULES = {
     "agent_flan": "datasets.agent_flan",
 <<<<<<< HEAD
     "agentinstruct": "datasets.agentinstruct",
+    "nexusraven": "datasets.nexusraven",
+    "gorilla_apibench": "datasets.gorilla_apibench",
+    "gorilla_apizoo": "datasets.gorilla_apizoo",
+    "openfunctions": "datasets.openfunctions",
+    "api_pack": "datasets.api_pack",
+    "agentohana_xlam": "datasets.agentohana_xlam",
+    "apigen_xlam60k": "datasets.apigen_xlam60k",
+    "glaive": "datasets.glaive",
+    "hammer_eval": "datasets.hammer_eval",
     "taskbench": "datasets.taskbench",
     "metatool": "datasets.metatool",
     "api_bank": "datasets.api_bank",
@@ -50,6 +59,7 @@ _MODULES = {
     "text": "datasets.text",
     "web": "datasets.web",
     "jsonl": "jsonl",
+    "bfcl_v3": "benchmarks.bfcl_v3",
     "webarena": "benchmarks.webarena",
     "agentbench": "benchmarks.agentbench",
 =======
