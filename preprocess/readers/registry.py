@@ -10,23 +10,6 @@ if TYPE_CHECKING:
     from preprocess.readers.reader import Reader
 
 _MODULES = {
-<<<<<<< HEAD
-=======
-    "python_api": "python_api",
-    "source_code": "source_code",
-    "package_text": "package_text",
-    "agenttraj_l": "datasets.agenttraj_l",
-    "agentinstruct": "datasets.agentinstruct",
-    "swe_agent": "datasets.swe_agent",
-    "adp_samples": "datasets.adp_samples",
-    "taskbench": "datasets.taskbench",
-    "api_bank": "datasets.api_bank",
-    "react": "datasets.react",
-    "metatool": "datasets.metatool",
-    "webarena": "benchmarks.webarena",
-    "agentbench": "benchmarks.agentbench",
-    "jsonl": "jsonl",
->>>>>>> i6r1
     "fireact": "datasets.fireact",
     "toolalpaca": "datasets.toolalpaca",
     "toolbench": "datasets.toolbench",
@@ -34,7 +17,6 @@ _MODULES = {
     "agenttraj_l": "datasets.agenttraj_l",
     "lumos": "datasets.lumos",
     "agent_flan": "datasets.agent_flan",
-<<<<<<< HEAD
     "agentinstruct": "datasets.agentinstruct",
     "nexusraven": "datasets.nexusraven",
     "gorilla_apibench": "datasets.gorilla_apibench",
@@ -59,15 +41,9 @@ _MODULES = {
     "text": "datasets.text",
     "web": "datasets.web",
     "jsonl": "jsonl",
-    "bfcl_v3": "benchmarks.bfcl_v3",
     "webarena": "benchmarks.webarena",
     "agentbench": "benchmarks.agentbench",
-=======
-    "openapi": "datasets.openapi",
-    "api_docs": "datasets.api_docs",
-    "text": "datasets.text",
-    "web": "datasets.web",
->>>>>>> i6r1
+    "bfcl_v3": "benchmarks.bfcl_v3",
 }
 """Modules below this package by dataset, in the order of the table that users see."""
 
