@@ -128,6 +128,8 @@ def outcome(
         value = parse(raw)
     except (msgspec.DecodeError, RecursionError):
         return Outcome(rejection=Rejection(origin=origin, reason="invalid_json", raw=raw))
+    except Unreadable as error:
+        return Outcome(rejection=Rejection(origin=origin, reason=str(error), raw=raw))
     return understood(reader, Native(value, raw, origin), convert)
 
 
