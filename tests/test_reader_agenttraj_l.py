@@ -138,8 +138,9 @@ def test_call_with_a_raw_newline_is_repaired(tmp_path: Path) -> None:
 
 
 def test_task_without_conversation_is_dropped(tmp_path: Path) -> None:
-    outcomes = _read(tmp_path, [{"conversations": None, "item_id": "webshop_200"}])
-    assert [each.dropped for each in outcomes] == [("task_without_conversation",)]
+    tasks = [{"conversations": None, "item_id": "webshop_200"}, {"item_id": "webshop_201"}]
+    outcomes = _read(tmp_path, tasks)
+    assert [each.dropped for each in outcomes] == [("task_without_conversation",)] * 2
 
 
 def test_eto_has_no_loss_and_no_stated_licence(tmp_path: Path) -> None:
@@ -260,6 +261,12 @@ def test_session_of_a_person_is_one_trajectory(tmp_path: Path) -> None:
         pytest.param('[{"a": 1}]', "unknown_layout", id="unknown"),
         pytest.param("[[1]]", "no_object", id="no-object"),
         pytest.param('[{"conversations": []}]', "no_conversation", id="no-turn"),
+        pytest.param(
+            '[{"conversations": [{"from": "gpt", "value": " "}]}]', "empty_conversation", id="blank"
+        ),
+        pytest.param('[{"goal": " ", "id": 1}]', "request_without_text", id="blank-goal"),
+        pytest.param('[{"tool_set_message": []}]', "no_tool", id="no-tool"),
+        pytest.param('[{"instruction": " "}]', "prompt_without_text", id="blank-prompt"),
         pytest.param('[{"conversations": [1]}]', "turn_is_no_object", id="no-turn-object"),
         pytest.param(
             '[{"conversations": [{"from": "x", "value": ""}]}]', "unknown_role", id="speaker"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preprocess.checks.schemas import validator_of
-from preprocess.readers.native import DECODER, Native, Unreadable
+from preprocess.readers.native import Native, Unreadable
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.python_calls import parse_calls
 from preprocess.readers.understand.schemas import (
@@ -20,7 +20,7 @@ from preprocess.readers.understand.schemas import (
 from preprocess.records import Message, Origin, Tool, ToolCall
 from preprocess.render import TEMPLATES, parse, text_of
 from preprocess.render.spans import Unfit
-from preprocess.render.values import json_text
+from preprocess.render.values import DECODER, json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,7 +171,7 @@ def test_every_template_gives_back_the_calls_of_hammer(agent: Path) -> None:
             turn = Message(role="assistant", content="", tool_calls=made)
             for name, template in TEMPLATES.items():
                 try:
-                    text = "".join(part for _, part in template(tools, [turn]))
+                    _, text = template.render(tools, [turn])
                 except Unfit:
                     continue
                 fitting[name] += 1

@@ -41,6 +41,17 @@ _SPELLINGS = (("from", "value"), ("role", "content"), ("from", "content"), ("rol
 _KNOWN = frozenset({"from", "value", "role", "content", "loss"})
 
 
+def request(text: str) -> Message:
+    """Return a task as the user's turn.
+
+    Raises:
+        Unreadable: It is blank.
+    """
+    if not text.strip():
+        raise Unreadable("request_without_text")
+    return Message(role="user", content=text)
+
+
 class Conversation(msgspec.Struct):
     """What the turns of a native record say."""
 
@@ -73,7 +84,30 @@ def plain_turns(turns: Any) -> Conversation:
         made.messages.append(Message(role=role, content=content, loss=loss))
         if len(turn) > 3 or not turn.keys() <= _KNOWN:
             _keep(made, number, turn, _KNOWN)
+    return refuse_silence(made)
+
+
+def refuse_silence(made: Conversation) -> Conversation:
+    """Return a conversation in which anything at all is said or called.
+
+    Raises:
+        Unreadable: Nothing is.
+    """
+    if not any(each.tool_calls or each.content.strip() for each in made.messages):
+        raise Unreadable("empty_conversation")
     return made
+
+
+def observations(messages: Sequence[Message]) -> list[str]:
+    """Return what was said to the agent after it first acted: not the task, but what came of it."""
+    acted = False
+    found = []
+    for message in messages:
+        if message.role == "assistant":
+            acted = True
+        elif acted and message.role != "system":
+            found.append(message.content)
+    return found
 
 
 def _spelling(turn: dict[str, Any]) -> tuple[str, str]:
@@ -173,7 +207,7 @@ def openai_turns(turns: Any, native: Native, dropped: frozenset[str] = frozenset
         known = _SPOKEN | dropped | {"loss"}
         _keep(made, number, turn, known | {"name"} if role == "tool" and answers else known)
         _keep_parts(made, number, turn)
-    return made
+    return refuse_silence(made)
 
 
 def _keep_parts(made: Conversation, number: int, turn: dict[str, Any]) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
+import gzip
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import zstandard
 
-from preprocess.readers.lines import HEAD_BYTES, read_lines
-from preprocess.readers.native import DECODER, Convert, Native, Unreadable, understood
+from preprocess.readers import lines
+from preprocess.readers.native import Convert, Native, Unreadable, exact_number, outcome
 from preprocess.records import Origin, Outcome, Rejection, TruncatedInput, portable_path
 
 if TYPE_CHECKING:
@@ -15,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from preprocess.readers.reader import Reader
+
+_HEAD_BYTES = 4096
+_DECODER = msgspec.json.Decoder(float_hook=exact_number)
 
 
 def read_whole(
@@ -26,46 +33,65 @@ def read_whole(
     limit as `over_memory` without being held.
 
     Raises:
-        TruncatedInput: A compressed stream ends early; what there is of it was rejected before.
+        TruncatedInput: A compressed stream ends early; its beginning was rejected before.
     """
     origin = Origin(path=portable_path(relative), record=0)
-    parts: list[bytes] = []
-    size, damage = 0, None
+    damage, reason = None, ""
     try:
-        for line in read_lines(path, limit_bytes):
-            size += len(line.data) + 1
-            parts.append(line.data)
-            if line.is_oversized or size > limit_bytes + 1:
-                head = b"\n".join(parts)[:HEAD_BYTES]
-                yield Outcome(rejection=Rejection(origin=origin, reason="over_memory", raw=head))
-                return
+        raw = lines.read_whole(path, limit_bytes)
     except TruncatedInput as error:
-        damage = error
-    raw = b"\n".join(parts)
-    if damage:
-        yield Outcome(rejection=Rejection(origin=origin, reason="truncated", raw=raw))
-        raise damage
-    yield _outcome(reader, raw, origin, convert)
-
-
-def _outcome(reader: Reader, raw: bytes, origin: Origin, convert: Convert) -> Outcome:
-    reason = "" if raw.strip() else "empty_file"
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        reason = "invalid_utf8"
+        raw, damage, reason = b"", error, "truncated"
+    if raw is None or damage:
+        reason = reason or "over_memory"
+        raw = head_of(path)
+    else:
+        raw = raw.removeprefix(codecs.BOM_UTF8)
+        reason = _unreadable(raw)
     if reason:
-        return Outcome(rejection=Rejection(origin=origin, reason=reason, raw=raw))
-    return understood(reader, Native(text, raw, origin), convert)
+        yield Outcome(rejection=Rejection(origin=origin, reason=reason, raw=raw))
+    else:
+        yield outcome(reader, raw, origin, convert, bytes.decode)
+    if damage:
+        raise damage
 
 
-def json_lines(native: Native) -> list[Any]:
+def _unreadable(raw: bytes) -> str:
+    """Return why bytes are no text, nothing if they are one."""
+    if not raw.strip():
+        return "empty_file"
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return "invalid_utf8"
+    return ""
+
+
+def head_of(path: Path) -> bytes:
+    """Return the beginning of a file that may be compressed; of a damaged one, its own bytes."""
+    try:
+        with _open(path) as file:
+            head: bytes = file.read(_HEAD_BYTES)
+            return head
+    except (EOFError, OSError, zlib.error, zstandard.ZstdError):
+        with path.open("rb") as file:
+            return file.read(_HEAD_BYTES)
+
+
+def _open(path: Path) -> Any:
+    if path.suffix == ".gz":
+        return gzip.open(path)
+    if path.suffix == ".zst":
+        return zstandard.open(path)
+    return path.open("rb")
+
+
+def json_values(native: Native) -> list[Any]:
     """Return the values of a whole file of JSON Lines.
 
     Raises:
         Unreadable: `invalid_json`; a line that is not blank holds none.
     """
     try:
-        return [DECODER.decode(line) for line in native.raw.split(b"\n") if line.strip()]
+        return [_DECODER.decode(line) for line in native.raw.split(b"\n") if line.strip()]
     except (msgspec.DecodeError, RecursionError) as error:
         raise Unreadable("invalid_json") from error

@@ -21,11 +21,11 @@ from preprocess.readers.datasets.agenttraj_l_files import (
     read_session,
 )
 from preprocess.readers.draft import Draft, Dropped
-from preprocess.readers.names import named
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.reader import Options, Reader
-from preprocess.readers.turns import plain_turns, tools_of
+from preprocess.readers.turns import observations, plain_turns, tools_of
 from preprocess.readers.understand.json_text import loads
 from preprocess.records import Message, Outcome, Tool, ToolCall
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _DOCUMENT = re.compile(r'\{\s*"type"\s*:\s*"function"')
 _FENCE = re.compile(r"```(?:json)?\s*(\{.*\})\s*```", re.DOTALL)
+_EVALUATED = frozenset({"conversations", "item_id"})
 _CALL_FIELDS = frozenset({"thought", "function_name", "arguments"})
 
 
@@ -50,7 +51,9 @@ def convert(native: Native) -> Iterator[Draft | Dropped]:
     value = native.value
     if not isinstance(value, dict):
         raise Unreadable("no_object")
-    if "conversations" in value:
+    if value.keys() <= _EVALUATED and value and value.get("conversations") is None:
+        yield Dropped("task_without_conversation")  # AgentEval lists the tasks to be solved
+    elif "conversations" in value:
         yield from _trajectory(native)
     elif "tool_set_message" in value:
         yield from convert_tool_prompts(native)
@@ -62,17 +65,14 @@ def convert(native: Native) -> Iterator[Draft | Dropped]:
         raise Unreadable("unknown_layout")
 
 
-def _trajectory(native: Native) -> Iterator[Draft | Dropped]:
+def _trajectory(native: Native) -> Iterator[Draft]:
     value = native.value
-    if value["conversations"] is None:
-        yield Dropped("task_without_conversation")  # AgentEval lists the tasks to be solved
-        return
     conversation = plain_turns(value["conversations"])
     messages = conversation.messages
     meta = {name: value[name] for name in value if name != "conversations"}
     if conversation.fields:
         meta["turn_fields"] = conversation.fields
-    note_truncated(meta, [each.content for each in messages[1:] if each.role == "user"])
+    note_truncated(meta, observations(messages))
     tools = _documented(messages[0].content)
     if tools:
         yield Draft(kind="tool_documentation", tools=tools, part="documentation")
@@ -157,7 +157,7 @@ READER = Reader(
     published="14,485 trajectories",
     layout="<environment>_train.json, *.jsonl with function calls, Toolusage goals and prompts",
     unit="an element of an array, a line, a file of prompts, or a session log",
-    accepts=named(".json", ".jsonl"),
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

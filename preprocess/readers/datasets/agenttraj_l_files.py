@@ -7,19 +7,15 @@ session is a log of what a person saw in WebShop, one page a line.
 
 from __future__ import annotations
 
-import gzip
 import re
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-import zstandard
-
 from preprocess.readers.draft import Draft
-from preprocess.readers.native import Native, Unreadable
+from preprocess.readers.native import Native, Unreadable, to_json_text
 from preprocess.readers.observations import note_truncated
-from preprocess.readers.turns import beyond_tools, tools_of
+from preprocess.readers.turns import beyond_tools, request, tools_of
 from preprocess.readers.understand.json_text import loads
-from preprocess.readers.whole import json_lines, read_whole
+from preprocess.readers.whole import head_of, json_values, read_whole
 from preprocess.records import Message, ToolCall
 
 if TYPE_CHECKING:
@@ -34,13 +30,11 @@ _STEP_NAMES = frozenset({"Think", "Thought", "Action", "Action Input", "Observat
 _TOOL_PROMPT_FIELDS = frozenset({"tool_set_message", "in_context_examples"})
 _PROMPT_FIELDS = frozenset({"system_msg", "instruction", "examples"})
 _SESSION = re.compile(rb'\s*\{\s*"page"\s*:\s*"[^"]*"\s*,\s*"url"\s*:\s*"[^"]*"\s*,\s*"goal"\s*:')
-_LONGEST_HEAD = 4096
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def convert_goal(value: dict[str, Any]) -> Draft:
     """Return the draft of a task; its answer and its grading stay in `meta`."""
-    messages = (Message(role="user", content=value["goal"]),)
+    messages = (request(value["goal"]),)
     meta = {name: value[name] for name in value if name != "goal"}
     return Draft(kind="function_call", messages=messages, meta=meta)
 
@@ -51,6 +45,8 @@ def convert_tool_prompts(native: Native) -> Iterator[Draft]:
     documents, examples = value["tool_set_message"], value.get("in_context_examples", [])
     if not isinstance(documents, list) or not isinstance(examples, list):
         raise Unreadable("unknown_layout")
+    if not documents:
+        raise Unreadable("no_tool")
     tools = tools_of(documents)
     meta = {name: value[name] for name in value if name not in _TOOL_PROMPT_FIELDS}
     if beyond := beyond_tools(documents):
@@ -115,7 +111,7 @@ def _solution(steps: list[Any], native: Native) -> Iterator[Message]:
             yield Message(role="assistant", content=content, tool_calls=(call,) if call else ())
             thoughts, open_call = [], call.id if call else None
         elif name == "Observation":
-            said = said if isinstance(said, str) else _ENCODER.encode(said).decode()
+            said = said if isinstance(said, str) else to_json_text(said)
             if thoughts:
                 yield Message(role="assistant", content="\n".join(thoughts))
                 thoughts = []
@@ -173,9 +169,12 @@ def convert_prompts(value: dict[str, Any]) -> Iterator[Draft]:
             for field in ("system_msg", "instruction", "examples")
             for text in _texts(prompt.get(field)) or ()
         ]
+        text = "\n\n".join(texts)
+        if not text.strip():
+            raise Unreadable("prompt_without_text")
         yield Draft(
             kind="trajectory",
-            text="\n\n".join(texts),
+            text=text,
             meta={"environment": name} if name else {},
             part=str(number) if name else "",
         )
@@ -199,20 +198,7 @@ def _texts(value: Any) -> list[str] | None:
 
 def is_session(path: Path) -> bool:
     """Return whether a file begins as the log of a person's session does."""
-    try:
-        with _open(path) as file:
-            head: bytes = file.read(_LONGEST_HEAD)
-    except (EOFError, gzip.BadGzipFile, zstandard.ZstdError, OSError):
-        return False  # reading the file says what is wrong with it
-    return _SESSION.match(head) is not None
-
-
-def _open(path: Path) -> Any:
-    if path.suffix == ".gz":
-        return gzip.open(path)
-    if path.suffix == ".zst":
-        return zstandard.open(path)
-    return path.open("rb")
+    return _SESSION.match(head_of(path)) is not None
 
 
 def read_session(reader: Reader, path: Path, relative: str, limit_bytes: int) -> Iterator[Outcome]:
@@ -221,7 +207,7 @@ def read_session(reader: Reader, path: Path, relative: str, limit_bytes: int) ->
 
 
 def _convert_session(native: Native) -> Iterator[Draft]:
-    pages = json_lines(native)
+    pages = json_values(native)
     if not all(isinstance(page, dict) and isinstance(page.get("goal"), dict) for page in pages):
         raise Unreadable("unknown_layout")
     goal = pages[0]["goal"]
@@ -240,4 +226,4 @@ def _convert_session(native: Native) -> Iterator[Draft]:
 def _page(step: dict[str, Any]) -> str:
     said = {name: step[name] for name in step if name not in ("page", "url")}
     words = [str(step.get("page", "")), str(step.get("url", ""))]
-    return " ".join((*words, *([_ENCODER.encode(said).decode()] if said else [])))
+    return " ".join((*words, *([to_json_text(said)] if said else [])))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from preprocess.readers.native import Unreadable
-from preprocess.readers.understand.type_words import WORDS, parse_type, plain_type
+from preprocess.readers.understand.type_words import SAME, WORDS, parse_type, plain_type
 
 _MAPS: Final = ("properties", "patternProperties", "$defs", "definitions")
 """Keywords whose values are schemas by name."""
@@ -23,6 +23,12 @@ _SINGLES: Final = ("items", "additionalProperties", "not")
 
 _NESTING: Final = frozenset({*_MAPS, *_LISTS, *_SINGLES, "enum"})
 """Keywords for which there may be more to map."""
+
+_PLAIN_KEYS: Final = frozenset(("type", "description", "default"))
+_PLAIN_WORDS: Final = {
+    word + mark: (name, bool(mark)) for word, name in SAME.items() for mark in ("", ", optional")
+}
+"""Type and whether it may be left out, by the words for it."""
 
 
 def rapidapi_parameters(
@@ -64,6 +70,8 @@ def python_parameters(
     """
     if not isinstance(flat, Mapping):
         raise Unreadable("invalid_parameters")
+    if required is None and (plain := _plain_parameters(flat)) is not None:
+        return plain
     properties: dict[str, Any] = {}
     needed: list[str] = []
     has_marks = any(_mark(value) is not None for value in flat.values())
@@ -78,6 +86,23 @@ def python_parameters(
         if mark if has_marks else not parse_type(value.get("type")).is_optional:
             needed.append(name)
     return _object(properties, needed if required is None else list(required))
+
+
+def _plain_parameters(flat: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what `python_parameters` does where every parameter is of the commonest form."""
+    properties: dict[str, Any] = {}
+    needed: list[str] = []
+    for name, about in flat.items():
+        if type(about) is not dict or not about.keys() <= _PLAIN_KEYS:
+            return None
+        word = about.get("type")
+        known = _PLAIN_WORDS.get(word) if type(word) is str else None
+        if known is None:
+            return None
+        properties[name] = {**about, "type": known[0]}
+        if not known[1]:
+            needed.append(name)
+    return _object(properties, needed)
 
 
 def json_schema(schema: Any, required: Iterable[str] | None = None) -> dict[str, Any]:
