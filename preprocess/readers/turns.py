@@ -37,8 +37,8 @@ ROLES: dict[str, Role] = {
 }
 """What the names of speakers mean, in lower case."""
 
-_SPELLINGS = (("from", "value"), ("role", "content"), ("from", "content"), ("role", "value"))
-_KNOWN = frozenset({"from", "value", "role", "content", "loss"})
+_SHAREGPT = ("from", "value")
+_SPELLINGS = (("role", "content"), ("from", "content"), ("role", "value"))
 
 
 def request(text: str) -> Message:
@@ -71,19 +71,20 @@ def plain_turns(turns: Any) -> Conversation:
     if not isinstance(turns, list) or not turns:
         raise Unreadable("no_conversation")
     made = Conversation()
+    messages = made.messages
     for number, turn in enumerate(turns):
         if not isinstance(turn, dict):
             raise Unreadable("turn_is_no_object")
-        by, said = _spelling(turn)
-        role, loss = role_of(turn[by]), turn.get("loss")
+        by, said = _SHAREGPT if "from" in turn and "value" in turn else _spelling(turn)
+        speaker, content, loss = turn[by], turn[said], turn.get("loss")
+        role = ROLES.get(speaker) if speaker.__class__ is str else None
+        if content.__class__ is not str:
+            content = text_of_parts(content)
         if loss is not None and loss is not True and loss is not False:
             loss = _truth(loss)
-        content = turn[said]
-        if not isinstance(content, str):
-            content = text_of_parts(content)
-        made.messages.append(Message(role=role, content=content, loss=loss))
-        if len(turn) > 3 or not turn.keys() <= _KNOWN:
-            _keep(made, number, turn, _KNOWN)
+        messages.append(Message(role=role or role_of(speaker), content=content, loss=loss))
+        if len(turn) > (3 if "loss" in turn else 2):
+            _keep(made, number, turn, frozenset({by, said, "loss"}))
     return refuse_silence(made)
 
 
@@ -93,9 +94,10 @@ def refuse_silence(made: Conversation) -> Conversation:
     Raises:
         Unreadable: Nothing is.
     """
-    if not any(each.tool_calls or each.content.strip() for each in made.messages):
-        raise Unreadable("empty_conversation")
-    return made
+    for each in made.messages:
+        if each.tool_calls or (each.content and not each.content.isspace()):
+            return made
+    raise Unreadable("empty_conversation")
 
 
 def observations(messages: Sequence[Message]) -> list[str]:

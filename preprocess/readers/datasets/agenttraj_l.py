@@ -131,12 +131,13 @@ def _with_calls(messages: list[Message], native: Native) -> Iterator[Message]:
 
 def _call(text: str, number: int, native: Native) -> tuple[str, ToolCall] | None:
     """Return thought and call of a turn that is an action in JSON and nothing else."""
-    if text[:1] not in ("{", "`", "\n") or "function_name" not in text:
-        return None
     text = text.strip()
-    fenced = _FENCE.fullmatch(text)
+    if text.startswith("```") and (fenced := _FENCE.fullmatch(text)):
+        text = fenced[1]
+    if not (text.startswith("{") and text.endswith("}") and "function_name" in text):
+        return None
     try:
-        action = loads(fenced[1] if fenced else text, native)
+        action = loads(text, native)
     except Unreadable:
         return None
     if not isinstance(action, dict) or not action.keys() <= _CALL_FIELDS:
