@@ -24,8 +24,9 @@ from preprocess.readers.draft import Draft, Dropped
 from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
+from preprocess.readers.openai_turns import tools_of
 from preprocess.readers.reader import Options, Reader
-from preprocess.readers.turns import observations, plain_turns, tools_of
+from preprocess.readers.turns import observations, plain_turns
 from preprocess.readers.understand.json_text import loads
 from preprocess.records import Message, Outcome, Tool, ToolCall
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from preprocess.readers.draft import Draft
 from preprocess.readers.native import Native, Unreadable, to_json_text
 from preprocess.readers.observations import note_truncated
-from preprocess.readers.turns import beyond_tools, request, tools_of
+from preprocess.readers.openai_turns import beyond_tools, tools_of
+from preprocess.readers.turns import request
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.whole import head_of, json_values, read_whole
 from preprocess.records import Message, ToolCall
