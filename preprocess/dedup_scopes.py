@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, override
 import msgspec
 
 from preprocess import _rust_ext
-from preprocess.dedup import DedupRun, files_of
+from preprocess.dedup_run import DedupRun, files_of
 from preprocess.errors import UserError
 from preprocess.loss_alarm import TextLoss, refuse_text_losses
 from preprocess.manifest import write_whole
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from preprocess.dedup import DedupConfig
+    from preprocess.dedup_config import DedupConfig
     from preprocess.inputs import Unit
     from preprocess.run_directory import RunDirectory, RunOptions
 
@@ -111,6 +111,7 @@ class CutRun(DedupRun):
                     signatures=self.signatures,
                     fingerprint=self.fingerprint,
                     output=made,
+                    memory_bytes=self.options.memory_bytes,
                 )
 
     def find_cuts(self) -> None:

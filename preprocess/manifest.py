@@ -179,6 +179,8 @@ class Manifest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Name -> xxh3 of the files that are no shards: tables, and `rejected.jsonl.zst`."""
     check: Agreement | None = None
     """What the reference library says of sampled records, if it was asked."""
+    notices: list[str] = []
+    """What a user should know of the run though nothing is wrong with the output."""
     problems: list[str] = []
     """Why the output, though kept, is not whole: a truncated input, for example."""
 

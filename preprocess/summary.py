@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def summarize(stage: str, output: Path, manifest: object) -> str:
-    """Return one to four lines on what went in, what came out and what became of the rest."""
+    """Return lines on what went in, what came out, what became of the rest and what to know."""
     if not isinstance(manifest, Manifest):
         return (
             f"preprocess {stage}: this task is done; when all are, "
@@ -36,6 +36,7 @@ def summarize(stage: str, output: Path, manifest: object) -> str:
         lines.append(f"  rejected: {_reasons(counts.rejected)}; see {output / REJECTED}")
     if manifest.check:
         lines.append(f"  check: {manifest.check}")
+    lines += [f"  notice: {notice}" for notice in manifest.notices]
     return "\n".join(lines)
 
 

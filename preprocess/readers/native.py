@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -54,7 +54,10 @@ def exact_number(spelled: str) -> float | Decimal:
     shortest = repr(value)
     if shortest == spelled:
         return value
-    exact = Decimal(spelled)
+    try:
+        exact = Decimal(spelled)
+    except InvalidOperation as error:
+        raise ValueError(f"the exponent of {spelled[:40]} is out of range") from error
     return value if Decimal(shortest) == exact else exact
 
 
@@ -67,7 +70,8 @@ def to_json_text(value: Any) -> str:
 
 
 _DECODER = msgspec.json.Decoder()
-_EXACT_DECODER = msgspec.json.Decoder(float_hook=exact_number)
+DECODER = msgspec.json.Decoder(float_hook=exact_number)
+"""For JSON in strings; numbers that a double cannot hold are `Decimal`."""
 
 
 def read_json(
@@ -86,7 +90,7 @@ def read_json(
     for ordinal, (raw, reason, may_be_inexact) in enumerate(_split(path, limit_bytes)):
         origin = Origin(path=name, record=ordinal)
         if reason is None:
-            parse = _EXACT_DECODER.decode if may_be_inexact else _DECODER.decode
+            parse = DECODER.decode if may_be_inexact else _DECODER.decode
             yield outcome(reader, raw, origin, convert, parse)
         else:
             yield Outcome(rejection=Rejection(origin=origin, reason=reason, raw=raw))
@@ -117,12 +121,22 @@ def outcome(
     raw: bytes,
     origin: Origin,
     convert: Convert,
-    parse: Callable[[bytes], Any] = _EXACT_DECODER.decode,
+    parse: Callable[[bytes], Any] = DECODER.decode,
 ) -> Outcome:
     """Return what became of one native record, whose bytes `parse` understands."""
-    native = Native(None, raw, origin)
     try:
-        native.value = parse(raw)
+        value = parse(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return Outcome(rejection=Rejection(origin=origin, reason="invalid_json", raw=raw))
+    except Unreadable as error:
+        return Outcome(rejection=Rejection(origin=origin, reason=str(error), raw=raw))
+    return understood(reader, Native(value, raw, origin), convert)
+
+
+def understood(reader: Reader, native: Native, convert: Convert) -> Outcome:
+    """Return what became of one native record whose value is there."""
+    origin, raw = native.origin, native.raw
+    try:
         made = list(convert(native))
     except (msgspec.DecodeError, RecursionError):
         return Outcome(rejection=Rejection(origin=origin, reason="invalid_json", raw=raw))

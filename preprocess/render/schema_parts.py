@@ -42,7 +42,7 @@ def parts_of(schema: dict[str, Any]) -> Parts:
     if schema.get("type", "object") != "object":
         rest["type"] = schema["type"]
     if required is not None and not (
-        names is required and all(name in properties for name in names)
+        names is required and all(isinstance(name, str) and name in properties for name in names)
     ):
         rest["required"] = required
     return Parts(parameters, rest)

@@ -14,6 +14,7 @@ import msgspec
 
 from preprocess.readers.native import Unreadable, exact_number
 from preprocess.readers.understand.literals import NotLiteral, Reading, parse
+from preprocess.readers.understand.printed import as_json
 
 if TYPE_CHECKING:
     import ast
@@ -113,6 +114,15 @@ def _escape_newlines(match: re.Match[str]) -> str:
 
 def _python(text: str, native: Native) -> Any:
     source = text.strip()
+    respelled = as_json(source)
+    if respelled is not None:
+        try:
+            value = _decode(respelled)
+        except (*_NOT_JSON, Unreadable):
+            pass  # the syntax tree decides, and says why
+        else:
+            native.repaired("python_literal_for_json")
+            return value
     repairs = ["python_literal_for_json"]
     if "#" in _ANY_STRING.sub("", source):
         raise Unreadable("invalid_json_in_string")  # a comment would be lost

@@ -29,13 +29,19 @@ class References:
         self.schemas: dict[str, Json] = found if isinstance(found, dict) else {}
         self._direct: dict[str, tuple[str, ...]] = {}
         self._local: dict[str, Json] = {}
+        self._targets: dict[str, Json] = {}
 
     def resolve(self, value: Json) -> Json:
         """Return what a reference names, the value itself where it is none or names nothing."""
+        if not isinstance(value, dict) or "$ref" not in value:
+            return value
         for _ in range(16):  # chains of references are short; circles end here
             if not isinstance(value, dict) or not isinstance(value.get("$ref"), str):
                 return value
-            target = self._at(value["$ref"])
+            reference = value["$ref"]
+            if reference not in self._targets:
+                self._targets[reference] = self._at(reference)
+            target = self._targets[reference]
             if target is None:
                 return value
             value = target
