@@ -14,8 +14,9 @@ from preprocess.readers.draft import Draft
 from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
+from preprocess.readers.openai_turns import openai_turns
 from preprocess.readers.reader import Options, Reader
-from preprocess.readers.turns import observations, openai_turns, text_of_parts
+from preprocess.readers.turns import observations, text_of_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,7 @@ READER = Reader(
     published="demonstrations and test data of its repository",
     layout="trajectories/**/*.traj",
     unit="a file",
-    accepts=Named(".traj"),
+    accepts=Named(".traj", ".traj.json"),
     read_file=read_file,
     streams=True,
 )
