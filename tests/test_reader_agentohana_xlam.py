@@ -50,7 +50,7 @@ def test_a_unified_trajectory_keeps_ids_and_thoughts(tmp_path: Path) -> None:
         "unique_trajectory_id": "a---train---0",
         "format_instruction": None,
         "few_shot_examples": None,
-        "tool_names": ["seek"],
+        "turn_fields": [{"turn": 3, "name": "seek"}],
     }
 
 
@@ -154,7 +154,6 @@ def test_a_pointer_of_git_lfs_says_so(tmp_path: Path) -> None:
     ("value", "reason"),
     [
         (unified(conversation=[{"role": "user", "content": 1}]), "invalid_turn"),
-        (unified(conversation=[{"role": "user", "content": "a", "mood": "b"}]), "invalid_turn"),
         (unified(conversation="[{'role': "), "invalid_json_in_string"),
         (unified(conversation=[]), "no_turns"),
         ({"user_query": "a", "tools": [], "steps": [1]}, "invalid_step"),

@@ -18,7 +18,6 @@ from preprocess.readers.function_documents import tools_of
 from preprocess.readers.git_lfs import pointer_outcome
 from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
-from preprocess.readers.observations import note_truncated
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import json_schema, python_parameters
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 _SECTION = re.compile(r"(?s)\[BEGIN OF ([A-Z -]+)\]\n?(.*?)\n?\[END OF \1\]\s*")
 _FENCED = re.compile(r"(?s)\s*(?:```(?:json)?\s*(.*?)\s*```|\[TOOL_CALLS\]\s*(.*?))\s*(?:</s>)?\s*")
 _REQUIRED = re.compile(r"Required is (true|false)\.?\s*$")
-_TURN_KEYS = frozenset(("role", "content", "tool_calls", "name", "tool_call_id"))
+_TURN_KEYS = frozenset(("role", "content", "tool_calls", "tool_call_id"))
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -59,20 +58,18 @@ def _unified(value: dict[str, Any], native: Native) -> Draft:
     task = value.get("task_instruction")
     if isinstance(task, str) and task.strip():
         turns.said("system", task)
-    names: list[Any] = []
     for turn in _list(_inner(value["conversation"], native)):
-        _turn(turn, turns, native, names)
+        _turn(turn, turns, native)
     used = {"conversation", "tools"} | ({"task_instruction"} if isinstance(task, str) else set())
     meta = {key: value[key] for key in value if key not in used}
-    if any(names):
-        meta["tool_names"] = names
     return _draft(tools, rest, turns, meta)
 
 
-def _turn(turn: Any, turns: Turns, native: Native, names: list[Any]) -> None:
+def _turn(turn: Any, turns: Turns, native: Native) -> None:
     """Take one turn in OpenAI's layout."""
-    if not isinstance(turn, dict) or turn.keys() - _TURN_KEYS:
+    if not isinstance(turn, dict):
         raise Unreadable("invalid_turn")
+    turns.keep(turn, _TURN_KEYS)
     content = turn.get("content")
     text = "" if content is None else content
     if not isinstance(text, str):
@@ -80,7 +77,6 @@ def _turn(turn: Any, turns: Turns, native: Native, names: list[Any]) -> None:
     if turn.get("role") == "tool":
         identifier = turn.get("tool_call_id")
         turns.answered(text, identifier if isinstance(identifier, str) else None)
-        names.append(turn.get("name"))
         return
     calls = _inner(turn.get("tool_calls"), native) or []
     if turn.get("role") == "assistant":
@@ -198,9 +194,7 @@ def _draft(
     messages = turns.finished()
     if rest:
         meta["tools"] = rest
-    if turns.calls.extras:
-        meta["tool_calls"] = turns.calls.extras
-    note_truncated(meta, [each.content for each in messages if each.role == "tool"])
+    meta |= turns.notes()
     return Draft(kind=kind_of(tools, messages), tools=tools, messages=messages, meta=meta)
 
 

@@ -18,7 +18,6 @@ from preprocess.readers.function_calls import Calls, kind_of
 from preprocess.readers.function_documents import tools_of
 from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
-from preprocess.readers.observations import note_truncated
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.understand.json_text import loads
 
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from preprocess.records import Outcome
 
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
+_SHARED = frozenset(("from", "value"))
+_REASONED = frozenset(("role", "content"))
 _ORDER = ("reasoning", "text", "tool_call")
 _FUNCTIONS = "functions. Use them if required -"
 _TURN = re.compile(r"(?:^|\n\s*)(USER|ASSISTANT|FUNCTION RESPONSE): ?")
@@ -64,11 +65,7 @@ def convert(native: Native) -> Iterator[Draft]:
 
 def _draft(tools: Any, turns: Turns, meta: dict[str, Any]) -> Draft:
     messages = turns.finished()
-    if turns.reasoning:
-        meta["reasoning_characters"] = turns.reasoning
-    if turns.calls.extras:
-        meta["tool_calls"] = turns.calls.extras
-    note_truncated(meta, [each.content for each in messages if each.role == "tool"])
+    meta |= turns.notes()
     return Draft(kind=kind_of(tools, messages), tools=tools, messages=messages, meta=meta)
 
 
@@ -86,8 +83,7 @@ def _shared(value: dict[str, Any], turns: Turns, native: Native) -> None:
     for turn in value["conversations"]:
         if not isinstance(turn, dict) or not isinstance(turn.get("value"), str):
             raise Unreadable("invalid_turn")
-        if turn.keys() - {"from", "value"}:
-            raise Unreadable("invalid_turn")
+        turns.keep(turn, _SHARED)
         role, text = str(turn.get("from")), turn["value"]
         if role == "function_call":
             turns.called(turns.calls.of_objects(loads(text, native)))
@@ -102,10 +98,10 @@ def _shared(value: dict[str, Any], turns: Turns, native: Native) -> None:
 def _reasoned(value: dict[str, Any], turns: Turns, native: Native) -> None:
     """Take turns whose content is a list of reasoning, text and calls."""
     for turn in value["messages"]:
-        if not isinstance(turn, dict) or turn.keys() != {"role", "content"}:
+        if not isinstance(turn, dict) or "content" not in turn:
             raise Unreadable("invalid_turn")
-        role = turn["role"]
-        parts = turn["content"]
+        turns.keep(turn, _REASONED)
+        role, parts = turn.get("role"), turn["content"]
         if isinstance(parts, str):
             parts = [{"type": "text", "value": parts}]
         texts = _texts(parts)
@@ -128,7 +124,7 @@ def _texts(parts: Any) -> list[tuple[str, str]]:
     for part in parts:
         if not isinstance(part, dict) or not isinstance(part.get("value"), str):
             raise Unreadable("invalid_turn")
-        if part.get("type") not in _ORDER:
+        if part.get("type") not in _ORDER or len(part) > 2:
             raise Unreadable("unknown_part")
         made.append((part["type"], part["value"]))
     return made
