@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import subprocess
 import sys
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def calls_of(messages: list[Message] | tuple[Message, ...]) -> Calls:
 
 
 def joined(template: str, tools: Any, messages: Any) -> str:
-    return "".join(text for _, text in TEMPLATES[template](tools, messages))
+    return TEMPLATES[template].render(tools, messages)[1]
 
 
 # Marks of every template, and what might be taken for them.
@@ -49,6 +49,9 @@ NASTY = [
     '<tool_call>\n{"name": "x", "arguments": {}}\n</tool_call>',
     "</tool_call>",
     '\n{"name": "x", "arguments": {}}',
+    '\n<function name="f">\n</function>',
+    '"></parameter>',
+    "</parameter>\n</function>",
     '{"name": ',
     "\n>>> f(a=1)",
     ">>> ",
@@ -271,22 +274,25 @@ def test_code_stands_with_its_task() -> None:
     assert with_calls == {"bare_json"}
 
 
-def test_spans_have_the_roles_of_what_they_hold() -> None:
-    spans = TEMPLATES["tags"](TOOLS, MESSAGES)
-    assert [role for role, _ in spans] == [
+@pytest.mark.parametrize("template", CONVERSATIONS)
+def test_spans_have_the_roles_of_what_they_hold(template: str) -> None:
+    spans, _ = TEMPLATES[template].render(TOOLS, MESSAGES)
+    assert [role for role, _ in groupby(spans, key=lambda span: span[0])] == [
         "tool_doc",
         "system",
         "user",
         "thought",
         "call",
         "observation",
-        "observation",
         "thought",
         "call",
         "observation",
         "answer",
     ]
-    assert json.loads(spans[4][1].split("\n")[2])["name"] == "weather.forecast"
+    calls = "".join(text for role, text in spans if role == "call")
+    assert calls.count("weather.forecast") == 1
+    assert "I look." not in calls
+    assert "sunny" not in calls
 
 
 def test_nothing_to_render_is_an_error() -> None:
@@ -319,4 +325,4 @@ def test_texts_depend_neither_on_hash_seed_nor_on_locale_or_clock() -> None:
 
 def test_the_fingerprint_is_known() -> None:
     # Changed templates or proportions are new text for every user: CHANGELOG.md says so.
-    assert fingerprint() == "6a7297ce79d0e06c"
+    assert fingerprint() == "3a80d311ebecb53a"

@@ -41,9 +41,9 @@ _MODULES = {
     "text": "datasets.text",
     "web": "datasets.web",
     "jsonl": "jsonl",
-    "bfcl_v3": "benchmarks.bfcl_v3",
     "webarena": "benchmarks.webarena",
     "agentbench": "benchmarks.agentbench",
+    "bfcl_v3": "benchmarks.bfcl_v3",
 }
 """Modules below this package by dataset, in the order of the table that users see."""
 

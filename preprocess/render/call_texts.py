@@ -123,6 +123,34 @@ def _read_fenced(text: str) -> list[Call]:
     return [(name, DECODER.decode(arguments)) for name, arguments in _FENCED.findall(text)]
 
 
+def _write_element(call: ToolCall, identifier: str) -> str:
+    shown = f' id="{_quoted(identifier)}"' if identifier else ""
+    lines = [f'\n<function name="{_quoted(call.name)}"{shown}>']
+    for name, value in call.arguments.items():
+        lines.append(f'<parameter name="{_quoted(name)}">{json_text(value)}</parameter>')
+    return "\n".join([*lines, "</function>"])
+
+
+_ELEMENT: Final = re.compile(
+    r'\n<function name="([^"\n]+)".*>\n((?:<parameter name="[^"\n]+">.*</parameter>\n)*)</function>'
+)
+_PARAMETER: Final = re.compile(r'<parameter name="([^"\n]+)">(.*)</parameter>\n')
+
+
+def _read_element(text: str) -> list[Call]:
+    return [(name, _of_lines(lines)) for name, lines in _ELEMENT.findall(text)]
+
+
+def _of_lines(lines: str) -> dict[str, object]:
+    return {name: DECODER.decode(value) for name, value in _PARAMETER.findall(lines)}
+
+
+def _quoted(name: str) -> str:
+    if '"' in plain(name):
+        raise Unfit
+    return name
+
+
 def plain(name: str) -> str:
     """Return a name or an id that stands as it is.
 
@@ -139,3 +167,4 @@ TAGGED: Final = CallText("<tool_call>\n", _write_tagged, _read_tagged)
 PYTHON: Final = CallText("\n>>> ", _write_python, _read_python)
 ACTION: Final = CallText("\nAction Input: ", _write_action, _read_action)
 FENCED: Final = CallText("\n**Call** `", _write_fenced, _read_fenced)
+ELEMENT: Final = CallText('\n<function name="', _write_element, _read_element)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from preprocess.render.spans import SPAN_OF_TURN, Span, Unfit
+from preprocess.render.template import Template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from preprocess.records import Message, Tool
     from preprocess.render.conversation import Labels
 
 
-def _labelled(labels: Labels) -> Callable[[Sequence[Tool], Sequence[Message]], list[Span]]:
+def _labelled(labels: Labels) -> Template:
     def spans(tools: Sequence[Tool], messages: Sequence[Message]) -> list[Span]:
         if tools or any(message.tool_calls or message.role == "tool" for message in messages):
             raise Unfit
@@ -22,11 +23,12 @@ def _labelled(labels: Labels) -> Callable[[Sequence[Tool], Sequence[Message]], l
             before, after = labels[message.role]
             if after and "```" in message.content:
                 raise Unfit  # it would end the fence
+            role = SPAN_OF_TURN[message.role]
             lead = before if made else before.lstrip("\n")
-            made.append((SPAN_OF_TURN[message.role], f"{lead}{message.content}{after}"))
+            made += [(role, lead), (role, message.content), (role, after)]
         return made
 
-    return spans
+    return Template(spans)
 
 
 TEMPLATES: Final = {

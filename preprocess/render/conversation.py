@@ -10,7 +10,8 @@ from preprocess.records import Message, Tool
 from preprocess.render import call_texts, documentation
 from preprocess.render.call_texts import CallText
 from preprocess.render.links import Links
-from preprocess.render.spans import SPAN_OF_TURN, Span, Unfit
+from preprocess.render.spans import SPAN_OF_TURN, Span, SpanRole
+from preprocess.render.template import Template
 from preprocess.render.values import DECODER, json_text
 
 if TYPE_CHECKING:
@@ -35,44 +36,44 @@ class Layout:
 
     calls: CallText
 
+    def template(self) -> Template:
+        """Return the template of this layout."""
+        return Template(self.spans, self.calls.read, self.calls.mark)
+
     def spans(self, tools: Sequence[Tool], messages: Sequence[Message]) -> list[Span]:
-        """Return the text of a conversation in spans.
+        """Return the text of a conversation in spans; contents are not copied.
 
         Raises:
-            Unfit: Its calls could not be read again.
+            Unfit: A name or a description does not go with the layout.
         """
-        num_calls = sum([len(message.tool_calls) for message in messages])
         spans: list[Span] = []
         if tools:
             before, after = self.tools
-            spans.append(("tool_doc", f"{before}{self.document(tools)}{after}"))
+            spans += [("tool_doc", before), ("tool_doc", self.document(tools)), ("tool_doc", after)]
         links = Links()
         for message in messages:
             self._add(spans, message, links)
-        mark = self.calls.mark
-        if "".join([text for _, text in spans]).count(mark) != num_calls:
-            raise Unfit  # the data itself holds the mark
         return spans
 
     def _add(self, spans: list[Span], message: Message, links: Links) -> None:
         role, content, calls = message.role, message.content, message.tool_calls
-        if not calls:
+        if calls and role == "assistant":
+            before, after = self.labels["calls" if content else "silent"]
+        else:
             before, after = self.labels[role]
             if role == "tool" and (answered := links.answer(message.tool_call_id)):
                 before = self.answers.format(call_texts.plain(answered))
             before = before if content else before.rstrip(" \n")
-            before = before if spans else before.lstrip("\n")
-            spans.append((SPAN_OF_TURN[role], f"{before}{content}{after}"))
-            return
-        if role == "assistant":
-            before, after = self.labels["calls" if content else "silent"]
-        else:  # no source should, but nothing is lost
-            before, after = self.labels[role]
-        before = before if spans else before.lstrip("\n")
-        spans.append(("thought", before + content))
-        write = self.calls.write
-        texts = [write(call, links.call(call.id)) for call in calls]
-        spans.append(("call", "".join(texts) + after))
+        span: SpanRole = "thought" if calls else SPAN_OF_TURN[role]
+        spans.append((span, before if spans else before.lstrip("\n")))
+        if content:
+            spans.append((span, content))
+        if calls:
+            span = "call"
+            write = self.calls.write
+            spans += [(span, write(call, links.call(call.id))) for call in calls]
+        if after:
+            spans.append((span, after))
 
 
 def _labels(written: dict[str, tuple[str, str]], **others: tuple[str, str]) -> Labels:
@@ -138,6 +139,13 @@ LAYOUTS: Final[dict[str, Layout]] = {
         "\n\n## Tool ({})\n\n",
         call_texts.FENCED,
     ),
+    "xml": Layout(
+        ("<functions>\n", "\n</functions>"),
+        documentation.openai_lines,
+        _labels({role: (f"\n\n[{role}]\n", "") for role in _TITLES}),
+        "\n\n[tool {}]\n",
+        call_texts.ELEMENT,
+    ),
 }
 """By name; each may find a record unfit. `json` below fits all."""
 
@@ -148,18 +156,19 @@ def json_spans(tools: Sequence[Tool], messages: Sequence[Message]) -> list[Span]
     if tools:
         spans.append(("tool_doc", documentation.openai_lines(tools) + "\n"))
     for message in messages:
-        role = SPAN_OF_TURN[message.role]
-        spans.append(("call" if message.tool_calls else role, _json_line(message)))
+        spans += _json_line(message)
     return spans
 
 
-def _json_line(message: Message) -> str:
-    fields: dict[str, object] = {"role": message.role, "content": message.content}
-    if message.tool_calls:
-        fields["tool_calls"] = message.tool_calls
+def _json_line(message: Message) -> list[Span]:
+    line = {"role": message.role, "content": message.content}
     if message.tool_call_id is not None:
-        fields["tool_call_id"] = message.tool_call_id
-    return json_text(fields) + "\n"
+        line["tool_call_id"] = message.tool_call_id
+    text = json_text(line)
+    if not message.tool_calls:
+        return [(SPAN_OF_TURN[message.role], f"{text}\n")]
+    calls = json_text(message.tool_calls)
+    return [("thought", text[:-1]), ("call", f', "tool_calls": {calls}}}\n')]
 
 
 def read_json(text: str) -> list[Call]:
@@ -167,3 +176,6 @@ def read_json(text: str) -> list[Call]:
     lines = [DECODER.decode(line) for line in text.split("\n") if line]
     calls = [call for line in lines for call in line.get("tool_calls", ())]
     return [(call["name"], call["arguments"]) for call in calls]
+
+
+JSON: Final = Template(json_spans, read_json)

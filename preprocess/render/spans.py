@@ -11,7 +11,8 @@ type SpanRole = Literal[
 `doc_text` is prose of a source that is not about tools."""
 
 type Span = tuple[SpanRole, str]
-"""A role and its text. The labels of a turn belong to the role of the turn."""
+"""A role and its text. The labels of a turn belong to the role of the turn; spans that follow one
+another may have the same role."""
 
 SPAN_OF_TURN: Final[dict[str, SpanRole]] = {
     "system": "system",

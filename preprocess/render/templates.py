@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import xxhash
 
 from preprocess.render import code, documentation
-from preprocess.render.conversation import LAYOUTS, json_spans
+from preprocess.render.conversation import JSON, LAYOUTS
 from preprocess.render.spans import Span, Unfit
+from preprocess.render.template import Template
 
 if TYPE_CHECKING:
-    from preprocess.records import Message, Tool
+    from collections.abc import Callable, Iterator, Sequence
 
-type Template = Callable[[Sequence[Tool], Sequence[Message]], list[Span]]
-"""Returns the spans of a record, or raises `Unfit`."""
+    from preprocess.records import Message, Tool
 
 SEED: Final = 0x7E3A_11F0
 """Of the hash that chooses. Which documents are held out is told by the hash without a seed: the
@@ -28,12 +27,12 @@ def _documents(document: Callable[[Sequence[Tool]], str]) -> Template:
             raise Unfit
         return [("tool_doc", document(tools))]
 
-    return spans
+    return Template(spans)
 
 
 TEMPLATES: Final[dict[str, Template]] = {
-    "json": json_spans,
-    **{name: layout.spans for name, layout in LAYOUTS.items()},
+    "json": JSON,
+    **{name: layout.template() for name, layout in LAYOUTS.items()},
     "doc_json": _documents(documentation.json_schemas),
     "doc_json_lines": _documents(documentation.openai_lines),
     "doc_python": _documents(documentation.python_signatures),
@@ -44,13 +43,14 @@ TEMPLATES: Final[dict[str, Template]] = {
 
 _WITH_CALLS: Final = {
     "tags": 25,
-    "bare_json": 20,
+    "bare_json": 15,
     "markdown": 15,
     "python": 15,
     "react": 15,
-    "json": 10,
+    "xml": 10,
+    "json": 5,
 }
-_WITHOUT_CALLS: Final = {"bare_json": 35, "tags": 30, "markdown": 25, "json": 10}
+_WITHOUT_CALLS: Final = {"bare_json": 30, "tags": 25, "markdown": 25, "xml": 15, "json": 5}
 
 PROPORTIONS: Final[dict[str, dict[str, int]]] = {
     "tool_documentation": {
@@ -68,6 +68,13 @@ PROPORTIONS: Final[dict[str, dict[str, int]]] = {
 function calls and trajectories whose calls, if there are any, stand in the words of the turns."""
 
 
+_BY_PERCENT: Final = {
+    kind: tuple(name for name, share in shares.items() for _ in range(share))
+    for kind, shares in PROPORTIONS.items()
+}
+"""The template for each percent, by kind."""
+
+
 def order(identifier: str, kind: str, *, has_calls: bool) -> Iterator[str]:
     """Yield the templates that a record is tried with, until one fits.
 
@@ -76,19 +83,11 @@ def order(identifier: str, kind: str, *, has_calls: bool) -> Iterator[str]:
     """
     if kind not in PROPORTIONS or (PROPORTIONS[kind] is _WITH_CALLS and not has_calls):
         kind = "conversation"
-    proportions = PROPORTIONS[kind]
-    chosen = _chosen(proportions, xxhash.xxh3_64_intdigest(identifier.encode(), seed=SEED) % 100)
+    percent = xxhash.xxh3_64_intdigest(identifier.encode(), SEED) % 100
+    chosen = _BY_PERCENT[kind][percent]
     yield chosen
-    names = list(proportions)
+    names = list(PROPORTIONS[kind])
     at = names.index(chosen)
     others = dict.fromkeys([*names[at + 1 :], *names[:at], *_WITHOUT_CALLS])
     yield from (name for name in others if name not in ("json", chosen))
     yield "json"
-
-
-def _chosen(proportions: dict[str, int], percent: int) -> str:
-    for name, share in proportions.items():
-        if percent < share:
-            return name
-        percent -= share
-    raise AssertionError("proportions sum to 100")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
-from preprocess.render.conversation import LAYOUTS, read_json
 from preprocess.render.spans import Span, Unfit
 from preprocess.render.specimens import MESSAGES, TOOLS
 from preprocess.render.templates import PROPORTIONS, SEED, TEMPLATES, order
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from preprocess.readers.understand.call_source import Call
     from preprocess.records import Message, Tool
+    from preprocess.render.template import Template
 
 
 def text_of(
@@ -36,8 +36,8 @@ def text_of(
     Raises:
         ValueError: There are neither tools nor messages.
     """
-    spans, template = spans_of(identifier, kind, tools, messages)
-    return "".join([text for _, text in spans]), template
+    _, text, template = _rendered(identifier, kind, tools, messages)
+    return text, template
 
 
 def spans_of(
@@ -48,12 +48,19 @@ def spans_of(
     Raises:
         ValueError: There are neither tools nor messages.
     """
+    spans, _, template = _rendered(identifier, kind, tools, messages)
+    return spans, template
+
+
+def _rendered(
+    identifier: str, kind: str, tools: Sequence[Tool], messages: Sequence[Message]
+) -> tuple[list[Span], str, str]:
     if not tools and not messages:
         raise ValueError(f"record {identifier!a}: neither tools nor messages to make a text of")
     has_calls = any(message.tool_calls for message in messages)
     for name in order(identifier, kind, has_calls=has_calls):
         try:
-            return TEMPLATES[name](tools, messages), name
+            return *TEMPLATES[name].render(tools, messages), name
         except Unfit:
             continue
     raise AssertionError("the last template fits all")
@@ -66,12 +73,7 @@ def parse(text: str, template: str) -> list[Call]:
         KeyError: No template has this name.
         ValueError: The template did not make this text.
     """
-    if template == "json":
-        return read_json(text)
-    if template in LAYOUTS:
-        return LAYOUTS[template].calls.read(text)
-    TEMPLATES[template]
-    return []
+    return TEMPLATES[template].read(text)
 
 
 @cache
@@ -88,8 +90,8 @@ def fingerprint() -> str:
     return hasher.hexdigest()
 
 
-def _shown(template: object, tools: Sequence[Tool], messages: Sequence[Message]) -> str:
+def _shown(template: Template, tools: Sequence[Tool], messages: Sequence[Message]) -> str:
     try:
-        return repr(template(tools, messages))  # type: ignore[operator]
+        return template.render(tools, messages)[1]
     except Unfit:
         return "unfit"
