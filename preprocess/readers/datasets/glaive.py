@@ -7,8 +7,9 @@ another and `chat` all turns as one text.
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
@@ -32,11 +33,12 @@ _SHARED = frozenset(("from", "value"))
 _REASONED = frozenset(("role", "content"))
 _ORDER = ("reasoning", "text", "tool_call")
 _FUNCTIONS = "functions. Use them if required -"
-_TURN = re.compile(r"(?:^|\n\s*)(USER|ASSISTANT|FUNCTION RESPONSE): ?")
+_TURN = re.compile(r"(?:^|\n)[ \t]*(USER|ASSISTANT|FUNCTION RESPONSE): ?")
 _CALL = re.compile(
     r'(?s)(.*?)<functioncall>\s*(\{\s*"name"\s*:\s*"[^"]*")\s*(?:,\s*"arguments"\s*:\s*(.*?))?\s*\}\s*'
 )
 _END = "<|endoftext|>"
+_DECODER = json.JSONDecoder()
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -185,15 +187,19 @@ def _spoken(text: str, turns: Turns, native: Native) -> None:
 
 def _one_after_another(text: str, native: Native) -> list[Any]:
     """Return the JSON objects that stand one after another in a text."""
-    text = text.strip()
-    if not text or not text.startswith("{"):
-        return [] if not text else _refuse()
-    joined = re.sub(r"\}\s*\n\s*\n?\{", "},{", text)
-    documents = loads(f"[{joined}]", native)
-    return documents if isinstance(documents, list) else _refuse()
+    documents = []
+    rest = text.strip()
+    while rest:
+        try:
+            _, end = _DECODER.raw_decode(rest)
+        except (ValueError, RecursionError):
+            _refuse()
+        documents.append(loads(rest[:end], native))
+        rest = rest[end:].lstrip()
+    return documents
 
 
-def _refuse() -> list[Any]:
+def _refuse() -> NoReturn:
     raise Unreadable("invalid_function_document")
 
 
