@@ -65,8 +65,8 @@ _HEAD_DETAILS: Final = (
 
 
 def _section(tool: Tool) -> str:
-    parts = parts_of(tool.parameters)
     _check(tool.name)
+    parts = parts_of(tool.parameters)
     for each in parts.parameters:
         _check(each.name)
     lines = [f"### `{tool.name}`"]

@@ -34,9 +34,9 @@ def signature(tool: Tool) -> str:
     Raises:
         Unfit: A name is none in Python, or a description would end the docstring.
     """
-    parts = parts_of(tool.parameters)
     for name in tool.name.split("."):
         _check(name)
+    parts = parts_of(tool.parameters)
     arguments, lines = [], []
     needs_star = had_default = False
     for each in parts.parameters:
