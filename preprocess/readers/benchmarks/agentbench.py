@@ -90,6 +90,7 @@ READER = Reader(
     license="Apache-2.0",
     terms="a benchmark: for decontamination and evaluation, never for training",
     url="https://github.com/THUDM/AgentBench",
+    released="2023-08",
     published="tasks of eight environments",
     layout="data/<environment>/**/*.json, *.jsonl, *.xlsx",
     unit="a task, a prompt, or a row",

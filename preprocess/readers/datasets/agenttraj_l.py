@@ -156,6 +156,7 @@ READER = Reader(
     license="MIT",
     terms="AgentGym's licence; ETO's trajectories state none here and are `unknown`",
     url="https://huggingface.co/datasets/AgentGym/AgentTraj-L",
+    released="2024-06",
     published="14,485 trajectories",
     layout="<environment>_train.json, *.jsonl with function calls, Toolusage goals and prompts",
     unit="an element of an array, a line, a file of prompts, or a session log",

@@ -69,6 +69,7 @@ READER = Reader(
     license="MIT",
     terms="MIT by its repository, Apache-2.0 by the licence file beside the data",
     url="https://github.com/AlibabaResearch/DAMO-ConvAI/tree/main/api-bank",
+    released="2023-04",
     published="1,888 dialogues for training, 314 for evaluation",
     layout="lv1-lv2-samples/*/*.jsonl, lv3-samples/*.txt, data/all_apis.csv, *.json",
     unit="a dialogue, a scene, a row, or an element",

@@ -74,6 +74,7 @@ READER = Reader(
     kind="trajectory",
     license="MIT",
     url="https://github.com/SWE-agent/SWE-agent",
+    released="2024-04",
     published="demonstrations and test data of its repository",
     layout="trajectories/**/*.traj",
     unit="a file",

@@ -142,6 +142,7 @@ READER = Reader(
     kind="function_call",
     license="MIT",
     url="https://github.com/microsoft/JARVIS/tree/main/taskbench",
+    released="2023-11",
     published="28,271 requests",
     layout="data_<domain>/{user_requests,data,tool_desc,graph_desc}.json",
     unit="a line, or a file of tools",
