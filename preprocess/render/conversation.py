@@ -49,7 +49,7 @@ class Layout:
         spans: list[Span] = []
         if tools:
             before, after = self.tools
-            spans += [("tool_doc", before), ("tool_doc", self.document(tools)), ("tool_doc", after)]
+            spans.append(("tool_doc", f"{before}{self.document(tools)}{after}"))
         links = Links()
         for message in messages:
             self._add(spans, message, links)
