@@ -119,18 +119,24 @@ def test_what_holds_nothing_is_dropped(tmp_path: Path, value: Any, reason: str) 
     assert read(tmp_path, value).dropped == (reason,)
 
 
+def test_an_empty_file_is_rejected(tmp_path: Path) -> None:
+    path = tmp_path / "acrosuite_oauther.json"
+    path.write_bytes(b"")
+    assert counts(read_all(READER, path, tmp_path)) == {
+        "native": 1,
+        "out": 0,
+        "rejected empty_file": 1,
+    }
+
+
 @pytest.mark.shared
 def test_every_real_record_of_toolbench_is_read_and_loses_nothing(shared: Path) -> None:
     root = shared / "data/agent/toolbench"
-    found = counts(
-        each
-        for each in read_all(READER, root, root)
-        if each.rejection is None or each.rejection.raw  # one file is empty
-    )
-    assert found == {
-        "native": 40,
+    assert counts(read_all(READER, root, root)) == {
+        "native": 41,
         "out": 79,
         "dropped no_apis": 6,
+        "rejected empty_file": 1,
         "repaired python_literal_for_json": 2,
     }
     assert lost_leaves(READER, root, root) == (1843, [])

@@ -18,6 +18,15 @@ _MODULES = {
     "lumos": "datasets.lumos",
     "agent_flan": "datasets.agent_flan",
     "agentinstruct": "datasets.agentinstruct",
+    "nexusraven": "datasets.nexusraven",
+    "gorilla_apibench": "datasets.gorilla_apibench",
+    "gorilla_apizoo": "datasets.gorilla_apizoo",
+    "openfunctions": "datasets.openfunctions",
+    "api_pack": "datasets.api_pack",
+    "agentohana_xlam": "datasets.agentohana_xlam",
+    "apigen_xlam60k": "datasets.apigen_xlam60k",
+    "glaive": "datasets.glaive",
+    "hammer_eval": "datasets.hammer_eval",
     "taskbench": "datasets.taskbench",
     "metatool": "datasets.metatool",
     "api_bank": "datasets.api_bank",
@@ -34,6 +43,7 @@ _MODULES = {
     "jsonl": "jsonl",
     "webarena": "benchmarks.webarena",
     "agentbench": "benchmarks.agentbench",
+    "bfcl_v3": "benchmarks.bfcl_v3",
 }
 """Modules below this package by dataset, in the order of the table that users see."""
 

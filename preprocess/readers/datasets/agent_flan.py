@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from preprocess.readers.draft import Draft
-from preprocess.readers.names import named
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.reader import Options, Reader
@@ -67,7 +67,7 @@ READER = Reader(
     published="7 files of 761 to more than 5,000 conversations",
     layout="data/{agent_instruct,toolbench}_*.jsonl",
     unit="a conversation",
-    accepts=named(".json", ".jsonl"),
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.draft import Draft
 from preprocess.readers.lines import read_lines
-from preprocess.readers.names import named
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.reader import Options, Reader
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _STEP = re.compile(r"^(?:Thought|Action|Observation): ?", re.MULTILINE)
 _OPTIONS = re.compile(r"(?:[A-Z]\. ?[^\n]*\n)+")
 _REWARD = re.compile(r"Observation: Episode finished, reward = (\S+)\s*\Z")
-_IS_TABLE = named(".csv")
+_IS_TABLE = Named(".csv")
 
 
 def read_file(
@@ -151,7 +151,7 @@ READER = Reader(
     published="4 pairs of files of 500 to 2,063 trajectories",
     layout="finetune/alpaca_format/*.json, finetune/gpt_format/*.jsonl",
     unit="an element of an array or a line; a row of a table",
-    accepts=named(".json", ".jsonl", ".csv"),
+    accepts=Named(".json", ".jsonl", ".csv"),
     read_file=read_file,
     streams=True,
 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.draft import Draft
-from preprocess.readers.names import named
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.turns import plain_turns
@@ -73,7 +73,7 @@ READER = Reader(
     published="about 40,000 annotations",
     layout="lumos_<domain>_{plan,ground}_{iterative,onetime}.jsonl, train/*/converted/*.json",
     unit="a line, or an element of an array",
-    accepts=named(".json", ".jsonl"),
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

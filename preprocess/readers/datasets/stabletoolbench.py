@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from preprocess.readers.datasets.toolbench.shapes import convert
-from preprocess.readers.names import named
+from preprocess.readers.names import Named
 from preprocess.readers.native import read_json
 from preprocess.readers.reader import Options, Reader
 
@@ -38,7 +38,7 @@ READER = Reader(
     published="765 solvable queries",
     layout="solvable_queries/*/*.json, data_example/*/*/*.json",
     unit="an element of an array; else a file",
-    accepts=named(".json", ".jsonl"),
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

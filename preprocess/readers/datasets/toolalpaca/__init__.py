@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.datasets.toolalpaca.apis import convert_api
 from preprocess.readers.draft import Draft, Dropped
-from preprocess.readers.names import named
+from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.turns import plain_turns
@@ -104,7 +104,7 @@ READER = Reader(
     published="3.9k instances from more than 400 APIs",
     layout="data/{train_data,eval_*,validation_data,public_apis}.json, evalution_outputs/*.json",
     unit="an API with its requests; else a file",
-    accepts=named(".json", ".jsonl"),
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from preprocess.readers.datasets.toolbench.shapes import convert
-from preprocess.readers.names import named
+from preprocess.readers.names import Named
 from preprocess.readers.native import read_json
 from preprocess.readers.reader import Options, Reader
 
@@ -39,7 +39,7 @@ READER = Reader(
     published="126,486 instances, 16,464 APIs",
     layout="instruction/*.json, answer/*/*.json, toolllama_*.json, tools/<category>/*.json",
     unit="an element of an array; else a file",
-    accepts=named(".json", ".jsonl"),
+    accepts=Named(".json", ".jsonl"),
     read_file=read_file,
     streams=True,
 )
