@@ -1,4 +1,4 @@
-"""Checks of the function calls of a record; what each fault means stands in the package."""
+"""Checks of the function calls of a record; what each fault means stands in docs/checks.md."""
 
 from __future__ import annotations
 
