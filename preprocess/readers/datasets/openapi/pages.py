@@ -80,8 +80,8 @@ def schema_page(heading: str, name: str, schema: Json) -> str:
     lines = [heading, f"Schema {name} ({_type(schema)})"]
     if _text(schema.get("description")):
         lines += ["", _text(schema["description"])]
-    lines += ["", *_inside(schema, 0)]
-    return "\n".join(lines).rstrip()
+    inside = list(_inside(schema, 0))
+    return "\n".join([*lines, "", *inside] if inside else lines)
 
 
 def _property(name: str, schema: Json, *, required: bool, depth: int) -> Iterator[str]:
