@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from preprocess.checks.plain import surely_fit
 from preprocess.checks.schemas import InvalidSchema, validator_of
 
 if TYPE_CHECKING:
@@ -43,8 +42,6 @@ _MOST_ERRORS: Final = 1_000
 def misfits(arguments: dict[str, Any], tool: Tool) -> list[Misfit]:
     """Return where the arguments do not fit, sorted by place; empty when they do."""
     schema = tool.parameters
-    if surely_fit(arguments, schema):
-        return []
     unknown = _unknown(arguments, schema)
     try:
         validator = validator_of(schema)

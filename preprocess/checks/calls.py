@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from preprocess.checks.arguments import misfits
+from preprocess.checks.plain import surely_fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from preprocess.checks.arguments import Misfit
     from preprocess.records import Message, Tool, ToolCall
 
 type Fault = dict[str, Any]
@@ -40,27 +42,23 @@ def _of_calls(calls: Sequence[ToolCall], tools: Sequence[Tool]) -> list[Fault]:
     if not tools:
         return [{"call": 0, "fault": "no_tools"}]
     faults: list[Fault] = []
-    by_name: dict[str, list[Tool]] = {}
-    for tool in tools:
-        by_name.setdefault(tool.name, []).append(tool)
+    by_name = {tool.name: tool for tool in tools}
     for ordinal, call in enumerate(calls):
-        found = by_name.get(call.name)
-        if found is None:
+        tool = by_name.get(call.name)
+        if tool is None:
             faults.append({"call": ordinal, "fault": "unknown_function", "at": call.name})
         elif not isinstance(call.arguments, dict):
             faults.append({"call": ordinal, "fault": "arguments_not_object"})
-        else:
-            for fault, at in _misfits(call, found):
+        elif not surely_fit(call.arguments, tool.parameters):
+            for fault, at in _misfits(call, tools):
                 faults.append({"call": ordinal, "fault": fault, "at": at})
     return faults
 
 
-def _misfits(call: ToolCall, tools: Sequence[Tool]) -> list[tuple[str, str]]:
+def _misfits(call: ToolCall, tools: Sequence[Tool]) -> list[Misfit]:
     """Return what does not fit; where one name is declared several times, one must fit."""
-    first = misfits(call.arguments, tools[0])
-    if not first or any(not misfits(call.arguments, tool) for tool in tools[1:]):
-        return []
-    return first
+    found = [misfits(call.arguments, tool) for tool in tools if tool.name == call.name]
+    return found[0] if all(found) else []
 
 
 def _add_links(faults: list[Fault], messages: Sequence[Message]) -> None:
