@@ -6,7 +6,7 @@ the source's own text is the best there is) and the checks of its calls.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -39,6 +39,9 @@ class Draft(msgspec.Struct, kw_only=True):
     part: str = ""
     """Tells it from the others where one native record gives several."""
 
+    benchmark: str = ""
+    """The benchmark that it belongs to, where its dataset as a whole is none."""
+
     license: str | None = None
     """Where one file or record has another licence than its dataset."""
 
@@ -61,12 +64,12 @@ def finish(reader: Reader, origin: Origin, draft: Draft) -> Record:
     identifier = f"{reader.name}/{path}#{origin.record}"
     if draft.url:
         origin = Origin(path=origin.path, record=origin.record, url=draft.url)
-    meta = dict(draft.meta)
+    meta = _without_ours(draft.meta)
     checks = check_calls(draft.tools, draft.messages)
     if checks is not None:
         meta["checks"] = checks
-    if reader.is_benchmark:
-        meta["benchmark"] = reader.name
+    if reader.is_benchmark or draft.benchmark:
+        meta["benchmark"] = draft.benchmark or reader.name
     text = draft.text
     if text is None:
         text, meta["template"] = text_of(identifier, draft.kind, draft.tools, draft.messages)
@@ -83,3 +86,15 @@ def finish(reader: Reader, origin: Origin, draft: Draft) -> Record:
         messages=draft.messages,
         meta=meta,
     )
+
+
+_OURS: Final = ("checks", "template", "benchmark", "source_fields")
+"""Names in `meta` whose meaning is ours, whatever a source calls its fields."""
+
+
+def _without_ours(meta: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of a source's fields; those that have a name of ours in `source_fields`."""
+    if not any(name in meta for name in _OURS):
+        return dict(meta)
+    kept = {name: meta[name] for name in meta if name not in _OURS}
+    return {**kept, "source_fields": {name: meta[name] for name in meta if name in _OURS}}

@@ -118,7 +118,7 @@ def _add_inside(lines: list[str], schema: dict[str, Json], indent: str) -> None:
     if isinstance(properties, dict):
         for name, each in properties.items():
             _add_property(lines, name, each, ", required" if name in names else "", indent)
-        missing = [name for name in names if name not in properties]
+        missing = [name for name in names if not isinstance(name, str) or name not in properties]
     if missing:
         lines.append(f"{indent}- required: {to_json_text(missing)}")
     items = schema.get("items")
@@ -150,7 +150,8 @@ def document_page(document: dict[str, Json], url: str, operations: Sequence[str]
     lines = [title_of(document), *([url] if url else [])]
     if isinstance(info, dict) and _text(info.get("description")):
         lines += ["", _text(info["description"])]
-    for tag in document.get("tags") or ():
+    tags = document.get("tags")
+    for tag in tags if isinstance(tags, list) else ():
         if isinstance(tag, dict) and _text(tag.get("description")):
             lines.append(f"\n{tag.get('name', '')}: {_text(tag['description'])}")
     if operations:
