@@ -207,6 +207,7 @@ class _FrameBuilder:
         self._connection = connection
         self._licences = Licences(config.licenses)
         self._requirements = [REQUIREMENTS[name] for name in config.require]
+        self._is_benchmark = READERS[config.dataset].is_benchmark
         self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
         self._reset()
 
@@ -249,6 +250,8 @@ class _FrameBuilder:
 
     def _reason_to_drop(self, record: Record) -> str | None:
         reason = self._licences.reason_to_drop(record.license)
+        if not self._is_benchmark and isinstance(record.meta.get("benchmark"), str):
+            reason = reason or "benchmark"  # later stages know a benchmark by its reader alone
         for unmet in self._requirements:
             reason = reason or unmet(record)
         return reason

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Preprocess
 from leaves import counts, lost_leaves, read_all
 from read_values import outcome_of, own_meta, record_of, rejected, turns
 
@@ -160,3 +161,20 @@ def test_a_field_with_a_name_of_ours_is_kept_apart(tmp_path: Path, name: str) ->
     assert record.meta["checks"]["valid"] is True
     assert isinstance(record.meta["template"], str)
     assert "benchmark" not in record.meta
+
+
+def test_records_of_the_leaderboard_never_reach_training(
+    tmp_path: Path, preprocess: Preprocess
+) -> None:
+    function = {"name": "f", "description": "d", "parameters": PARAMETERS}
+    asked = {"question": "q", "function": function}
+    natives = [asked | {"model_answer": "f(port='a')"}, asked, {"f": {"port": ["a"]}}]
+    (tmp_path / "a.json").write_text(json.dumps(natives))
+    done = preprocess("ingest", "a.json", "out", "--dataset", "openfunctions")
+    assert done.returncode == 0, done.stderr
+    counts = json.loads((tmp_path / "out/manifest.json").read_text())["counts"]
+    assert (counts["in"], counts["out"], counts["dropped"]) == (3, 1, {"benchmark": 2})
+    done = preprocess("ingest", "a.json", "evaluated", "--dataset", "bfcl_v3")
+    assert done.returncode == 0, done.stderr
+    counts = json.loads((tmp_path / "evaluated/manifest.json").read_text())["counts"]
+    assert counts["out"] == 3
