@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from preprocess.checks import REQUIREMENTS, check_calls
+from preprocess.checks.arguments import FAULTS
 from preprocess.checks.calls import MOST_FAULTS
 from preprocess.checks.plain import surely_fit
 from preprocess.checks.schemas import validator_of
@@ -160,11 +163,10 @@ def test_plain_calls_are_seen_at_a_glance() -> None:
             "a": {"type": "string", "description": "", "enum": ["x"], "x-type": "ENUM"},
             "b": {"type": "array", "items": {"type": "integer"}, "default": "[]"},
             "c": {"type": "number"},
-            "d": {},
         },
         "required": ["a"],
     }
-    assert surely_fit({"a": "x", "b": [1], "c": 1, "d": None}, schema)
+    assert surely_fit({"a": "x", "b": [1], "c": 1}, schema)
     for wrong in (
         {},
         {"a": "y"},
@@ -300,6 +302,15 @@ def test_many_faults_are_counted() -> None:
     assert checks is not None
     assert len(checks["faults"]) == MOST_FAULTS
     assert checks["num_faults"] == 40
+
+
+def test_the_documentation_names_every_fault() -> None:
+    root = Path(__file__).parents[1]
+    source = "".join(path.read_text() for path in (root / "preprocess" / "checks").glob("*.py"))
+    page = (root / "docs" / "checks.md").read_text()
+    documented = set(re.findall(r"^\| `(\w+)`", page, flags=re.MULTILINE))
+    given = set(re.findall(r'"fault": "(\w+)"|return "(\w+)"|"(invalid_\w+)"', source))
+    assert {name for names in given for name in names if name} | set(FAULTS.values()) == documented
 
 
 def test_deep_arguments_do_not_crash() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from preprocess.checks.plain import surely_fit
 from preprocess.checks.schemas import InvalidSchema, validator_of
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 type Misfit = tuple[str, str]
 """A fault and where it lies: keys and indices from the arguments inwards, joined by `/`."""
 
-_FAULTS: Final = {
+FAULTS: Final = {
     "type": "wrong_type",
     "enum": "not_in_enum",
     "const": "not_in_enum",
@@ -43,8 +42,6 @@ _MOST_ERRORS: Final = 1_000
 def misfits(arguments: dict[str, Any], tool: Tool) -> list[Misfit]:
     """Return where the arguments do not fit, sorted by place; empty when they do."""
     schema = tool.parameters
-    if surely_fit(arguments, schema):
-        return []
     unknown = _unknown(arguments, schema)
     try:
         validator = validator_of(schema)
@@ -63,7 +60,7 @@ def _by_place(misfit: Misfit) -> tuple[str, str]:
 
 def _misfits(error: ValidationError) -> list[Misfit]:
     keyword = error.kind.name
-    fault = _FAULTS.get(keyword, "invalid_value")
+    fault = FAULTS.get(keyword, "invalid_value")
     path = [str(part) for part in error.instance_path]
     if keyword == "required":
         return [(fault, "/".join([*path, error.kind.as_dict()["property"]]))]

@@ -27,6 +27,8 @@ _TYPES: Final[dict[str, frozenset[type]]] = {
 }
 """Types of values that surely are of a type of JSON Schema."""
 
+_ABSENT: Final = object()
+
 
 def surely_fit(arguments: dict[str, Any], schema: dict[str, Any]) -> bool:
     """Whether the schema is valid and plain, and the arguments fit it; False says nothing."""
@@ -38,48 +40,35 @@ def surely_fit(arguments: dict[str, Any], schema: dict[str, Any]) -> bool:
     if not properties.keys() >= arguments.keys():
         return False
     for name, about in properties.items():
-        if name in arguments:
-            if not _fits(arguments[name], about):
-                return False
-        elif not _is_plain(about):
+        if type(about) is not dict or not about.keys() <= _PROPERTY:
             return False
-    return _are_given(required, arguments)
-
-
-def _are_given(required: list[Any], arguments: dict[str, Any]) -> bool:
+        word = about.get("type")
+        types = _TYPES.get(word) if type(word) is str else None
+        if types is None or type(about.get("description", "")) is not str:
+            return False
+        if name in arguments and type(arguments[name]) not in types:
+            return False
+        if "enum" in about and not _is_listed(about["enum"], arguments.get(name, _ABSENT)):
+            return False
+        if "items" in about and not _are_items(about["items"], arguments.get(name)):
+            return False
     for name in required:
         if type(name) is not str or name not in arguments:
             return False
     return len(set(required)) == len(required)
 
 
-def _is_plain(about: Any) -> bool:
-    """Whether the schema of one parameter is valid and plain."""
-    if type(about) is not dict or not about.keys() <= _PROPERTY:
+def _is_listed(values: Any, value: Any) -> bool:
+    if type(values) is not list or not values:
         return False
-    if type(about.get("description", "")) is not str or type(about.get("enum", [])) is not list:
-        return False
-    word = about.get("type", "null")
-    if type(word) is not str or word not in _TYPES:
-        return False
-    return "items" not in about or _item_types(about["items"]) is not None
+    return value is _ABSENT or (type(value) is str and value in values)
 
 
-def _fits(value: Any, about: Any) -> bool:
-    if not _is_plain(about):
+def _are_items(about: Any, value: Any) -> bool:
+    """Whether items have a type and no more, and those of a list are of it."""
+    if type(about) is not dict or about.keys() != {"type"} or type(about["type"]) is not str:
         return False
-    if "type" in about and type(value) not in _TYPES[about["type"]]:
+    types = _TYPES.get(about["type"])
+    if types is None:
         return False
-    if "enum" in about and (type(value) is not str or value not in about["enum"]):
-        return False
-    if "items" not in about or type(value) is not list:
-        return True
-    types = _item_types(about["items"]) or frozenset()
-    return all(type(item) in types for item in value)
-
-
-def _item_types(items: Any) -> frozenset[type] | None:
-    """Return the types of items that have a type and no more."""
-    if type(items) is not dict or items.keys() != {"type"} or type(items["type"]) is not str:
-        return None
-    return _TYPES.get(items["type"])
+    return type(value) is not list or all(type(item) in types for item in value)
