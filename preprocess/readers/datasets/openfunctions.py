@@ -44,8 +44,8 @@ def convert(native: Native) -> Iterator[Draft]:
         yield _answered(value, message, native)
     elif is_accepted(value):
         text = to_json_text(value)
-        meta = {"possible_answer": value, "benchmark": _LEADERBOARD}
-        yield Draft(kind="function_call", text=text, meta=meta)
+        meta = {"possible_answer": value}
+        yield Draft(kind="function_call", text=text, meta=meta, benchmark=_LEADERBOARD)
     else:
         raise Unreadable("unknown_layout")
 
@@ -76,9 +76,14 @@ def _asked(value: dict[str, Any], question: str, functions: str, native: Native)
     meta = {key: value[key] for key in value if key not in (question, functions)}
     if rest:
         meta[functions] = rest
-    if "human_eval_answer" in value or answer is None:
-        meta["benchmark"] = _LEADERBOARD
-    return Draft(kind="function_call", tools=tools, messages=tuple(messages), meta=meta)
+    is_leaderboard = "human_eval_answer" in value or answer is None
+    return Draft(
+        kind="function_call",
+        tools=tools,
+        messages=tuple(messages),
+        meta=meta,
+        benchmark=_LEADERBOARD if is_leaderboard else "",
+    )
 
 
 def _answer(answer: Any, tools: tuple[Tool, ...], calls: Calls) -> Message:
