@@ -120,14 +120,13 @@ fn call<'a>(message: Message<'a>, to: &mut Writer<'_, 'a>) -> Result<(), Refusal
     Ok(())
 }
 
-fn reply(message: &Message<'_>, to: &mut Writer<'_, '_>) -> Result<(), Refusal> {
+fn reply(message: &Message<'_>, to: &mut Writer<'_, '_>) {
     header("ipython", to);
     // The published template prints a string as JSON: to Jinja, a string is iterable.
     let mut spelled = String::with_capacity(message.content.len() + 2);
     spell_string(&message.content, &mut spelled);
     to.data(Cow::Owned(spelled), message.is_trained);
     to.control(TURN, message.is_trained);
-    Ok(())
 }
 
 fn header(name: &'static str, to: &mut Writer<'_, '_>) {

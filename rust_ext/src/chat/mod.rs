@@ -31,7 +31,7 @@ use crate::{Error, Result};
 pub type Rendered<'a> = std::result::Result<Rendering<'a>, Refusal>;
 
 /// Renders records; one is shared by all workers.
-pub trait Render: Send + Sync {
+pub trait Render: std::fmt::Debug + Send + Sync {
     /// Renders records of a batch, each on its own: the results in their order.
     ///
     /// # Errors

@@ -1,0 +1,130 @@
+"""Which part of a rendering is trained: by the template's own marks, or by rendering prefixes.
+
+A template with `{% generation %}` says what the assistant writes. Without, the turn of message `i` is
+what `messages[:i + 1]` renders to beyond `messages[:i]`, and its header what the template writes to
+ask for it (`add_generation_prompt`); behind the token that ends the turn nothing is trained.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from preprocess.chat.environment import BEGIN, END
+from preprocess.chat.refused import RefusedError
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable
+
+    from preprocess.chat.conversation import Conversation
+
+type Range = tuple[int, int]
+"""Characters of a rendering, the end excluded."""
+
+type RenderFirst = Callable[[int, bool], str]
+"""Renders so many of the first messages, with the header of an answer behind them or without."""
+
+
+def without_marks(text: str) -> tuple[str, list[Range]]:
+    """Return a rendering without the marks of generation, and what stood between them."""
+    if BEGIN not in text:
+        return text, []
+    parts: list[str] = []
+    ranges: list[Range] = []
+    at = begin = depth = start = 0
+    for index, character in enumerate(text):
+        if character not in (BEGIN, END):
+            continue
+        parts.append(text[start:index])
+        at += index - start
+        start = index + 1
+        depth += 1 if character == BEGIN else -1
+        if character == BEGIN and depth == 1:
+            begin = at
+        elif character == END and depth == 0:
+            ranges.append((begin, at))
+    parts.append(text[start:])
+    return "".join(parts), ranges
+
+
+def generated_ranges(conversation: Conversation, generated: list[Range]) -> list[Range]:
+    """Return what is trained where the template marks what the assistant writes.
+
+    Raises:
+        RefusedError: A turn of somebody else is to be trained, or blocks and turns are not as many,
+            so that a block has no message to ask.
+    """
+    roles = [message["role"] for message in conversation.messages]
+    asked = list(zip(roles, conversation.trained, strict=True))
+    if any(trained and role != "assistant" for role, trained in asked):
+        raise RefusedError("template_turn_unclear", "it marks the assistant's turns alone")
+    mine = [trained for role, trained in asked if role == "assistant"]
+    if all(mine):
+        return generated
+    if not any(mine):
+        return []
+    if len(mine) != len(generated):
+        raise RefusedError(
+            "template_turn_unclear", f"{len(mine)} turns, {len(generated)} generation blocks"
+        )
+    return [block for block, trained in zip(generated, mine, strict=True) if trained]
+
+
+def prefix_ranges(
+    conversation: Conversation,
+    whole: str,
+    contents: list[str],
+    render: RenderFirst,
+    controls: re.Pattern[str],
+) -> list[Range]:
+    """Return what is trained where the template marks nothing.
+
+    Args:
+        conversation: The record.
+        whole: Its rendering.
+        contents: What its messages say, as the template was given it.
+        render: Renders its first messages.
+        controls: Finds control tokens.
+
+    Raises:
+        RefusedError: The rendering does not begin with that of the first turns, or a turn's own text
+            cannot be told from its header.
+    """
+    ranges: list[Range] = []
+    for index, trained in enumerate(conversation.trained):
+        if not trained:
+            continue
+        is_assistant = conversation.messages[index]["role"] == "assistant"
+        before = render(index, False) if index else ""
+        after = render(index + 1, False)
+        if not whole.startswith(after) or not after.startswith(before):
+            raise RefusedError("template_no_prefix", f"message {index}")
+        if is_assistant:
+            start = _behind_header(render, index, after)
+        else:
+            start = _at_content(contents[index], after, len(before), index)
+        ranges.append((start, _behind_turn(after, start, controls)))
+    return ranges
+
+
+def _behind_header(render: RenderFirst, index: int, after: str) -> int:
+    header = render(index, True)
+    if not after.startswith(header):
+        raise RefusedError("template_turn_unclear", f"the header of message {index}")
+    return len(header)
+
+
+def _at_content(content: str, after: str, start: int, index: int) -> int:
+    said = content.strip()
+    turn = after[start:]
+    if not said or turn.count(said) != 1:
+        raise RefusedError("template_turn_unclear", f"the text of message {index}")
+    return start + turn.index(content if content in turn else said)
+
+
+def _behind_turn(after: str, start: int, controls: re.Pattern[str]) -> int:
+    """Return where a turn ends: behind its last token, if white space alone follows."""
+    last = None
+    for last in controls.finditer(after, start):
+        pass
+    return last.end() if last is not None and not after[last.end() :].strip() else len(after)
