@@ -97,7 +97,8 @@ def rendered(
     """Show a record as a chat template renders it.
 
     Raises:
-        UserError: The path holds no records, the number is too high, or the record has no rendering.
+        UserError: The path holds no records, the number is too high, or the record has no
+            rendering.
     """
     from preprocess.chat.show import show_rendered
 

@@ -11,6 +11,7 @@ import msgspec
 from preprocess import _rust_ext
 from preprocess.agreement import check_unit, refuse_difference, sample_size
 from preprocess.chat import roles
+from preprocess.chat.template import ChatTemplate
 from preprocess.end_of_document import EndOfDocument, resolve_eod
 from preprocess.errors import UserError
 from preprocess.inputs import Unit, record_files, refuse_inside, units_of
@@ -33,7 +34,6 @@ from preprocess.sidecar import Sidecar, TokenizerName
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from preprocess.chat.template import ChatTemplate
     from preprocess.inputs import InputFile
 
 SMALL_VOCABULARY = 65_500
@@ -84,13 +84,13 @@ class TokenizeConfig:
             raise ValueError(f"check ({self.check}) must be 0 or more")
         if self.spans_field is not None and self.chat_template is not None:
             raise ValueError(
-                f"spans_field ({self.spans_field}) and chat_template ({self.chat_template}) exclude "
-                "each other: a template makes spans of messages"
+                f"spans_field ({self.spans_field}) and chat_template ({self.chat_template}) must "
+                "not both be given: a template makes spans of messages"
             )
         if self.check and self.has_masks:
             raise ValueError(
-                f"check ({self.check}) must be 0 with a spans_field or a chat_template: no reference "
-                "library takes records in spans"
+                f"check ({self.check}) must be 0 with a spans_field or a chat_template: no "
+                "reference library takes records in spans"
             )
         if self.train_roles != roles.DEFAULT and self.chat_template is None:
             raise ValueError(
@@ -251,10 +251,7 @@ def _describe(
 def _chat_template(config: TokenizeConfig, tokenizer: _rust_ext.Tokenizer) -> ChatTemplate | None:
     if config.chat_template is None:
         return None
-    # Jinja takes a while to load, and texts need none.
-    from preprocess.chat.template import ChatTemplate
-
-    return ChatTemplate.load(config.chat_template, tokenizer, config.train_roles)
+    return ChatTemplate(config.chat_template, tokenizer, config.train_roles)
 
 
 def _turn_end(
@@ -271,8 +268,9 @@ def _turn_end(
         return None
     if config.eod is not None:
         raise UserError(
-            f"--eod {config.eod}: expected a token that ends documents alone, but the chat template "
-            f"{chat.source.name} writes it in every conversation; name another one, or give --no-eod"
+            f"--eod {config.eod}: expected a token that ends documents alone, but the chat "
+            f"template {chat.source.name} writes it in conversations; name another one, or give "
+            "--no-eod"
         )
     return f"none, since {chat.source.name} writes {eod.token} in conversations"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -15,11 +16,11 @@ from preprocess.chat.turns import generated_ranges, prefix_ranges, without_marks
 from preprocess.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from preprocess._rust_ext import Tokenizer
     from preprocess.chat.source import Source
-    from preprocess.chat.turns import Range
+    from preprocess.chat.turns import Range, RenderFirst
 
 type Spans = list[tuple[str, bool, bool]]
 """Text, whether it is a special token, whether it is trained."""
@@ -96,7 +97,6 @@ class JinjaTemplate:
             trained = prefix_ranges(
                 conversation,
                 text,
-                [message["content"] for message in hidden],
                 self._first(hidden, hidden_tools, conversation),
                 self._controls,
             )
@@ -104,9 +104,12 @@ class JinjaTemplate:
 
     def _first(
         self, messages: list[Any], tools: list[Any] | None, conversation: Conversation
-    ) -> Callable[[int, bool], str]:
-        def render(count: int, has_header: bool) -> str:
-            run = self._run(messages[:count], tools, conversation, has_header=has_header)
+    ) -> RenderFirst:
+        def render(count: int, has_header: bool, last: str | None = None) -> str:
+            first = messages[:count]
+            if last is not None:
+                first[-1] = {**first[-1], "content": last}
+            run = self._run(first, tools, conversation, has_header=has_header)
             return without_marks(run)[0]
 
         return render
@@ -169,7 +172,7 @@ class JinjaTemplate:
 
 def _pieces(start: int, end: int, borders: list[int]) -> list[Range]:
     cuts = [start, *(border for border in borders if start < border < end), end]
-    return [(one, other) for one, other in zip(cuts, cuts[1:], strict=False) if one < other]
+    return [(one, other) for one, other in pairwise(cuts) if one < other]
 
 
 def _lies_in(start: int, end: int, ranges: list[Range]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -10,12 +11,16 @@ from preprocess import _rust_ext
 from preprocess.chat.refused import RefusedError
 from preprocess.chat.template import ChatTemplate
 from preprocess.errors import UserError
-from preprocess.mask import TRAINED, UNTRAINED, marked
+from preprocess.mask import TRAINED, UNTRAINED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from rich.console import Console
+
+type Piece = tuple[str, tuple[bool, bool]]
+"""Text of tokens; whether they are control tokens, whether they are trained."""
 
 CONTROL_STYLE, TRAINED_STYLE, BOTH_STYLE = "dim cyan", "bold green", "bold magenta"
 
@@ -31,7 +36,7 @@ def show_rendered(
         UserError: The record has no rendering.
     """
     loaded = _rust_ext.Tokenizer.load(tokenizer)
-    template = ChatTemplate.load(given, loaded, train_roles)
+    template = ChatTemplate(given, loaded, train_roles)
     try:
         spans, literal = template.render(line)
     except RefusedError as refused:
@@ -47,42 +52,49 @@ def show_rendered(
             f"its data spells tokens of the tokenizer {literal:,} times: they are text",
             highlight=False,
         )
+    tokens = {text for text, is_special, _ in spans if is_special and text}
+    pieces = list(_pieces(loaded, ids.tolist(), mask.tolist(), tokens))
     if not console.is_terminal:
         console.print(f"what is trained stands in {TRAINED}{UNTRAINED}:", highlight=False)
-        text = marked(loaded, ids.tolist(), mask.tolist())
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print("".join(_marked(pieces)), highlight=False, markup=False, soft_wrap=True)
         return
     legend = Text("control token", style=CONTROL_STYLE)
     legend.append(" ").append("trained", style=TRAINED_STYLE)
     legend.append(" ").append("trained control token", style=BOTH_STYLE)
     console.print(legend)
-    console.print(_coloured(loaded, ids.tolist(), mask.tolist(), spans), soft_wrap=True)
+    console.print(Text.assemble(*((text, _style(*kind)) for text, kind in pieces)), soft_wrap=True)
 
 
-def _coloured(
-    tokenizer: _rust_ext.Tokenizer,
-    ids: list[int],
-    mask: list[int],
-    spans: list[tuple[str, bool, bool]],
-) -> Text:
-    """Return the text of tokens, each in the colour of what it is."""
-    tokens = {text for text, is_special, _ in spans if is_special and text}
-    controls = {identifier for each in tokens if (identifier := tokenizer.token_to_id(each))}
-    text, shown = Text(), 0
-    start = 0
-    while start < len(ids):
-        # As far as one style goes: a token's text can depend on those before it.
-        style = _style(ids[start] in controls, mask[start])
-        end = start + 1
-        while end < len(ids) and _style(ids[end] in controls, mask[end]) == style:
-            end += 1
-        decoded = tokenizer.decode(ids[:end])
-        text.append(decoded[shown:], style=style)
-        shown, start = len(decoded), end
-    return text
+def _pieces(
+    tokenizer: _rust_ext.Tokenizer, ids: list[int], mask: list[int], tokens: set[str]
+) -> Iterator[Piece]:
+    """Yield the tokens' text: each control token, and what lies between as far as it is alike."""
+    controls = {tokenizer.token_to_id(token): token for token in tokens}
+    at = 0
+    for is_control, run in groupby(ids, controls.__contains__):
+        block = list(run)
+        if is_control:
+            for identifier in block:
+                yield controls[identifier], (True, bool(mask[at]))
+                at += 1
+            continue
+        end = shown = 0
+        for trained, alike in groupby(mask[at : at + len(block)]):
+            # A token's text can depend on those before it.
+            end += sum(1 for _ in alike)
+            text = tokenizer.decode(block[:end])
+            yield text[shown:], (False, bool(trained))
+            shown = len(text)
+        at += len(block)
 
 
-def _style(is_control: bool, trained: int) -> str:
+def _marked(pieces: list[Piece]) -> Iterator[str]:
+    for is_trained, run in groupby(pieces, lambda piece: piece[1][1]):
+        text = "".join(text for text, _ in run)
+        yield f"{TRAINED}{text}{UNTRAINED}" if is_trained else text
+
+
+def _style(is_control: bool, is_trained: bool) -> str:
     if is_control:
-        return BOTH_STYLE if trained else CONTROL_STYLE
-    return TRAINED_STYLE if trained else ""
+        return BOTH_STYLE if is_trained else CONTROL_STYLE
+    return TRAINED_STYLE if is_trained else ""

@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preprocess import _rust_ext
-from preprocess.chat.jinja import JinjaTemplate
 from preprocess.chat.refused import RefusedError
 from preprocess.chat.source import find_source
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from preprocess.chat.jinja import JinjaTemplate, Spans
 
-    from preprocess.chat.jinja import Spans
-    from preprocess.chat.source import Source
+PROBE = (
+    b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], '
+    b'"meta": {"date": "2024-07-26"}}'
+)
+"""A record that every template can express."""
 
-PROBE = json.dumps([{"role": role, "content": "a"} for role in ("user", "assistant")])
-"""The messages of a record that every template can express."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ChatTemplate:
-    """What renders the records of a run."""
+    """What renders the records of a run; one of `named` and `jinja` is there."""
 
-    source: Source
-    named: _rust_ext.ChatTemplate | None
-    jinja: JinjaTemplate | None
+    named: _rust_ext.ChatTemplate | None = None
+    jinja: JinjaTemplate | None = None
 
-    @staticmethod
-    def load(
-        given: str, tokenizer: _rust_ext.Tokenizer, train_roles: tuple[str, ...]
-    ) -> ChatTemplate:
-        """Return the template that `--chat-template` names, for a tokenizer.
+    def __init__(
+        self, given: str, tokenizer: _rust_ext.Tokenizer, train_roles: tuple[str, ...]
+    ) -> None:
+        """Find the template that `--chat-template` names, for a tokenizer.
 
         Raises:
             UserError: There is none, or it is no template.
             ValueError: The tokenizer does not have its control tokens.
         """
-        source = find_source(given, _path(tokenizer))
-        if source.text is None:
-            named = _rust_ext.ChatTemplate(source.name, tokenizer, train_roles=train_roles)
-            return ChatTemplate(source=source, named=named, jinja=None)
-        return ChatTemplate(
-            source=source, named=None, jinja=JinjaTemplate(source, tokenizer, train_roles)
-        )
+        self.source = find_source(given, Path(tokenizer.file))
+        if self.source.text is None:
+            self.named = _rust_ext.ChatTemplate(given, tokenizer, train_roles=train_roles)
+        else:
+            # Jinja takes a while to load, and our own templates need none.
+            from preprocess.chat.jinja import JinjaTemplate
+
+            self.jinja = JinjaTemplate(self.source, tokenizer, train_roles)
 
     def render(self, line: bytes) -> tuple[Spans, int]:
         """Return the spans of a record, and how often its data spells a token.
@@ -63,11 +59,9 @@ class ChatTemplate:
         return rendered
 
     def writes(self, token: str) -> bool:
-        """Return whether turns of this template hold a control token, as far as a short one tells."""
+        """Return whether a short conversation in this template holds a control token."""
         try:
-            spans, _ = self.render(
-                f'{{"messages": {PROBE}, "meta": {{"date": "2024-07-26"}}}}'.encode()
-            )
+            spans, _ = self.render(PROBE)
         except RefusedError:
             return False
         return any(is_special and text == token for text, is_special, _ in spans)
@@ -75,9 +69,3 @@ class ChatTemplate:
     def describe(self) -> dict[str, Any]:
         """Return what decides whether two runs render alike."""
         return {"chat_template": self.source.name, "chat_template_sha256": self.source.sha256}
-
-
-def _path(tokenizer: _rust_ext.Tokenizer) -> Path:
-    from pathlib import Path
-
-    return Path(tokenizer.file)

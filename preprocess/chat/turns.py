@@ -1,28 +1,40 @@
 """Which part of a rendering is trained: by the template's own marks, or by rendering prefixes.
 
-A template with `{% generation %}` says what the assistant writes. Without, the turn of message `i` is
-what `messages[:i + 1]` renders to beyond `messages[:i]`, and its header what the template writes to
-ask for it (`add_generation_prompt`); behind the token that ends the turn nothing is trained.
+A template with `{% generation %}` says what the assistant writes. Without, the turn of message `i`
+is what `messages[:i + 1]` renders to beyond `messages[:i]`, and its header what the template writes
+to ask for it (`add_generation_prompt`); behind the token that ends the turn nothing is trained.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from preprocess.chat.environment import BEGIN, END
 from preprocess.chat.refused import RefusedError
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable
 
     from preprocess.chat.conversation import Conversation
 
 type Range = tuple[int, int]
 """Characters of a rendering, the end excluded."""
 
-type RenderFirst = Callable[[int, bool], str]
-"""Renders so many of the first messages, with the header of an answer behind them or without."""
+PLACE = "\U0010ff02"
+"""What a message says where only the place of that is wanted."""
+
+
+class RenderFirst(Protocol):
+    """Renders the first messages of a record."""
+
+    def __call__(self, count: int, has_header: bool, last: str | None = None) -> str:
+        """Return the rendering of `count` messages, with the header of an answer or without.
+
+        Args:
+            count: So many messages.
+            has_header: Whether the header of an answer stands behind them.
+            last: What the last of them says instead.
+        """
 
 
 def without_marks(text: str) -> tuple[str, list[Range]]:
@@ -73,7 +85,6 @@ def generated_ranges(conversation: Conversation, generated: list[Range]) -> list
 def prefix_ranges(
     conversation: Conversation,
     whole: str,
-    contents: list[str],
     render: RenderFirst,
     controls: re.Pattern[str],
 ) -> list[Range]:
@@ -82,13 +93,12 @@ def prefix_ranges(
     Args:
         conversation: The record.
         whole: Its rendering.
-        contents: What its messages say, as the template was given it.
         render: Renders its first messages.
         controls: Finds control tokens.
 
     Raises:
-        RefusedError: The rendering does not begin with that of the first turns, or a turn's own text
-            cannot be told from its header.
+        RefusedError: The rendering does not begin with that of the first turns, or a turn's own
+            text cannot be told from its header.
     """
     ranges: list[Range] = []
     for index, trained in enumerate(conversation.trained):
@@ -102,7 +112,7 @@ def prefix_ranges(
         if is_assistant:
             start = _behind_header(render, index, after)
         else:
-            start = _at_content(contents[index], after, len(before), index)
+            start = _at_content(render, index, after)
         ranges.append((start, _behind_turn(after, start, controls)))
     return ranges
 
@@ -114,17 +124,15 @@ def _behind_header(render: RenderFirst, index: int, after: str) -> int:
     return len(header)
 
 
-def _at_content(content: str, after: str, start: int, index: int) -> int:
-    said = content.strip()
-    turn = after[start:]
-    if not said or turn.count(said) != 1:
+def _at_content(render: RenderFirst, index: int, after: str) -> int:
+    """Return where a turn says what its message does: where another text would stand instead."""
+    before, mark, _ = render(index + 1, False, PLACE).partition(PLACE)
+    if not mark or not after.startswith(before):
         raise RefusedError("template_turn_unclear", f"the text of message {index}")
-    return start + turn.index(content if content in turn else said)
+    return len(before)
 
 
 def _behind_turn(after: str, start: int, controls: re.Pattern[str]) -> int:
     """Return where a turn ends: behind its last token, if white space alone follows."""
-    last = None
-    for last in controls.finditer(after, start):
-        pass
-    return last.end() if last is not None and not after[last.end() :].strip() else len(after)
+    ends = [found.end() for found in controls.finditer(after, start)]
+    return ends[-1] if ends and not after[ends[-1] :].strip() else len(after)
