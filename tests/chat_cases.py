@@ -44,7 +44,7 @@ def conversation(choices: random.Random, *, most_calls: int = 2, literals: bool 
             ]
         messages.append({"role": "assistant", "content": choices.choice(texts)})
     for message in messages:
-        if message["role"] != "tool" and choices.random() < 0.2:
+        if message["role"] in ("user", "assistant") and choices.random() < 0.2:
             message["loss"] = choices.random() < 0.5
     return {"id": f"hand/a#{choices.randrange(1 << 40)}", "messages": messages, "tools": tools}
 

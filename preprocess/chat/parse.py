@@ -1,7 +1,7 @@
 """The way back: what a rendering says, read from its spans.
 
 A control token is known by its span, not by its spelling, so that a turn which quotes one is read
-as what it says. `parse(render(record))` gives back the calls of the record, for each named template.
+as what it says. `parse(render(record))` gives back the record's calls, for each named template.
 """
 
 from __future__ import annotations

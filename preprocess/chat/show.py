@@ -48,19 +48,17 @@ def show_rendered(
     count, trained = len(ids), int(mask.sum())
     console.print(f"tokens: {count:,}, trained: {trained:,}", highlight=False)
     if literal:
-        console.print(
-            f"its data spells tokens of the tokenizer {literal:,} times: they are text",
-            highlight=False,
-        )
+        console.print(f"tokens spelled in its data, which are text: {literal:,}", highlight=False)
     tokens = {text for text, is_special, _ in spans if is_special and text}
     pieces = list(_pieces(loaded, ids.tolist(), mask.tolist(), tokens))
     if not console.is_terminal:
         console.print(f"what is trained stands in {TRAINED}{UNTRAINED}:", highlight=False)
         console.print("".join(_marked(pieces)), highlight=False, markup=False, soft_wrap=True)
         return
-    legend = Text("control token", style=CONTROL_STYLE)
-    legend.append(" ").append("trained", style=TRAINED_STYLE)
-    legend.append(" ").append("trained control token", style=BOTH_STYLE)
+    legend = Text.assemble(
+        ("control token", CONTROL_STYLE), " ", ("trained", TRAINED_STYLE), " ",
+        ("trained control token", BOTH_STYLE),
+    )  # fmt: skip
     console.print(legend)
     console.print(Text.assemble(*((text, _style(*kind)) for text, kind in pieces)), soft_wrap=True)
 

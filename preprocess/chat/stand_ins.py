@@ -34,7 +34,7 @@ class StandIns:
     """The same for what messages say, where more is replaced if the template asks for it."""
     back: dict[int, int]
     middles: frozenset[str]
-    """What data must not be, as a whole, to complete a token that the template began."""
+    """What a string that is not said must not be: it completes a token that was begun."""
 
     @staticmethod
     def of(tokens: Iterable[str], literals: Iterable[str]) -> StandIns:
@@ -65,6 +65,9 @@ class StandIns:
             RefusedError: It holds stand-ins already, or a string that could complete a token.
         """
         if isinstance(value, str):
+            if value in self.middles:
+                shown = f"{value[:40]!r} could complete a token"
+                raise RefusedError("template_reads_data", shown)
             return self._hide(value, self.ends)
         if isinstance(value, list):
             return [self.hide(each) for each in value]
@@ -89,8 +92,6 @@ class StandIns:
     def _hide(self, text: str, table: dict[int, int]) -> str:
         if not text.isascii() and any(c >= chr(FIRST) for c in text):
             raise RefusedError("template_reads_data", "private characters of plane 16 are taken")
-        if text in self.middles:
-            raise RefusedError("template_reads_data", f"{text[:40]!r} could complete a token")
         return text.translate(table)
 
 

@@ -44,10 +44,7 @@ pub(super) fn render<'a>(
     Ok(to.finish())
 }
 
-fn with_tools<'a>(
-    conversation: Conversation<'a>,
-    to: &mut Writer<'_, 'a>,
-) -> Result<(), Refusal> {
+fn with_tools<'a>(conversation: Conversation<'a>, to: &mut Writer<'_, 'a>) -> Result<(), Refusal> {
     let date = spell_date(conversation.date.as_deref(), DATE)?;
     let mut messages = conversation.messages.into_iter().peekable();
     let system = messages.next_if(|message| message.role == Role::System);

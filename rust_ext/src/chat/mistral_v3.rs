@@ -14,9 +14,8 @@ use super::refusal::Refusal;
 use super::roles::Role;
 use super::writer::{Rendering, Vocabulary, Writer};
 
-pub(super) const CONTROLS: [&str; 9] = [
-    BEGIN, END, INST, INST_END, TOOLS, TOOLS_END, CALLS, REPLY, REPLY_END,
-];
+pub(super) const CONTROLS: [&str; 9] =
+    [BEGIN, END, INST, INST_END, TOOLS, TOOLS_END, CALLS, REPLY, REPLY_END];
 const BEGIN: &str = "<s>";
 const END: &str = "</s>";
 const INST: &str = "[INST]";
@@ -84,11 +83,7 @@ fn asked<'a>(message: Message<'a>, system: Option<Message<'a>>, to: &mut Writer<
     to.control(INST_END, message.is_trained);
 }
 
-fn answer<'a>(
-    message: Message<'a>,
-    ids: &mut Ids,
-    to: &mut Writer<'_, 'a>,
-) -> Result<(), Refusal> {
+fn answer<'a>(message: Message<'a>, ids: &mut Ids, to: &mut Writer<'_, 'a>) -> Result<(), Refusal> {
     let is_trained = message.is_trained;
     if message.calls.is_empty() {
         own_space_of(to, is_trained);
@@ -208,7 +203,11 @@ fn check_order(messages: &[Message<'_>]) -> Result<(), Refusal> {
             }
         };
         if !is_fine {
-            return Err(if before.is_none() { Refusal::FirstTurnNotUser } else { Refusal::TurnOrder });
+            return Err(if before.is_none() {
+                Refusal::FirstTurnNotUser
+            } else {
+                Refusal::TurnOrder
+            });
         }
         if message.role != Role::System {
             before = Some((message.role, !message.calls.is_empty()));

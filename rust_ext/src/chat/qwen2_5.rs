@@ -12,8 +12,7 @@ use super::roles::Role;
 use super::writer::{Rendering, Vocabulary, Writer};
 
 pub(super) const CONTROLS: [&str; 2] = [START, END];
-pub(super) const TAGS: [&str; 6] =
-    [CALL, CALL_END, REPLY, REPLY_END, "<tools>", "</tools>"];
+pub(super) const TAGS: [&str; 6] = [CALL, CALL_END, REPLY, REPLY_END, "<tools>", "</tools>"];
 const START: &str = "<|im_start|>";
 const END: &str = "<|im_end|>";
 const CALL: &str = "<tool_call>";

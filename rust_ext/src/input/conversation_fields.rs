@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn values_come_as_they_are_spelled_and_null_is_absent() {
-        let line = br#"{"meta": null, "id": "a\u00e9", "messages": [ {"role": 1} ], "tools": [], "x": 1}"#;
+        let line =
+            br#"{"meta": null, "id": "a\u00e9", "messages": [ {"role": 1} ], "tools": [], "x": 1}"#;
         let fields = parse_text(line).unwrap();
         assert_eq!(fields.id.as_deref(), Some("aé"));
         assert_eq!(fields.messages, Some(r#"[ {"role": 1} ]"#));
