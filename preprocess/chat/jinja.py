@@ -82,7 +82,12 @@ class JinjaTemplate:
         Raises:
             RefusedError: It has no rendering that is certain.
         """
-        conversation = read_conversation(messages, tools, meta, self._train_roles)
+        try:
+            return self._render(read_conversation(messages, tools, meta, self._train_roles))
+        except RecursionError as error:
+            raise RefusedError("template_raised", "values are nested too deeply") from error
+
+    def _render(self, conversation: Conversation) -> tuple[Spans, int]:
         hidden = [self._stand_ins.hide_message(message) for message in conversation.messages]
         hidden_tools = self._stand_ins.hide(conversation.tools)
         marked = self._run(hidden, hidden_tools, conversation)

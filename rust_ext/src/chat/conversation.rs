@@ -121,7 +121,7 @@ pub fn spell_tool(raw: &str, indent: Option<usize>, to: &mut String) -> Read<()>
     Ok(respell(&format!("{{\"type\": \"function\", \"function\": {raw}}}"), indent, to)?)
 }
 
-fn message<'a>(raw: &'a str, roles: Roles) -> Read<Message<'a>> {
+fn message(raw: &str, roles: Roles) -> Read<Message<'_>> {
     let (mut role, mut content, mut calls) = (None, Cow::Borrowed(""), Vec::new());
     let (mut answers, mut loss) = (None, None);
     members(raw, |key, raw| {

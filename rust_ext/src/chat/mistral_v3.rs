@@ -123,12 +123,9 @@ fn reply(message: &Message<'_>, ids: &Ids, to: &mut Writer<'_, '_>) -> Result<()
     let mut spelled = String::from("{\"content\": ");
     let before = spelled.len();
     // A reply that is JSON is printed as such.
-    match respell(&message.content, None, &mut spelled) {
-        Ok(()) => {}
-        Err(_) => {
-            spelled.truncate(before);
-            spell_string(&message.content, &mut spelled);
-        }
+    if respell(&message.content, None, &mut spelled).is_err() {
+        spelled.truncate(before);
+        spell_string(&message.content, &mut spelled);
     }
     spelled.push_str(", \"call_id\": \"");
     spelled.push_str(id);

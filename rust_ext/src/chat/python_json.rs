@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use crate::input::fields::unquote;
-use crate::input::json::{Fault, Scanner};
+use crate::input::json::{Fault, MAX_DEPTH, Scanner};
 
 /// Why a value is not respelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +69,11 @@ struct Speller<'a, 't> {
 }
 
 impl Speller<'_, '_> {
-    /// Nesting is bounded by the check that every line has passed.
+    /// Calls itself; JSON in a string has passed no check of its nesting yet.
     fn value(&mut self, level: usize) -> Result<(), Unspellable> {
+        if level > MAX_DEPTH {
+            return Err(Unspellable::Invalid);
+        }
         match self.scanner.peek()? {
             b'{' => self.object(level),
             b'[' => self.list(level),
@@ -249,7 +252,8 @@ mod tests {
             respell(r#"{"a": 1, "\u0061": 2}"#, None, &mut to),
             Err(Unspellable::DuplicateKeys)
         );
-        for broken in [r#"["\ud800"]"#, "[1,]", "[1] 2", "nil"] {
+        let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+        for broken in [r#"["\ud800"]"#, "[1,]", "[1] 2", "nil", &deep] {
             assert_eq!(respell(broken, None, &mut to), Err(Unspellable::Invalid), "{broken}");
         }
     }
