@@ -187,6 +187,30 @@ def test_what_data_spells_stays_text_and_is_counted(shared: Path, name: str) -> 
 
 
 @pytest.mark.shared
+@pytest.mark.parametrize("name", ["llama3_1", "qwen2_5"])
+def test_both_ways_of_rendering_agree_where_data_spells_tokens(shared: Path, name: str) -> None:
+    path = shared / "tokenizers" / name
+    tokenizer = load(path)
+    templates = [ChatTemplate(given, tokenizer, ASSISTANT) for given in (name, str(path))]
+    choices, spelled = random.Random(13), 0
+    for _ in range(300):
+        record = chat_cases.conversation(
+            choices, most_calls=2 if name == "qwen2_5" else 0, literals=True
+        )
+        if name == "llama3_1":
+            record["tools"] = []
+        rendered = [template.render(chat_cases.line(record)) for template in templates]
+        one, other = (tokenizer.encode_spans(spans) for spans, _ in rendered)
+        assert one[0].tolist() == other[0].tolist()
+        assert one[1].tolist() == other[1].tolist()
+        spelled += rendered[0][1]
+        controls = {tokenizer.token_to_id(text) for text, special, _ in rendered[0][0] if special}
+        made = [text for text, special, _ in rendered[0][0] if special and text]
+        assert len(made) == sum(each in controls for each in one[0].tolist())
+    assert spelled > 50
+
+
+@pytest.mark.shared
 def test_llama_with_tools_is_the_published_format(shared: Path) -> None:
     record = asked(
         said("system", " Be brief. "),
