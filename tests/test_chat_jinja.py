@@ -31,6 +31,9 @@ GENERATION = (
     "{{- call.function | tojson }}{%- endfor %}{{- '<|im_end|>' }}{% endgeneration %}"
     "{%- else %}{{- message.content + '<|im_end|>' }}{%- endif %}" + TAIL
 )
+ASKING = TAIL.partition("{%- if add")[2]
+HEADLESS = PLAIN.removesuffix("{%- if add" + ASKING)
+ALWAYS = HEADLESS + "{{- '<|im_start|>assistant\\n' }}"
 REASONING = HEAD + "{{- message.content.split('</think>')[-1] + '<|im_end|>' }}" + TAIL
 DATED = "{{- strftime_now('%d %b %Y') + '\\n' }}" + PLAIN
 MAYBE_DATED = "{{- strftime_now('%Y') if strftime_now is defined else 'no date' }}" + PLAIN
@@ -203,6 +206,19 @@ def test_generation_blocks_obey_loss_where_each_has_its_turn(rig: Rig) -> None:
     )
     assert trained(rig.spans(twice, user("a"), answer("b"))) == "b|<|im_end|>"
     assert rig.refusal(twice, *turns) == "template_turn_unclear"
+
+
+def test_a_template_without_a_header_to_ask_for_answers_is_read_by_where_texts_stand(
+    rig: Rig,
+) -> None:
+    turns = [user("a"), answer("b"), user("c"), answer("d", loss=False)]
+    assert trained(rig.spans(HEADLESS, *turns)) == "b|<|im_end|>"
+    assert trained(rig.spans(ALWAYS, *turns[:2])) == "b|<|im_end|>"
+    assert rig.refusal(ALWAYS, *turns) == "template_no_prefix"
+    call = {"name": "f", "arguments": {}}
+    without_content = HEADLESS.replace("message.content +", "(message.content or 'none') +")
+    turns = [user("a"), answer("", tool_calls=[call])]
+    assert rig.refusal(without_content, *turns) == "template_turn_unclear"
 
 
 def test_turns_of_any_role_are_found_by_prefixes(rig: Rig) -> None:

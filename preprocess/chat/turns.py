@@ -104,24 +104,41 @@ def prefix_ranges(
     for index, trained in enumerate(conversation.trained):
         if not trained:
             continue
-        is_assistant = conversation.messages[index]["role"] == "assistant"
-        before = render(index, False) if index else ""
-        after = render(index + 1, False)
-        if not whole.startswith(after) or not after.startswith(before):
+        is_last = index + 1 == len(conversation.trained)
+        after = whole if is_last else render(index + 1, False)
+        if not whole.startswith(after):
             raise RefusedError("template_no_prefix", f"message {index}")
-        if is_assistant:
-            start = _behind_header(render, index, after)
-        else:
+        if conversation.messages[index]["role"] != "assistant":
             start = _at_content(render, index, after)
-        ranges.append((start, _behind_turn(after, start, controls)))
+            ranges.append((start, _behind_turn(after, start, controls)))
+        else:
+            ranges.append(_answer(render, index, after, controls))
     return ranges
 
 
-def _behind_header(render: RenderFirst, index: int, after: str) -> int:
+def _answer(render: RenderFirst, index: int, after: str, controls: re.Pattern[str]) -> Range:
     header = render(index, True)
+    if header == (render(index, False) if index else ""):
+        return _around_content(render, index, after, controls)
     if not after.startswith(header):
         raise RefusedError("template_turn_unclear", f"the header of message {index}")
-    return len(header)
+    return len(header), _behind_turn(after, len(header), controls)
+
+
+def _around_content(
+    render: RenderFirst, index: int, after: str, controls: re.Pattern[str]
+) -> Range:
+    """Return a turn's text and the token behind it, by where another text would stand.
+
+    So a template is read that has no header to ask for an answer, or writes it behind every turn.
+    """
+    before, mark, behind = render(index + 1, False, PLACE).partition(PLACE)
+    stop = len(after) - len(behind)
+    is_around = after.startswith(before) and after.endswith(behind) and len(before) <= stop
+    if not mark or not is_around:
+        raise RefusedError("template_turn_unclear", f"the text of message {index}")
+    found = controls.search(after, stop)
+    return len(before), found.end() if found else stop
 
 
 def _at_content(render: RenderFirst, index: int, after: str) -> int:
