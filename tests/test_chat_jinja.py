@@ -43,9 +43,12 @@ ASSEMBLED = PLAIN.replace(
 NAMED = PLAIN.replace("message.content +", "'<|' + message.content + '|>' +")
 CALLED = PLAIN.replace(
     "message.content +",
-    "('<|' + message.tool_calls[0].function.name + '|>' if message.tool_calls else '') +",
+    "('<|' + message.tool_calls[0].function.name + '|>' if message.tool_calls else '') + "
+    "(message.tool_calls[0].function.arguments | tojson if message.tool_calls else '') + "
+    "message.content +",
 )
-SHORT = PLAIN.replace("for message in messages", "for message in messages[-2:]")
+LOSES = "template_loses_content"
+COUNTING = "{{- messages | length }}" + PLAIN
 STRICT = "{{- raise_exception('no tools') if tools }}" + PLAIN
 
 
@@ -117,6 +120,7 @@ def test_masks_are_those_of_transformers(shared: Path, tmp_path: Path, is_marked
     choices, ones = random.Random(3), 0
     for _ in range(150):
         record = chat_cases.conversation(choices, most_calls=2 if is_marked else 0)
+        record["tools"] = []  # which these templates have no place for
         for message in record["messages"]:
             message.pop("loss", None)
         messages, tools = chat_cases.for_reference(record)
@@ -215,10 +219,6 @@ def test_a_template_without_a_header_to_ask_for_answers_is_read_by_where_texts_s
     assert trained(rig.spans(HEADLESS, *turns)) == "b|<|im_end|>"
     assert trained(rig.spans(ALWAYS, *turns[:2])) == "b|<|im_end|>"
     assert rig.refusal(ALWAYS, *turns) == "template_no_prefix"
-    call = {"name": "f", "arguments": {}}
-    without_content = HEADLESS.replace("message.content +", "(message.content or 'none') +")
-    turns = [user("a"), answer("", tool_calls=[call])]
-    assert rig.refusal(without_content, *turns) == "template_turn_unclear"
 
 
 def test_turns_of_any_role_are_found_by_prefixes(rig: Rig) -> None:
@@ -229,7 +229,7 @@ def test_turns_of_any_role_are_found_by_prefixes(rig: Rig) -> None:
 
 def test_what_has_no_certain_mask_or_text_is_refused_by_name(rig: Rig) -> None:
     turns = [user("a"), answer("b"), user("c"), answer("d")]
-    assert rig.refusal(SHORT, *turns) == "template_no_prefix"
+    assert rig.refusal(COUNTING, *turns) == "template_no_prefix"
     assert rig.refusal(STRICT, *turns, tools=[{"name": "f"}]) == "template_raised"
     headless = PLAIN.replace("{{- '<|im_start|>assistant\\n' }}{% endif", "{{- 'now?' }}{% endif")
     assert rig.refusal(headless, *turns) == "template_turn_unclear"
@@ -239,6 +239,20 @@ def test_what_has_no_certain_mask_or_text_is_refused_by_name(rig: Rig) -> None:
     number += '"arguments": {"x": 0.10000000000000000001}}]}]}'
     with pytest.raises(RefusedError, match="template_changes_number"):
         rig.template(PLAIN).render(number.encode())
+
+
+def test_what_a_template_would_leave_out_is_refused(rig: Rig) -> None:
+    call = {"name": "f", "arguments": {"x": 1}}
+    assert rig.refusal(PLAIN, user("a"), answer("b"), tools=[{"name": "f"}]) == LOSES
+    assert rig.refusal(PLAIN, user("a"), answer("f", tool_calls=[call])) == LOSES
+    first = GENERATION.replace("message.tool_calls or []", "(message.tool_calls or [])[:1]")
+    assert rig.spans(first, user("a"), answer("", tool_calls=[call]))
+    assert rig.refusal(first, user("a"), answer("", tool_calls=[call, call])) == LOSES
+    either = GENERATION.replace(
+        "{{- message.content }}", "{{- '' if message.tool_calls else message.content }}"
+    )
+    assert rig.spans(either, user("a"), answer("", tool_calls=[call]), answer("b"))
+    assert rig.refusal(either, user("a"), answer("so", tool_calls=[call])) == LOSES
 
 
 def test_a_date_is_the_record_s_own_or_the_record_is_refused(rig: Rig) -> None:

@@ -10,6 +10,7 @@ import jinja2
 
 from preprocess.chat.conversation import Conversation, read_conversation
 from preprocess.chat.environment import literals, make_environment
+from preprocess.chat.losses import is_whole, probe, shape_of
 from preprocess.chat.refused import RefusedError
 from preprocess.chat.stand_ins import StandIns
 from preprocess.chat.turns import generated_ranges, prefix_ranges, without_marks
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from preprocess._rust_ext import Tokenizer
+    from preprocess.chat.losses import Shape
     from preprocess.chat.source import Source
     from preprocess.chat.turns import Range, RenderFirst
+
+SHAPES_KEPT = 10_000
+"""Shapes of which a template is known to print all; others are asked for again."""
 
 type Spans = list[tuple[str, bool, bool]]
 """Text, whether it is a special token, whether it is trained."""
@@ -63,6 +68,7 @@ class JinjaTemplate:
         longest_first = sorted(controls, key=lambda token: (-len(token), token))
         self._controls = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
         self._stand_ins = StandIns.of(controls, own)
+        self._whole_shapes: set[Shape] = set()
 
     def __call__(self, records: Sequence[Asked]) -> list[tuple[Spans, int] | str]:
         """Return spans and the number of literal tokens of each record, or the reason for none."""
@@ -95,6 +101,7 @@ class JinjaTemplate:
             plain = self._run(conversation.messages, conversation.tools, conversation)
             if self._stand_ins.show(marked) != plain:
                 raise RefusedError("template_reads_data")
+        self._refuse_loss(conversation)
         text, generated = without_marks(marked)
         if generated:
             trained = generated_ranges(conversation, generated)
@@ -106,6 +113,16 @@ class JinjaTemplate:
                 self._controls,
             )
         return self._spans(text, trained)
+
+    def _refuse_loss(self, conversation: Conversation) -> None:
+        """Refuse a record of whose shape the template leaves something out."""
+        shape = shape_of(conversation)
+        if shape not in self._whole_shapes:
+            messages, tools = probe(conversation)
+            if not is_whole(self._run(messages, tools, conversation), shape):
+                raise RefusedError("template_loses_content")
+            if len(self._whole_shapes) < SHAPES_KEPT:
+                self._whole_shapes.add(shape)
 
     def _first(
         self, messages: list[Any], tools: list[Any] | None, conversation: Conversation

@@ -42,11 +42,13 @@ pub enum Refusal {
     TurnUnclear,
     /// A number that a double would change.
     Number,
+    /// The template leaves out something that a record of this shape says.
+    LosesContent,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::NoMessages,
         Self::Malformed,
         Self::DuplicateKeys,
@@ -66,6 +68,7 @@ impl Refusal {
         Self::NoPrefix,
         Self::TurnUnclear,
         Self::Number,
+        Self::LosesContent,
     ];
 
     /// Returns the word.
@@ -91,6 +94,7 @@ impl Refusal {
             Self::NoPrefix => "template_no_prefix",
             Self::TurnUnclear => "template_turn_unclear",
             Self::Number => "template_changes_number",
+            Self::LosesContent => "template_loses_content",
         }
     }
 
