@@ -4,12 +4,14 @@
 //! file; for the others [`source`] opens it, plain, gzip or zstd, and hashes the stored bytes as
 //! they pass, and [`lines`] cuts what comes out into batches of whole lines. [`unit`] does so for
 //! file after file; [`fields`] takes the fields that are needed out of a line and says what is
-//! wrong with one that cannot be read, [`span_fields`] those of a record in spans, [`own_content`]
+//! wrong with one that cannot be read, [`span_fields`] those of a record in spans,
+//! [`conversation_fields`] those of one whose messages a template renders, [`own_content`]
 //! what a conversation is known by, [`numbers`] a number that a user named, `member` what few
 //! stages ask of a record; [`lookup`] finds records by their ids; [`rejected`] writes down an
 //! unreadable line, `cut_text` one with parts of its text left out; [`shares`] numbers the pairs of
 //! source and kind that records have.
 
+pub mod conversation_fields;
 pub(crate) mod cut_text;
 mod escape;
 pub mod fields;

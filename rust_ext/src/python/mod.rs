@@ -6,6 +6,7 @@
 #![allow(clippy::needless_pass_by_value)] // arguments come owned from Python
 
 mod call;
+mod chat;
 mod indexed;
 mod minhash;
 mod native_json;
@@ -23,6 +24,8 @@ mod extension {
 
     #[pymodule_export]
     use super::call::{CorruptDataError, TokenizerError};
+    #[pymodule_export]
+    use super::chat::{PyTemplate, chat_template_names, conversation_fields};
     #[pymodule_export]
     use super::indexed::{
         audit_dataset, count_lines, merge_datasets, read_document, rebuild_index,
