@@ -18,6 +18,7 @@ type _Progress = Callable[[int, int], object] | None
 __all__ = [
     "CorruptDataError",
     "NativeRecords",
+    "RecordLines",
     "Tokenizer",
     "TokenizerError",
     "__version__",
@@ -167,6 +168,22 @@ class NativeRecords:
     def __new__(cls, path: _Path, *, limit_bytes: int) -> NativeRecords: ...
     def __iter__(self) -> NativeRecords: ...
     def __next__(self) -> list[tuple[bytes, str | None, bool]]: ...
+    @property
+    def damage(self) -> str | None:
+        """Where the file broke off, if it did; complete behind the last batch."""
+
+@final
+class RecordLines:
+    """The lines of a record file, whatever its format, in batches; an iterator.
+
+    Each is its bytes, whether it was over the limit and this is its head, and whether the file
+    broke off in it. A record of a `.json` file that is spread over lines is put into one; rows of
+    Parquet and texts of WET are the lines that they stand for.
+    """
+
+    def __new__(cls, path: _Path, *, limit_bytes: int) -> RecordLines: ...
+    def __iter__(self) -> RecordLines: ...
+    def __next__(self) -> list[tuple[bytes, bool, bool]]: ...
     @property
     def damage(self) -> str | None:
         """Where the file broke off, if it did; complete behind the last batch."""

@@ -35,6 +35,7 @@ import msgspec
 from preprocess import _rust_ext
 from preprocess.dedup import DedupRun, files_of
 from preprocess.errors import UserError
+from preprocess.fetch import local_unit
 from preprocess.loss_alarm import TextLoss, refuse_text_losses
 from preprocess.manifest import write_whole
 
@@ -153,17 +154,18 @@ class PieceRun(CutRun):
         with self.options.report(label, self.expected_text_bytes()) as progress:
 
             def sign(number: int) -> None:
-                _rust_ext.sign_pieces(
-                    files_of(self.directory.units[number]),
-                    grain=self.config.scope,
-                    min_chars=self.config.min_piece_chars,
-                    fingerprint=self.fingerprint,
-                    signatures=self.signatures[number],
-                    output=self.pieces[number],
-                    workers=self.options.workers,
-                    memory_bytes=self.options.memory_bytes,
-                    progress=progress,
-                )
+                with local_unit(self.directory.units[number], self.directory.journal) as unit:
+                    _rust_ext.sign_pieces(
+                        files_of(unit),
+                        grain=self.config.scope,
+                        min_chars=self.config.min_piece_chars,
+                        fingerprint=self.fingerprint,
+                        signatures=self.signatures[number],
+                        output=self.pieces[number],
+                        workers=self.options.workers,
+                        memory_bytes=self.options.memory_bytes,
+                        progress=progress,
+                    )
 
             for number, _ in self.waiting([[path] for path in self.pieces]):
                 sign(number)

@@ -57,9 +57,8 @@ pub(super) struct Checker {
     pub(super) may_be_inexact: bool,
     line_ends: LineEnds,
     state: State,
-    keys: Keys,
-    /// Whether keys are still at hand to be compared.
-    has_keys: bool,
+    /// `None` once keys are no longer at hand to be compared.
+    keys: Option<Keys>,
     token_start: usize,
     has_escapes: bool,
 }
@@ -77,8 +76,7 @@ impl Checker {
             may_be_inexact: false,
             line_ends,
             state: State::Value,
-            keys: Keys::default(),
-            has_keys: true,
+            keys: Some(Keys::default()),
             token_start: 0,
             has_escapes: false,
         }
@@ -93,8 +91,7 @@ impl Checker {
         self.may_be_inexact = false;
         self.line_ends = line_ends;
         self.state = State::Value;
-        self.keys.clear();
-        self.has_keys = true;
+        self.keys.get_or_insert_default().clear();
     }
 
     /// Goes on in `bytes`, which begin where the value begins.
@@ -127,8 +124,7 @@ impl Checker {
     /// Forgets the bytes passed, of which none is needed again but to compare keys.
     pub(super) fn forget(&mut self) {
         self.at = 0;
-        self.has_keys = false;
-        self.keys.clear();
+        self.keys = None;
     }
 
     fn note(&mut self, fault: Fault) {
@@ -175,15 +171,15 @@ impl Checker {
         if self.open.len() > MAX_DEPTH {
             self.note(Fault::TooDeep);
         }
-        if is_object && self.has_keys {
-            self.keys.open();
+        if is_object && let Some(keys) = &mut self.keys {
+            keys.open();
         }
         self.pass(if is_object { State::FirstKey } else { State::FirstElement })
     }
 
     fn close(&mut self, bytes: &[u8]) -> Step {
         let is_object = self.open.pop() == Some(true);
-        if is_object && self.has_keys && self.keys.close(bytes) {
+        if is_object && self.keys.as_mut().is_some_and(|keys| keys.close(bytes)) {
             self.note(Fault::DuplicateKey);
         }
         self.pass(State::After)
@@ -202,8 +198,8 @@ impl Checker {
             let step = match byte {
                 b'"' => {
                     self.at += 1;
-                    if is_key && self.has_keys {
-                        self.keys.add(bytes, self.token_start, self.at, self.has_escapes);
+                    if is_key && let Some(keys) = &mut self.keys {
+                        keys.add(bytes, self.token_start, self.at, self.has_escapes);
                     }
                     self.state = if is_key { State::Colon } else { State::After };
                     return None;

@@ -36,7 +36,9 @@ mod extension {
     #[pymodule_export]
     use super::native_json::PyNativeRecords;
     #[pymodule_export]
-    use super::records::{compared_text, find_document, find_records, read_line, scan_records};
+    use super::records::{
+        PyRecordLines, compared_text, find_document, find_records, read_line, scan_records,
+    };
     #[pymodule_export]
     use super::scopes::{
         check_substring_memory, cut_losses, cut_pieces, cut_substrings, gather_cuts, piece_parts,
