@@ -352,6 +352,7 @@ def connect_records(
     *,
     shape: tuple[int, int, int, int],
     key: str = "text",
+    keep: Sequence[str],
     threshold: float | None,
     max_cluster: int,
     fingerprint: int,
@@ -365,13 +366,16 @@ def connect_records(
     """Decide which records fall: those of `texts` share a text, those of `buckets` a band.
 
     Without a threshold by single link. At most `max_cluster` near-duplicates fall to a survivor.
+    `keep` are the rules that `sign_records` had.
     """
 
 def connect_summary(verdicts: _Path, *, fingerprint: int) -> str:
     """Return what `connect_records` found as JSON.
 
     `sources` has of each source its `records` and how many of them fall, `exact` and `near`. Beside
-    it stand `giant_buckets` (of more than 10,000 records), `largest_bucket` and `kept_beyond_cap`.
+    it stand `giant_buckets` (of more than 10,000 records), `largest_bucket`, `full_clusters` (those
+    of `max_cluster` near-duplicates) and `with_keep_number`, the records with a number in the field
+    of `keep`.
     """
 
 def write_clusters(
@@ -466,6 +470,11 @@ def cut_losses(cuts: _Path, *, signatures: Sequence[_Path], fingerprint: int) ->
     """
 
 def write_cuts(
-    cuts: _Path, *, signatures: Sequence[_Path], fingerprint: int, output: _Path
+    cuts: _Path,
+    *,
+    signatures: Sequence[_Path],
+    fingerprint: int,
+    output: _Path,
+    memory_bytes: int,
 ) -> None:
     """Write `cuts.parquet`: `record`, `start`, `end`, `survivor`, `survivor_start`."""

@@ -51,6 +51,9 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Show tracebacks.")]
 STAGES = frozenset({"ingest", "dedup", "train-tokenizer", "tokenize", "merge", "blend", "report"})
 """What a plan may run."""
 
+LOG_COLUMNS = 160
+"""Width of tables in a file, where nothing says how wide it may be."""
+
 INTERRUPTED = 128 + signal.SIGINT
 
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?", re.IGNORECASE)
@@ -131,22 +134,30 @@ def parse_size(text: str) -> int:
 
 
 @app.command()
-def datasets() -> None:
-    """List the datasets that `ingest` reads."""
-    from rich.table import Table
+def datasets(
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RECORDS", help="Instead, count what these records can teach; repeatable."
+        ),
+    ] = None,
+    tokenizer: Annotated[Path | None, typer.Option(help="Counts tokens for --measure.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """List the datasets that `ingest` reads, or measure a corpus."""
+    from preprocess.dataset_tables import measurement_table, readers_table
+    from preprocess.measure import measure as run
 
-    from preprocess.readers import READERS
-
-    table = Table()
-    for heading in ("dataset", "kind"):
-        table.add_column(heading, no_wrap=True)  # on a narrow terminal a name must stay one
-    for heading in ("licence", "published", "one native record", "layout"):
-        table.add_column(heading, overflow="fold")
-    for reader in READERS.values():
-        table.add_row(
-            reader.name, reader.kind, reader.license, reader.published, reader.unit, reader.layout
-        )
-    terminal().print(table)
+    State.verbose |= verbose
+    if measure:
+        found = run(measure, tokenizer)
+        terminal().print(measurement_table(found))
+        if found.unreadable:
+            say(f"preprocess datasets: {found.unreadable:,} lines are no records")
+        return
+    if tokenizer is not None:
+        raise Misuse("--tokenizer: expected --measure RECORDS with it, whose tokens it counts")
+    terminal().print(readers_table())
 
 
 @app.command()
@@ -157,8 +168,20 @@ def ingest(
     text_field: Annotated[
         str | None, typer.Option(help="Field with the text, for `--dataset jsonl`.")
     ] = None,
+    per: Annotated[
+        str | None,
+        typer.Option(help="What a document is, for text and api_docs: file (default) or line."),
+    ] = None,
     licenses: Annotated[
-        str | None, typer.Option(help="Keep only these licences: SPDX names, commas between.")
+        str | None,
+        typer.Option(
+            help="Keep only these licences: SPDX names, commas between, or any; default: all but "
+            "those that forbid commercial use."
+        ),
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHECK", help="Drop records that fail it: valid-calls; repeatable."),
     ] = None,
     max_rejected: MaxRejected = 0.05,
     workers: Workers = None,
@@ -168,6 +191,7 @@ def ingest(
     verbose: Verbose = False,
 ) -> None:
     """Read a dataset's native files into records."""
+    from preprocess.checks import REQUIREMENTS
     from preprocess.ingest import IngestConfig
     from preprocess.ingest import ingest as run
     from preprocess.readers import READERS
@@ -175,11 +199,18 @@ def ingest(
     State.verbose |= verbose
     if dataset not in READERS:
         raise Misuse(f"--dataset: expected one of {', '.join(READERS)}, got {dataset!r}")
-    given = {} if text_field is None else {"text_field": text_field}
+    if per not in (None, "file", "line"):
+        raise Misuse(f"--per: expected file or line, got {per!r}")
+    named = {"text_field": text_field, "per": per}
+    given = {name: value for name, value in named.items() if value is not None}
     for name in given.keys() - READERS[dataset].options.keys():
         raise Misuse(f"--{name.replace('_', '-')}: dataset {dataset} does not take it")
+    for name in require or ():
+        if name not in REQUIREMENTS:
+            raise Misuse(f"--require: expected one of {', '.join(REQUIREMENTS)}, got {name!r}")
     config = IngestConfig(
         dataset=dataset,
+        require=tuple(sorted(set(require or ()))),
         licenses=tuple(sorted(filter(None, map(str.strip, (licenses or "").split(","))))),
         options={**READERS[dataset].options, **given},
     )
@@ -547,20 +578,31 @@ def doctor(
 @app.command()
 def run(
     plan: Annotated[Path, typer.Argument(help="A plan in TOML.")],
+    status: Annotated[
+        bool, typer.Option("--status", help="Only show how far each stage is.")
+    ] = False,
     verbose: Verbose = False,
 ) -> None:
     """Run a plan's stages in order; what is done stays done."""
     from preprocess.plan import read_plan, run_plan
+    from preprocess.plan_view import plan_table
 
     State.verbose |= verbose
-    run_plan(read_plan(plan, STAGES), say)
+    stages = read_plan(plan, STAGES)
+    if not status:
+        run_plan(stages, say)
+    notes: list[str] = []
+    terminal().print(plan_table(stages, notes))
+    for note in notes:
+        say(f"preprocess run: {note}")
 
 
 def terminal() -> Console:
     """Return what prints tables on stdout."""
     from rich.console import Console  # only here: most jobs print none, and start sooner without
 
-    return Console()
+    is_log = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(width=LOG_COLUMNS if is_log else None)
 
 
 def say(line: str) -> None:

@@ -28,12 +28,13 @@ inputs' manifests say how long the texts are.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, override
 
 import msgspec
 
 from preprocess import _rust_ext
-from preprocess.dedup import DedupRun, files_of
+from preprocess.dedup_run import DedupRun, files_of
 from preprocess.errors import UserError
 from preprocess.fetch import local_unit
 from preprocess.loss_alarm import TextLoss, refuse_text_losses
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from preprocess.dedup import DedupConfig
+    from preprocess.dedup_config import DedupConfig
     from preprocess.inputs import Unit
     from preprocess.run_directory import RunDirectory, RunOptions
 
@@ -112,6 +113,7 @@ class CutRun(DedupRun):
                     signatures=self.signatures,
                     fingerprint=self.fingerprint,
                     output=made,
+                    memory_bytes=self.options.memory_bytes,
                 )
 
     def find_cuts(self) -> None:
@@ -203,9 +205,16 @@ class SubstringRun(CutRun):
 
     @override
     def find_cuts(self) -> None:
-        with self.options.report("dedup: substrings", self.expected_text_bytes()) as progress:
+        with (
+            contextlib.ExitStack() as fetched,
+            self.options.report("dedup: substrings", self.expected_text_bytes()) as progress,
+        ):
+            units = [
+                fetched.enter_context(local_unit(unit, self.directory.journal))
+                for unit in self.directory.units
+            ]
             _rust_ext.cut_substrings(
-                [files_of(unit) for unit in self.directory.units],
+                [files_of(unit) for unit in units],
                 min_bytes=self.config.min_substring_bytes,
                 fingerprint=self.fingerprint,
                 signatures=self.signatures,

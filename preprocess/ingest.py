@@ -35,7 +35,10 @@ class IngestConfig:
     """A name of `preprocess datasets`."""
 
     licenses: tuple[str, ...] = ()
-    """Keep only records of these licences; empty: all."""
+    """Keep only records of these licences, or `any`; empty: all but non-commercial ones."""
+
+    require: tuple[str, ...] = ()
+    """Names of `preprocess.checks.REQUIREMENTS`: records that do not hold to them are dropped."""
 
     options: dict[str, str] = field(default_factory=dict)
     """Options of the reader."""
@@ -51,6 +54,7 @@ class IngestConfig:
             "unit": reader.unit,
             "license": reader.license,
             "licenses": list(self.licenses),
+            "require": list(self.require),
             "options": dict(sorted(self.options.items())),
             "shard_text_bytes": self.shard_text_bytes,
         }

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import zstandard
 
+from preprocess.checks import REQUIREMENTS
 from preprocess.errors import UserError
+from preprocess.licences import Licences
 from preprocess.manifest import Share, hash_file
 from preprocess.readers import READERS
 from preprocess.record_shards import Frame
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from preprocess.ingest import IngestConfig
     from preprocess.inputs import InputFile
-    from preprocess.records import Outcome
+    from preprocess.records import Outcome, Record
 
 FRAME_TEXT_BYTES = 1 << 20
 """A frame is closed when its text reaches this size."""
@@ -180,7 +182,7 @@ def _read_batch(
     limit_bytes: int,
 ) -> None:
     reader = READERS[config.dataset]
-    builder = _FrameBuilder(connection, frozenset(config.licenses))
+    builder = _FrameBuilder(connection, config)
     ends: list[tuple[int, str]] = []
     problems: list[str] = []
     for name, relative in batch:
@@ -201,9 +203,10 @@ def _read_batch(
 class _FrameBuilder:
     """Gathers outcomes and sends them off a frame at a time."""
 
-    def __init__(self, connection: Connection[Any, Any], licenses: frozenset[str]) -> None:
+    def __init__(self, connection: Connection[Any, Any], config: IngestConfig) -> None:
         self._connection = connection
-        self._licenses = licenses
+        self._licences = Licences(config.licenses)
+        self._requirements = [REQUIREMENTS[name] for name in config.require]
         self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
         self._reset()
 
@@ -218,6 +221,7 @@ class _FrameBuilder:
         self._dropped: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._repairs: Counter[str] = Counter()
+        self._kept_licences: Counter[str] = Counter()
 
     def add(self, outcome: Outcome) -> None:
         """Take the fate of one native record."""
@@ -229,17 +233,25 @@ class _FrameBuilder:
             self._held_bytes += len(self._rejected[-1])
             self._reasons[outcome.rejection.reason] += 1
         for record in outcome.records:
-            if self._licenses and record.license not in self._licenses:
-                self._dropped["license"] += 1
+            reason = self._reason_to_drop(record)
+            if reason is not None:
+                self._dropped[reason] += 1
                 continue
             self._lines.append(encode(record))
             self._held_bytes += len(self._lines[-1])
             size = len(record.text.encode())
+            self._kept_licences[record.license] += 1
             self._records[record.source, record.kind] += 1
             self._bytes[record.source, record.kind] += size
             self._text_bytes += size
         if self._text_bytes >= FRAME_TEXT_BYTES or self._held_bytes >= FRAME_BYTES:
             self.close()
+
+    def _reason_to_drop(self, record: Record) -> str | None:
+        reason = self._licences.reason_to_drop(record.license)
+        for unmet in self._requirements:
+            reason = reason or unmet(record)
+        return reason
 
     def close(self) -> None:
         """Send what was gathered, if anything was."""
@@ -256,6 +268,7 @@ class _FrameBuilder:
             dropped=dict(sorted(self._dropped.items())),
             rejected_counts=dict(sorted(self._reasons.items())),
             repaired=dict(sorted(self._repairs.items())),
+            licenses=dict(sorted(self._kept_licences.items())),
         )
         self._connection.send_bytes(_FRAME + msgspec.msgpack.encode(frame))
         self._reset()

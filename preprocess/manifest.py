@@ -81,6 +81,8 @@ class Counts(msgspec.Struct, kw_only=True):
     """Unreadable native records by reason; they stand in `rejected.jsonl.zst`."""
     repaired: dict[str, int] = msgspec.field(default_factory=dict)
     """What a reader understood otherwise than it was spelled, where the meaning is certain."""
+    licenses: dict[str, int] = msgspec.field(default_factory=dict)
+    """Records of each licence that `ingest` let in."""
 
     def check(self) -> None:
         """Hold the books to their rule: a difference is a bug of ours."""
@@ -94,6 +96,7 @@ class Counts(msgspec.Struct, kw_only=True):
         dropped: Counter[str] = Counter()
         rejected: Counter[str] = Counter()
         repaired: Counter[str] = Counter()
+        licenses: Counter[str] = Counter()
         for part in parts:
             total.native += part.native
             total.in_ += part.in_
@@ -101,9 +104,11 @@ class Counts(msgspec.Struct, kw_only=True):
             dropped.update(part.dropped)
             rejected.update(part.rejected)
             repaired.update(part.repaired)
+            licenses.update(part.licenses)
         total.dropped = dict(sorted(dropped.items()))
         total.rejected = dict(sorted(rejected.items()))
         total.repaired = dict(sorted(repaired.items()))
+        total.licenses = dict(sorted(licenses.items()))
         return total
 
 
@@ -174,6 +179,8 @@ class Manifest(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Name -> xxh3 of the files that are no shards: tables, and `rejected.jsonl.zst`."""
     check: Agreement | None = None
     """What the reference library says of sampled records, if it was asked."""
+    notices: list[str] = []
+    """What a user should know of the run though nothing is wrong with the output."""
     problems: list[str] = []
     """Why the output, though kept, is not whole: a truncated input, for example."""
 

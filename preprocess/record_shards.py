@@ -41,6 +41,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     dropped: dict[str, int]
     rejected_counts: dict[str, int]
     repaired: dict[str, int]
+    licenses: dict[str, int]
 
     @property
     def num_records(self) -> int:
@@ -210,6 +211,7 @@ def _sum_counts(frames: list[Frame]) -> Counts:
             dropped=frame.dropped,
             rejected=frame.rejected_counts,
             repaired=frame.repaired,
+            licenses=frame.licenses,
         )
         for frame in frames
     )

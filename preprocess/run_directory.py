@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from preprocess.agreement import refuse_difference
-from preprocess.errors import UserError
+from preprocess.errors import Misuse, UserError
 from preprocess.fetch import local_unit, named
 from preprocess.manifest import (
     MANIFEST,
@@ -60,6 +60,8 @@ if TYPE_CHECKING:
 VERSION = "0.1.0"
 REJECTED = "rejected.jsonl.zst"
 DEFAULT_MEMORY_BYTES_PER_WORKER = 2 << 30
+LEAST_MEMORY_BYTES = 64 << 10
+"""Below it records of a usual length would be rejected: a unit was forgotten."""
 MAX_RECORD_BYTES = 2 << 30
 """The longest record that is read, on any machine; `MAX_LINE_BYTES` of the extension."""
 
@@ -81,6 +83,13 @@ class RunOptions:
         lambda _label, _total: contextlib.nullcontext(lambda _records, _text_bytes: None)
     )
     """Given a label and the bytes of text expected (None: unknown), shows progress."""
+
+    def __post_init__(self) -> None:
+        if self.memory_bytes < LEAST_MEMORY_BYTES:
+            raise Misuse(
+                f"expected --memory of {LEAST_MEMORY_BYTES >> 10} KiB or more, got "
+                f"{self.memory_bytes} bytes; give it a unit, as 512MiB"
+            )
 
     def limits(self) -> dict[str, int]:
         """Return what `run.json` must say of the memory, nothing where there is enough of it.
@@ -120,6 +129,7 @@ class UnitResult(msgspec.Struct, frozen=True, kw_only=True):
     counts: Counts
     inputs: list[InputEntry]
     problems: list[str] = []
+    notices: list[str] = []
     details: dict[str, int] = {}
     """Figures that are summed over the units."""
     check: Agreement | None = None
@@ -303,6 +313,7 @@ class RunDirectory:
             details={**sums, **details},
             check=Agreement.total(result.check for result in done),
             problems=[problem for result in done for problem in result.problems],
+            notices=[notice for result in done for notice in result.notices],
         )
         sync_directory(self.path)
         write_manifest(self.path, manifest)
@@ -460,12 +471,28 @@ def _refuse_other(path: Path, existing: _Begun, begun: _Begun) -> None:
             for name in existing.config.keys() | begun.config.keys()
             if existing.config.get(name) != begun.config.get(name)
         )
+        if name == "max_record_bytes":
+            raise UserError(_other_memory(path, existing, begun))
         difference = f"{name} {existing.config.get(name)!r}, not {begun.config.get(name)!r}"
     else:
         difference = f"other inputs ({_first_difference(existing.inputs, begun.inputs)})"
     raise UserError(
         f"{path}: this directory was begun with {difference}; "
         "choose a new directory, or remove this one"
+    )
+
+
+def _other_memory(path: Path, existing: _Begun, begun: _Begun) -> str:
+    """Say that the limits of a record differ, which follow from the memory."""
+
+    def shown(limit: int | None) -> str:
+        return f"{limit} bytes" if limit else f"{MAX_RECORD_BYTES >> 30}GiB or more"
+
+    before, now = (each.config.get("max_record_bytes") for each in (existing, begun))
+    return (
+        f"{path}: this directory was begun with --memory {shown(before)}, not {shown(now)}, which "
+        "decides how long a record may be; give the same again, choose a new directory, or remove "
+        "this one"
     )
 
 

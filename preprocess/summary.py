@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def summarize(stage: str, output: Path, manifest: object) -> str:
-    """Return one to four lines on what went in, what came out and what became of the rest."""
+    """Return lines on what went in, what came out, what became of the rest and what to know."""
     if not isinstance(manifest, Manifest):
         return (
             f"preprocess {stage}: this task is done; when all are, "
@@ -28,12 +28,15 @@ def summarize(stage: str, output: Path, manifest: object) -> str:
     ]
     if counts.dropped:
         lines.append(f"  dropped: {_reasons(counts.dropped)}")
+    if "non_commercial_license" in counts.dropped:
+        lines.append("  their licence forbids commercial use; --licenses names it, or any")
     if counts.repaired:
         lines.append(f"  repaired: {_reasons(counts.repaired)}")
     if counts.rejected:
         lines.append(f"  rejected: {_reasons(counts.rejected)}; see {output / REJECTED}")
     if manifest.check:
         lines.append(f"  check: {manifest.check}")
+    lines += [f"  notice: {notice}" for notice in manifest.notices]
     return "\n".join(lines)
 
 

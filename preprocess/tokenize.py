@@ -14,6 +14,7 @@ from preprocess.end_of_document import EndOfDocument, resolve_eod
 from preprocess.errors import UserError
 from preprocess.inputs import Unit, record_files, refuse_inside, units_of
 from preprocess.manifest import Agreement, Counts, InputEntry, Manifest, Share, to_json, write_whole
+from preprocess.readers.registry import BENCHMARKS
 from preprocess.record_shards import SHARD_TEXT_BYTES
 from preprocess.records import GROUPS
 from preprocess.reference import Reference, load_reference
@@ -30,7 +31,7 @@ from preprocess.run_directory import (
 from preprocess.sidecar import Sidecar, TokenizerName
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from preprocess.inputs import InputFile
 
@@ -135,6 +136,7 @@ def tokenize(
     tokenizer = _rust_ext.Tokenizer.load(config.tokenizer)
     eod = resolve_eod(tokenizer, config.eod) if config.append_eod else None
     files = record_files(list(inputs))
+    refuse_benchmarks(share for file in files for share in file.composition)
     kinds = set(GROUPS[config.group]) if config.group else None
     if kinds is not None:
         files = [
@@ -297,6 +299,7 @@ def _counts(entry: _ShardEntry) -> Counts:
 
 def _with_sidecar(unit: Unit, shard: int, series: _FileEntry, job: _Job) -> UnitShard:
     """Put `PREFIX.json` beside a finished dataset."""
+    refuse_benchmarks(series.composition)  # of loose files it is known only now
     names = [".bin", ".idx", ".ids.zst"]
     if series.trained_tokens is not None:
         names += ["_mask.bin", "_mask.idx"]
@@ -331,6 +334,21 @@ def _with_sidecar(unit: Unit, shard: int, series: _FileEntry, job: _Job) -> Unit
 
 def _xxh3(file: FileSummary | None) -> str | None:
     return None if file is None else file.xxh3
+
+
+def refuse_benchmarks(composition: Iterable[Share]) -> None:
+    """Refuse records of a benchmark: trained on, it measures nothing any more.
+
+    Raises:
+        UserError: Naming the first one.
+    """
+    for share in composition:
+        if share.source in BENCHMARKS:
+            raise UserError(
+                f"expected records to train on, found {share.records:,} of {share.source}, a "
+                "benchmark; use it in `decontaminate` and for evaluation, and take it out of the "
+                "input"
+            )
 
 
 def group_of(composition: Sequence[Share]) -> str:

@@ -200,8 +200,9 @@ def test_a_run_goes_on_with_the_memory_that_rejects_the_same_records(
     assert tokenize(preprocess, "a.jsonl", tokenizer, *small, "--workers", "2")[0] == 0
     assert tokenize(preprocess, "a.jsonl", tokenizer) == (
         1,
-        "preprocess tokenize: out: this directory was begun with max_record_bytes 2097152, not "
-        "None; choose a new directory, or remove this one\n",
+        "preprocess tokenize: out: this directory was begun with --memory 2097152 bytes, not 2GiB "
+        "or more, which decides how long a record may be; give the same again, choose a new "
+        "directory, or remove this one\n",
     )
     shutil.rmtree(tmp_path / "out")
     # Enough for any record is enough, however much.

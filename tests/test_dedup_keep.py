@@ -152,3 +152,47 @@ def test_what_is_no_rule_is_refused_before_any_work(
     assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="expected"):
         DedupConfig(keep=tuple(rules))
+
+
+def test_a_rule_that_decides_nothing_is_told(tmp_path: Path, preprocess: Preprocess) -> None:
+    source = write(tmp_path / "a.jsonl", alike(Random(3), 0))
+    names = sorted({json.loads(line)["source"] for line in source.read_text().splitlines()})
+    assert "wbe" not in names
+    rules = ["--keep", "source:wbe", "--keep", "highest:scroe"]
+    done = preprocess("dedup", str(source), str(tmp_path / "out"), *rules)
+    assert done.returncode == 0
+    first = json.loads(source.read_text().splitlines()[0])["meta"]["score"]
+    expected = [
+        "--keep source:wbe: expected records of these sources, none is of 'wbe'; there "
+        f"are {', '.join(map(repr, names))}",
+        "--keep highest:scroe: expected numbers in scroe, no record has one there, at its top or "
+        f"in its meta; the first one has {'none' if first is None else repr('score')}",
+    ]
+    for line in expected:
+        assert f"  notice: {line}\n" in done.stderr
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["notices"] == expected
+
+
+def test_a_rule_that_one_record_answers_is_not_told(tmp_path: Path) -> None:
+    # Numbers whose keys are all ones in their lower half, or nearly.
+    for number, score in enumerate([0, -0.0, 1, -1e300, 1.7976931348623157e308]):
+        records = [{"text": "a", "source": "b"}, {"text": "c", "source": "d", "meta": {"f": score}}]
+        source = write(tmp_path / f"{number}.jsonl", records)
+        for rules in [("highest:f",), ("lowest:f",), ("source:d,b", "highest:f")]:
+            output = tmp_path / f"{number}-{'-'.join(rules)}"
+            assert run([source], output, DedupConfig(keep=rules)).notices == []
+            source = write(source, [*records[:1], {**records[1], "meta": {"f": None}}])
+            again = run([source], output.with_name(f"{output.name}-null"), DedupConfig(keep=rules))
+            assert len(again.notices) == 1
+            source = write(source, records)
+
+
+def test_steps_of_tasks_tell_the_same(tmp_path: Path, preprocess: Preprocess) -> None:
+    source = write(tmp_path / "a.jsonl", alike(Random(3), 0))
+    for step in ("sign", "bands", "connect", "drop"):
+        tasks = ["--step", step, "--task", "0", "--num-tasks", "1", "--keep", "lowest:other"]
+        assert preprocess("dedup", str(source), str(tmp_path / "out"), *tasks).returncode == 0
+    assert preprocess("verify", str(tmp_path / "out"), "--complete").returncode == 0
+    notices = json.loads((tmp_path / "out/manifest.json").read_text())["notices"]
+    assert len(notices) == 1
+    assert notices[0].startswith("--keep lowest:other: expected numbers in")

@@ -49,3 +49,18 @@ def test_long_records_stay_within_their_memory(tmp_path: Path) -> None:
     found = peaks(source, tmp_path / "out", ["sign", "bands"], workers=2)
     assert max(found.values()) < 356, found
     assert (tmp_path / "out/units/00000.words").stat().st_size == 24 * 1_000_001 * 4
+
+
+def test_pieces_of_a_letter_stay_within_their_memory(tmp_path: Path) -> None:
+    source = tmp_path / "short.jsonl"
+    letters = "\\n".join("abcdefghijklmnopqrstuvwxyz" * 770)
+    with source.open("w") as file:
+        for number in range(600):
+            file.write(f'{{"id": "{number}", "text": "{number}\\n{letters}"}}\n')
+    options = ["--memory", "64MiB", "--workers", "2", "--scope", "line", "--min-piece-chars", "1"]
+    command = [sys.executable, "-m", "preprocess", "dedup", str(source), str(tmp_path / "out")]
+    for step in ("sign", "bands", "connect", "drop"):
+        measured = [sys.executable, "-c", MEASURED, *command, *options, "--step", step]
+        done = subprocess.run(measured, capture_output=True, check=True)
+        # A batch is 1 MiB and has 350,000 pieces: 32,768 of them are in memory at a time.
+        assert int(done.stdout) / MIB < 64 + 76, step

@@ -252,6 +252,10 @@ def test_completing_holds_tasks_to_the_share_of_rejected(
             "expected a size from 1 byte to 1 EiB",
         ),
         (["dedup", "a.jsonl", "out", "--memory", "0"], "expected a size from 1 byte to 1 EiB"),
+        (
+            ["dedup", "a.jsonl", "out", "--memory", "1"],
+            "expected --memory of 64 KiB or more, got 1 bytes; give it a unit, as 512MiB",
+        ),
         (["dedup", "a.jsonl", "out", "--threshold", "0"], "must be above 0"),
         (["dedup", "a.jsonl", "out", "--no-verify", "--threshold", "0.5"], "got both"),
         (["tokenize", "a.jsonl", "out", "--tokenizer", "x", "--group", "none"], "must be one of"),

@@ -269,3 +269,91 @@ def test_dedup_inspect_and_train_tokenizer_read_rows_too(
         assert done.returncode == 0, done.stderr
         made.append((tmp_path / f"tok-{name}/tokenizer.json").read_bytes())
     assert made[0] == made[1]
+
+
+def conversation(number: int) -> list[dict[str, Any]]:
+    """Return messages that share their system prompt and nothing else."""
+    said = " ".join(f"{WORDS[number % 3]}{number} w{each}" for each in range(30))
+    system = " ".join(f"rule{each}" for each in range(300))
+    return [{"role": "system", "content": system}, {"role": "user", "content": said}]
+
+
+def test_messages_in_a_column_of_json_are_what_records_are_compared_by(tmp_path: Path) -> None:
+    from test_dedup import run
+
+    records = []
+    for number in range(8):
+        messages = conversation(number * 1_000)
+        text = "\n".join(message["content"] for message in messages)
+        records.append({"id": str(number), "text": text, "messages": messages})
+    write_json(tmp_path / "a.jsonl", records)
+    for indent in (None, 1):  # the second has line ends between its values
+        column = [json.dumps(record["messages"], indent=indent) for record in records]
+        columns: dict[str, Any] = {
+            name: [record[name] for record in records] for name in ("id", "text")
+        }
+        pq.write_table(pa.table({**columns, "messages": column}), tmp_path / "b.parquet")
+        read = json.loads(_rust_ext.read_line(tmp_path / "b.parquet", 3))
+        assert read == records[3]
+        manifest = run([tmp_path / "b.parquet"], tmp_path / f"out-{indent}")
+        assert (
+            manifest.counts.out == run([tmp_path / "a.jsonl"], tmp_path / f"as-{indent}").counts.out
+        )
+        assert manifest.counts.out == 8, "by their texts alone they are alike"
+    # What is no list is a string, as in a line.
+    columns["messages"] = ["[1", "said", "{}", "", "[]", None, '["a\\n"]', " [2]"]
+    pq.write_table(pa.table(columns), tmp_path / "c.parquet")
+    lines = [json.loads(_rust_ext.read_line(tmp_path / "c.parquet", at)) for at in range(8)]
+    found = [line.get("messages") for line in lines]
+    assert found == ["[1", "said", "{}", "", [], None, ["a\n"], [2]]
+
+
+def test_nested_messages_are_refused_by_dedup_alone(tmp_path: Path, preprocess: Preprocess) -> None:
+    table = pa.table({"text": ["a", "b"], "messages": [conversation(0), conversation(1)]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    done = preprocess("dedup", "a.parquet", "out")
+    assert done.returncode == 1
+    assert "a.parquet: expected messages as a column of strings, a list of JSON each" in done.stderr
+    assert "write it so, or the records as lines of JSON" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert json.loads(_rust_ext.read_line(tmp_path / "a.parquet", 1)) == {"text": "b"}
+
+
+def test_numbers_are_read_and_decide_what_stays(tmp_path: Path) -> None:
+    from test_dedup import DedupConfig, run, survivors
+
+    scores = [1.5, None, -2.0, float("nan"), 1e300, float("inf"), 0.0]
+    types = {
+        "i8": (pa.int8(), [-128, None, 3, 4, 5, 6, 7]),
+        "u16": (pa.uint16(), [65535, None, 3, 4, 5, 6, 7]),
+        "i32": (pa.int32(), [-(2**31), None, 3, 4, 5, 6, 7]),
+        "u32": (pa.uint32(), [2**32 - 1, None, 3, 4, 5, 6, 7]),
+        "i64": (pa.int64(), [-(2**63), None, 3, 4, 5, 6, 7]),
+        "u64": (pa.uint64(), [2**64 - 1, None, 3, 4, 5, 6, 7]),
+        "f32": (pa.float32(), [0.1, None, 3.5, float("nan"), 1e10, 6.0, 7.0]),
+        "f64": (pa.float64(), scores),
+    }
+    columns = {name: pa.array(values, kind) for name, (kind, values) in types.items()}
+    left_out = {
+        "day": pa.array([1, None, 2, 3, 4, 5, 6], pa.date32()),
+        "time": pa.array([1, None, 2, 3, 4, 5, 6], pa.timestamp("ns")),
+        "flag": pa.array([True, None, False, True, True, True, True]),
+    }
+    ids = [str(number) for number in range(7)]
+    table = pa.table({"id": ids, "text": ["the same"] * 7, **columns, **left_out})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=3)
+    for at in range(7):
+        line = json.loads(_rust_ext.read_line(tmp_path / "a.parquet", at))
+        given = {name: values[at] for name, (_, values) in types.items()}
+        infinite = (float("inf"), -float("inf"))
+        expected = {
+            name: value
+            for name, value in given.items()
+            if value is not None and value == value and value not in infinite
+        }
+        assert line == {"id": str(at), "text": "the same", **expected}
+    for rule, survivor in [("highest:f64", "4"), ("lowest:f64", "2"), ("highest:i8", "6")]:
+        output = tmp_path / rule.replace(":", "-")
+        manifest = run([tmp_path / "a.parquet"], output, DedupConfig(keep=(rule,)))
+        assert [record["id"] for record in survivors(output)] == [survivor]
+        assert manifest.notices == []

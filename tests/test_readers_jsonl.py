@@ -142,8 +142,8 @@ def test_an_empty_or_damaged_compressed_file_raises(tmp_path: Path, name: str) -
         read(write(tmp_path, b"not so \xff\xff", name))
 
 
-def test_only_json_lines_are_accepted_in_a_directory() -> None:
-    names = ["a.jsonl", "d/a.jsonl.gz", "a.jsonl.zst", "a.json", "a.jsonl.bz2", "jsonl"]
+def test_json_and_parquet_files_are_accepted_in_a_directory() -> None:
+    names = ["a.jsonl", "d/a.json.gz", "a.parquet", "a.txt", "a.jsonl.bz2", "jsonl"]
     assert [READER.accepts(PurePosixPath(n)) for n in names] == [True, True, True, *[False] * 3]
 
 

@@ -334,6 +334,7 @@ def test_equal_runs_give_equal_bytes(run: Path, tmp_path: Path) -> None:
     files = [sorted(path.parent.iterdir()) for path in pages]
     names = [path.name for path in files[0]]
     assert names == [
+        "card.md",
         "clusters_unique.png",
         "composition_by_kind.png",
         "composition_by_source.png",
@@ -563,7 +564,7 @@ def test_losses_of_sources_and_giant_buckets_are_told(run: Path, tmp_path: Path)
         {"source": source, "kind": "text", "records": count, "text_bytes": 9}
         for source, count in (("big", 900), ("lost", 20), ("whole", 50))
     ]
-    manifest["details"] = {"giant_buckets": 2, "largest_bucket": 12_345, "kept_beyond_cap": 7}
+    manifest["details"] = {"giant_buckets": 2, "largest_bucket": 12_345, "full_clusters": 7}
     (run / "unique" / "manifest.json").write_text(json.dumps(manifest))
     page = Page(report(run, tmp_path / "out"))
     assert page.row("duplicates", "lost").startswith(
@@ -571,7 +572,7 @@ def test_losses_of_sources_and_giant_buckets_are_told(run: Path, tmp_path: Path)
     )
     assert "whole" not in page.text[page.text.index("What each source lost") :]
     assert "2 bands held more than 10,000 records each, the largest of 12,345 records" in page.text
-    assert "7 records stayed though similar to a survivor" in page.text
+    assert "7 clusters took as many near-duplicates as --max-cluster allows" in page.text
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,9 @@ class Rig:
             "HF_HOME": cache,
             "HF_HUB_OFFLINE": "1",
         }
-        return {**os.environ, **own, **more}
+        # An installed package has its bytecode; a tree is compiled anew where writing it is off.
+        inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        return {**inherited, **own, **more}
 
 
 def texts_of_lines(path: Path) -> list[str]:

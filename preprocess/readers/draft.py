@@ -27,6 +27,12 @@ class Draft(msgspec.Struct, kw_only=True):
     text: str | None = None
     """Text of the source that pre-training sees as it is; None: rendered from the rest."""
 
+    preface: str = ""
+    """Text of the source that stands before what is rendered."""
+
+    appendix: str = ""
+    """Text of the source that stands behind it."""
+
     meta: dict[str, Any] = {}
     """Every field of the native record that stands nowhere else, under its own name."""
 
@@ -64,6 +70,8 @@ def finish(reader: Reader, origin: Origin, draft: Draft) -> Record:
     text = draft.text
     if text is None:
         text, meta["template"] = text_of(identifier, draft.kind, draft.tools, draft.messages)
+    if draft.preface or draft.appendix:
+        text = "\n\n".join(filter(None, (draft.preface, text, draft.appendix)))
     return Record(
         id=identifier,
         text=text,

@@ -1,7 +1,8 @@
-"""Dataset `jsonl`: JSON Lines of anything with a field that holds text.
+"""Dataset `jsonl`: JSON Lines, JSON arrays or Parquet files of anything with a field of text.
 
-Every other field goes to `meta` as it is spelled: numbers keep their digits, objects their
-order, repeated keys of inner objects all their values.
+An element of an array that is a string is a text itself. Every other field goes to `meta` as it is
+spelled: numbers keep their digits, objects their order, repeated keys of inner objects all their
+values.
 """
 
 import re
@@ -11,11 +12,12 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from preprocess.readers.lines import Line, read_lines
+from preprocess.readers.native import elements
 from preprocess.readers.reader import Options, Reader
 from preprocess.records import Origin, Outcome, Record, Rejection, portable_path, record_id
 
 _NAME = "jsonl"
-_FILE = re.compile(r".*\.jsonl(\.gz|\.zst)?")
+_FILE = re.compile(r".*\.(jsonl?(\.gz|\.zst)?|parquet)")
 _ANYTHING = msgspec.json.Decoder()
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -26,13 +28,20 @@ class _UnreadableError(Exception):
 
 
 def accepts(relative: PurePosixPath) -> bool:
-    """Accept `.jsonl`, `.jsonl.gz` and `.jsonl.zst`."""
+    """Accept `.jsonl`, `.json`, each also `.gz` and `.zst`, and `.parquet`."""
     return _FILE.fullmatch(relative.name) is not None
 
 
 def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
-    """Yield the outcome of each line that is not blank."""
+    """Yield the outcome of each line that is not blank, each element, or each row."""
     name = portable_path(relative)
+    if path.suffix == ".parquet":
+        yield from _read_rows(path, name, options["text_field"])
+        return
+    if path.name.removesuffix(".gz").removesuffix(".zst").endswith(".json"):
+        for number, (data, reason) in enumerate(elements(path, limit_bytes)):
+            yield _outcome(Origin(path=name, record=number), data, reason, options["text_field"])
+        return
     ordinal = 0
     for line in read_lines(path, limit_bytes):
         data = line.data.removeprefix(_BYTE_ORDER_MARK) if ordinal == 0 else line.data
@@ -50,12 +59,28 @@ def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> 
         yield outcome
 
 
+def _outcome(origin: Origin, data: bytes, reason: str | None, text_field: str) -> Outcome:
+    try:
+        if reason is not None:
+            raise _UnreadableError(reason)
+        return Outcome(records=(_record(origin, data, text_field),))
+    except _UnreadableError as error:
+        return Outcome(rejection=Rejection(origin=origin, reason=str(error), raw=data))
+
+
+def _read_rows(path: Path, name: str, text_field: str) -> Iterator[Outcome]:
+    from preprocess.readers.rows import read_whole_rows
+
+    for number, row in enumerate(read_whole_rows(path, text_field)):
+        yield _outcome(Origin(path=name, record=number), row, None, text_field)
+
+
 def _reason(error: _UnreadableError, line: Line) -> str:
     return "truncated" if line.is_cut else str(error)
 
 
 def _record(origin: Origin, data: bytes, text_field: str) -> Record:
-    fields = _parse(data)
+    fields = _parse(data, text_field)
     text = _string(fields.pop(text_field, None))
     if text is None:
         raise _UnreadableError("no_text")
@@ -75,7 +100,7 @@ def _record(origin: Origin, data: bytes, text_field: str) -> Record:
     )
 
 
-def _parse(data: bytes) -> dict[str, msgspec.Raw]:
+def _parse(data: bytes, text_field: str) -> dict[str, msgspec.Raw]:
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -85,6 +110,8 @@ def _parse(data: bytes) -> dict[str, msgspec.Raw]:
         native = _ANYTHING.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
         raise _UnreadableError("invalid_json") from error
+    if isinstance(native, str):
+        return {text_field: msgspec.Raw(data)}
     if not isinstance(native, dict):
         raise _UnreadableError("no_text")
     return _FIELDS.decode(data)
@@ -101,8 +128,8 @@ READER = Reader(
     kind="text",
     license="unknown",
     published="any size",
-    layout="*.jsonl, *.jsonl.gz, *.jsonl.zst; objects with a field that holds text",
-    unit="a line that is not blank",
+    layout="*.jsonl, *.json (.gz, .zst), *.parquet; objects with a field that holds text",
+    unit="a line that is not blank, an element of an array, or a row",
     accepts=accepts,
     read_file=read_file,
     streams=True,

@@ -1,6 +1,7 @@
 """The lines of a file that may be compressed, in bounded memory but for the line itself."""
 
 import codecs
+import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -60,6 +61,52 @@ def read_lines(path: Path, limit_bytes: int = NO_LIMIT) -> Iterator[Line]:
         yield pieces.line(b"", is_cut=damage is not None)
     if damage:
         raise damage
+
+
+def read_whole(path: Path, limit_bytes: int = NO_LIMIT) -> bytes | None:
+    """Return the bytes of a plain, `.gz` or `.zst` file; None if there are more than the limit.
+
+    Raises:
+        TruncatedInput: The compressed stream ends early or is damaged.
+    """
+    parts, size = [], 0
+    with path.open("rb") as file:
+        for chunk in _chunks(file, path):
+            size += len(chunk)
+            if size > limit_bytes:
+                return None
+            parts.append(chunk)
+    return b"".join(parts)
+
+
+class DecompressedStream(io.RawIOBase):
+    """The bytes of a plain, `.gz` or `.zst` file, for libraries that read from a stream.
+
+    Reading raises `TruncatedInput` where the compressed stream ends early or is damaged.
+    """
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._chunks = _chunks(file, path)
+        self._rest = b""
+        self.end = b""
+        """The last bytes that were read, four at most."""
+
+    def readable(self) -> bool:
+        """Return True: that is what it is for."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer as far as one chunk goes; 0 at the end."""
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = chunk
+            self.end = (self.end + chunk[-4:])[-4:]
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
 
 
 class _Pieces:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -48,18 +48,30 @@ type Convert = Callable[[Native], Iterable[Draft | Dropped]]
 """Raises `Unreadable` where the meaning is not certain."""
 
 
-def _number(spelled: str) -> float | Decimal:
+def exact_number(spelled: str) -> float | Decimal:
     """Return a number that is written with the digits it was read with, as far as they matter."""
     value = float(spelled)
     shortest = repr(value)
     if shortest == spelled:
         return value
-    exact = Decimal(spelled)
+    try:
+        exact = Decimal(spelled)
+    except InvalidOperation as error:
+        raise ValueError(f"the exponent of {spelled[:40]} is out of range") from error
     return value if Decimal(shortest) == exact else exact
 
 
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+def to_json_text(value: Any) -> str:
+    """Return a value as JSON: characters as they are, keys in their order, numbers exact."""
+    return _ENCODER.encode(value).decode()
+
+
 _DECODER = msgspec.json.Decoder()
-_EXACT_DECODER = msgspec.json.Decoder(float_hook=_number)
+DECODER = msgspec.json.Decoder(float_hook=exact_number)
+"""For JSON in strings; numbers that a double cannot hold are `Decimal`."""
 
 
 def read_json(
@@ -75,34 +87,56 @@ def read_json(
         TruncatedInput: A compressed stream ends early, after all that could be read.
     """
     name = portable_path(relative)
-    ordinal = 0
+    for ordinal, (raw, reason, may_be_inexact) in enumerate(_split(path, limit_bytes)):
+        origin = Origin(path=name, record=ordinal)
+        if reason is None:
+            parse = DECODER.decode if may_be_inexact else _DECODER.decode
+            yield outcome(reader, raw, origin, convert, parse)
+        else:
+            yield Outcome(rejection=Rejection(origin=origin, reason=reason, raw=raw))
+
+
+def elements(path: Path, limit_bytes: int) -> Iterator[tuple[bytes, str | None]]:
+    """Yield each native record of a JSON file, or its beginning and why it is unreadable.
+
+    Raises:
+        TruncatedInput: A compressed stream ends early, after all that could be read.
+    """
+    for raw, reason, _ in _split(path, limit_bytes):
+        yield raw, reason
+
+
+def _split(path: Path, limit_bytes: int) -> Iterator[tuple[bytes, str | None, bool]]:
     natives = NativeRecords(path, limit_bytes=limit_bytes)
     for batch in natives:
-        for raw, reason, may_be_inexact in batch:
-            origin = Origin(path=name, record=ordinal)
-            ordinal += 1
-            if reason is None:
-                decoder = _EXACT_DECODER if may_be_inexact else _DECODER
-                yield _outcome(reader, raw, origin, convert, decoder)
-            else:
-                yield Outcome(rejection=Rejection(origin=origin, reason=reason, raw=raw))
+        yield from batch
     if natives.damage is not None:
         raise TruncatedInput(
             f"{path}: {natives.damage}; what came before was read; fetch the file again"
         )
 
 
-def outcome(reader: Reader, raw: bytes, origin: Origin, convert: Convert) -> Outcome:
-    """Return what became of one native record."""
-    return _outcome(reader, raw, origin, convert, _EXACT_DECODER)
-
-
-def _outcome(
-    reader: Reader, raw: bytes, origin: Origin, convert: Convert, decoder: msgspec.json.Decoder[Any]
+def outcome(
+    reader: Reader,
+    raw: bytes,
+    origin: Origin,
+    convert: Convert,
+    parse: Callable[[bytes], Any] = DECODER.decode,
 ) -> Outcome:
-    native = Native(None, raw, origin)
+    """Return what became of one native record, whose bytes `parse` understands."""
     try:
-        native.value = decoder.decode(raw)
+        value = parse(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return Outcome(rejection=Rejection(origin=origin, reason="invalid_json", raw=raw))
+    except Unreadable as error:
+        return Outcome(rejection=Rejection(origin=origin, reason=str(error), raw=raw))
+    return understood(reader, Native(value, raw, origin), convert)
+
+
+def understood(reader: Reader, native: Native, convert: Convert) -> Outcome:
+    """Return what became of one native record whose value is there."""
+    origin, raw = native.origin, native.raw
+    try:
         made = list(convert(native))
     except (msgspec.DecodeError, RecursionError):
         return Outcome(rejection=Rejection(origin=origin, reason="invalid_json", raw=raw))

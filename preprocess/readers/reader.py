@@ -42,6 +42,9 @@ class Reader:
     terms: str = ""
     """What the licence, or the lack of one, asks of a user; one line."""
 
+    released: str = ""
+    """When its publishers released what is read: YYYY-MM, or a span of such."""
+
     url: str = ""
     """Where its publishers have it."""
 

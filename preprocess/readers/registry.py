@@ -10,12 +10,48 @@ if TYPE_CHECKING:
     from preprocess.readers.reader import Reader
 
 _MODULES = {
+    "fireact": "datasets.fireact",
+    "toolalpaca": "datasets.toolalpaca",
+    "toolbench": "datasets.toolbench",
+    "stabletoolbench": "datasets.stabletoolbench",
+    "agenttraj_l": "datasets.agenttraj_l",
+    "lumos": "datasets.lumos",
+    "agent_flan": "datasets.agent_flan",
+    "agentinstruct": "datasets.agentinstruct",
+    "nexusraven": "datasets.nexusraven",
+    "gorilla_apibench": "datasets.gorilla_apibench",
+    "gorilla_apizoo": "datasets.gorilla_apizoo",
+    "openfunctions": "datasets.openfunctions",
+    "api_pack": "datasets.api_pack",
+    "agentohana_xlam": "datasets.agentohana_xlam",
+    "apigen_xlam60k": "datasets.apigen_xlam60k",
+    "glaive": "datasets.glaive",
+    "hammer_eval": "datasets.hammer_eval",
+    "taskbench": "datasets.taskbench",
+    "metatool": "datasets.metatool",
+    "api_bank": "datasets.api_bank",
+    "react": "datasets.react",
+    "swe_agent": "datasets.swe_agent",
+    "adp_samples": "datasets.adp_samples",
+    "openapi": "datasets.openapi",
+    "api_docs": "datasets.api_docs",
     "python_api": "python_api",
     "source_code": "source_code",
     "package_text": "package_text",
+    "text": "datasets.text",
+    "web": "datasets.web",
     "jsonl": "jsonl",
+    "webarena": "benchmarks.webarena",
+    "agentbench": "benchmarks.agentbench",
+    "bfcl_v3": "benchmarks.bfcl_v3",
 }
 """Modules below this package by dataset, in the order of the table that users see."""
+
+
+BENCHMARKS = frozenset(
+    name for name, module in _MODULES.items() if module.startswith("benchmarks.")
+)
+"""Datasets no record of which is ever trained on."""
 
 
 class Registry(Mapping[str, "Reader"]):

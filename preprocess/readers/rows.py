@@ -5,6 +5,9 @@ What reads whole files, `tokenize` and `dedup`, does so without Python.
 
 from __future__ import annotations
 
+import base64
+import datetime
+import math
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ROWS = 64
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def read_rows(path: Path, field: str, *others: str) -> Iterator[Line]:
@@ -35,21 +39,72 @@ def read_rows(path: Path, field: str, *others: str) -> Iterator[Line]:
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
-            if field not in names:
-                raise UserError(
-                    f"{path}: expected a column named {field!r}, found "
-                    f"{', '.join(names) or 'no columns'}; name it with --text-field"
-                )
+            _expect_column(path, names, field)
             chosen = [field, *(name for name in others if name in names and name != field)]
             for batch in file.iter_batches(batch_size=ROWS, columns=chosen):
                 columns = [batch.column(name).to_pylist() for name in chosen]
                 for values in zip(*columns, strict=True):
                     yield Line(_line(dict(zip(chosen, values, strict=True)), field))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise TruncatedInput(
-            f"{path}: expected a whole Parquet file, it breaks off or is damaged "
-            f"({str(error).partition(chr(10))[0]}); fetch the file again"
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def read_whole_rows(path: Path, field: str) -> Iterator[bytes]:
+    """Yield each row of a file as a JSON object of all its columns, nulls left out.
+
+    Times are written as ISO 8601, bytes that are no UTF-8 as base64, and numbers that JSON has not
+    (NaN, infinities) as their names.
+
+    Raises:
+        TruncatedInput: The file is cut off or damaged. Every row before that was yielded.
+        UserError: It has no column named `field`.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            _expect_column(path, file.schema_arrow.names, field)
+            for batch in file.iter_batches(batch_size=ROWS):
+                for row in batch.to_pylist():
+                    yield _ENCODER.encode(_plain(row))
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of Arrow as JSON has it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items() if each is not None}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return base64.b64encode(value).decode("ascii")
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        return value.total_seconds()
+    return value
+
+
+def _expect_column(path: Path, names: list[str], field: str) -> None:
+    if field not in names:
+        raise UserError(
+            f"{path}: expected a column named {field!r}, found "
+            f"{', '.join(names) or 'no columns'}; name it with --text-field"
+        )
+
+
+def _damaged(path: Path, error: Exception) -> TruncatedInput:
+    return TruncatedInput(
+        f"{path}: expected a whole Parquet file, it breaks off or is damaged "
+        f"({str(error).partition(chr(10))[0]}); fetch the file again"
+    )
 
 
 def _line(row: dict[str, Any], field: str) -> bytes:

@@ -15,7 +15,7 @@ PAGE = "report.html"
 
 
 def report(run: Path, output: Path) -> Path:
-    """Write the page of a run and its figures as PNG files beside it.
+    """Write the page of a run; beside it its figures as PNG files, and its card as Markdown.
 
     The page holds its figures itself; it can be sent on alone. Equal runs give equal bytes.
 
@@ -30,6 +30,7 @@ def report(run: Path, output: Path) -> Path:
         UserError: `run` is no run, or `output` is a file of another name.
         OSError: The page cannot be written.
     """
+    from preprocess.report.card import CARD, build_card
     from preprocess.report.page import build  # matplotlib takes a second to load
 
     page = output if output.suffix.lower() == ".html" else output / PAGE
@@ -43,5 +44,6 @@ def report(run: Path, output: Path) -> Path:
     page.parent.mkdir(parents=True, exist_ok=True)
     for picture in pictures:
         write_whole(page.parent / picture.name, picture.png)
+    write_whole(page.parent / CARD, build_card(found).encode("utf-8", "replace"))
     write_whole(page, text.encode("utf-8", "replace"))
     return page

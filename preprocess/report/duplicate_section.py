@@ -111,11 +111,11 @@ def _giant_buckets(found: Duplicates) -> Iterator[str]:
             f"{plural(count, 'band')} held more than 10,000 records each{size}: boilerplate, most "
             "likely. Of each the first survivors were compared, not all pairs."
         )
-    beyond = found.details.get("kept_beyond_cap")
-    if isinstance(beyond, int) and beyond:
+    full = found.details.get("full_clusters")
+    if isinstance(full, int) and full:
         yield (
-            f"{plural(beyond, 'record')} stayed though similar to a survivor, because its cluster "
-            "was full."
+            f"{plural(full, 'cluster')} took as many near-duplicates as --max-cluster allows; of "
+            "further ones others stayed, each with a cluster of its own."
         )
 
 

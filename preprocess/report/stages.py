@@ -110,7 +110,7 @@ def read_stages(run: Path, plan: Plan, notes: list[str]) -> tuple[list[Stage], O
         }
     )
     planned = [
-        found.pop(name) if name in found else _without_manifest(run / name, command)
+        found.pop(name) if name in found else stage_without_manifest(run / name, command)
         for name, command in plan.stages.items()
     ]
     return planned + _sorted_by_input(found, origins), origins
@@ -156,7 +156,8 @@ def _begun(directory: Path) -> tuple[str, str]:
     return begun.stage, f"begun: {done:,} of {begun.units:,} units done"
 
 
-def _without_manifest(path: Path, command: str) -> Stage:
+def stage_without_manifest(path: Path, command: str) -> Stage:
+    """Return a stage that a plan names, of which there is no manifest."""
     # What `blend` and `merge` write has no manifest: it is renamed when it is whole.
     is_there = path.exists() or with_suffix(path, ".idx").exists()
     state = "complete" if is_there else "not begun"

@@ -44,7 +44,7 @@ pub struct AtomicFile {
     file: Option<File>,
     buffer: Vec<u8>,
     bytes: u64,
-    hash: Xxh3,
+    hash: Option<Xxh3>,
 }
 
 const BUFFER_BYTES: usize = 1 << 18;
@@ -71,8 +71,17 @@ impl AtomicFile {
             file: Some(file),
             buffer: Vec::with_capacity(BUFFER_BYTES),
             bytes: 0,
-            hash: Xxh3::new(),
+            hash: Some(Xxh3::new()),
         })
+    }
+
+    /// Leaves out the hash of what is written from here on; its summary will have an empty one.
+    ///
+    /// For files whose readers check parts of them by hashes of their own.
+    #[must_use]
+    pub fn without_hash(mut self) -> Self {
+        self.hash = None;
+        self
     }
 
     /// Returns the path that the file will have.
@@ -107,8 +116,7 @@ impl AtomicFile {
         self.flush()?;
         let mut slices = Vec::new();
         for piece in pieces {
-            self.hash.update(piece);
-            self.bytes += piece.len() as u64;
+            self.count(piece);
             slices.push(IoSlice::new(piece));
         }
         let Some(file) = self.file.as_mut() else { return Ok(()) };
@@ -142,7 +150,15 @@ impl AtomicFile {
         }
         fs::rename(&self.temporary, &self.path)?;
         sync_directory(&self.path)?;
-        Ok(FileSummary { bytes: self.bytes, xxh3: format!("{:016x}", self.hash.digest()) })
+        let hash = self.hash.take().map(|hash| format!("{:016x}", hash.digest()));
+        Ok(FileSummary { bytes: self.bytes, xxh3: hash.unwrap_or_default() })
+    }
+
+    fn count(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        if let Some(hash) = &mut self.hash {
+            hash.update(bytes);
+        }
     }
 }
 
@@ -153,8 +169,7 @@ impl Write for AtomicFile {
         }
         // Hashed and copied while they are in the processor's nearer caches.
         for bytes in bytes.chunks(BUFFER_BYTES) {
-            self.hash.update(bytes);
-            self.bytes += bytes.len() as u64;
+            self.count(bytes);
             if bytes.len() < BUFFER_BYTES {
                 self.buffer.extend_from_slice(bytes);
             } else if let Some(file) = self.file.as_mut() {

@@ -1,5 +1,9 @@
 //! One reader, many workers, one writer: results in the order of the input, memory bounded.
 //!
+//! A single worker does all three in turn: what was read is then worked on and written while it is
+//! in the nearer caches of its core, and no thread waits for another to wake.
+//!
+//! With more of them, each is a thread.
 //! The reader waits while what is in flight weighs more than the budget, so that neither a slow
 //! writer nor one slow batch lets the others pile up. A batch that is heavy by itself, because it
 //! holds one long record, has a place of its own beside the budget: the others go on while it is
@@ -30,7 +34,8 @@ pub struct Limits {
     pub budget_bytes: usize,
 }
 
-/// Runs `read` on a thread, `work` on `limits.workers` threads, `write` on this one.
+/// Runs `read` on a thread, `work` on `limits.workers` threads, `write` on this one; or all of it
+/// on this one, if there is one worker.
 ///
 /// `write` sees the results in the order in which `read` gave the batches. `begin` makes the state
 /// of a worker, such as its caches. The first error, or a cancelled `control`, ends all of it.
@@ -49,6 +54,9 @@ where
     I: Send + Weigh,
     O: Send + Weigh,
 {
+    if limits.workers <= 1 {
+        return run_here(control, read, &mut begin(), work, write);
+    }
     let budget = Budget::new(limits.budget_bytes);
     let (to_workers, batches) = bounded::<(u64, Charge, I)>(limits.workers * 2);
     let (to_writer, results) = unbounded::<(u64, Charge, Result<O>)>();
@@ -73,7 +81,7 @@ where
                 }
             }
         });
-        for _ in 0..limits.workers.max(1) {
+        for _ in 0..limits.workers {
             let (batches, results) = (batches.clone(), to_writer.clone());
             scope.spawn(move || work_through(&batches, &results, budget, &mut begin(), work));
         }
@@ -83,6 +91,21 @@ where
         let _closes = CloseAtEnd(budget);
         write_in_order(&results, budget, &mut write)
     })
+}
+
+/// Takes one batch after another from its reading to its writing.
+fn run_here<I, O, S>(
+    control: &Control,
+    mut read: impl FnMut() -> Result<Option<I>>,
+    state: &mut S,
+    work: impl Fn(&mut S, I) -> Result<O>,
+    mut write: impl FnMut(O) -> Result<()>,
+) -> Result<()> {
+    loop {
+        control.check()?;
+        let Some(batch) = read()? else { return Ok(()) };
+        write(work(state, batch)?)?;
+    }
 }
 
 fn work_through<I, O: Weigh, S>(
@@ -347,11 +370,13 @@ mod tests {
 
     #[test]
     fn the_first_error_in_order_ends_it_and_what_came_before_is_written() {
-        let (written, outcome) = collect(3, 1_000_000, |(), number| {
-            if number == 20 { Err(Error::Argument("twenty".into())) } else { Ok(number) }
-        });
-        assert_eq!(outcome.unwrap_err().to_string(), "twenty");
-        assert_eq!(written, (0..20).collect::<Vec<_>>());
+        for workers in [1, 3] {
+            let (written, outcome) = collect(workers, 1_000_000, |(), number| {
+                if number == 20 { Err(Error::Argument("twenty".into())) } else { Ok(number) }
+            });
+            assert_eq!(outcome.unwrap_err().to_string(), "twenty");
+            assert_eq!(written, (0..20).collect::<Vec<_>>());
+        }
     }
 
     #[test]
@@ -382,14 +407,16 @@ mod tests {
     fn a_cancelled_run_ends() {
         let control = Control::default();
         control.cancel();
-        let outcome = run(
-            Limits { workers: 2, budget_bytes: 500 },
-            &control,
-            || Ok(Some(1_u64)),
-            || (),
-            |(), number| Ok(number),
-            |_| Ok(()),
-        );
-        assert!(matches!(outcome, Err(Error::Interrupted)));
+        for workers in [1, 2] {
+            let outcome = run(
+                Limits { workers, budget_bytes: 500 },
+                &control,
+                || Ok(Some(1_u64)),
+                || (),
+                |(), number| Ok(number),
+                |_| Ok(()),
+            );
+            assert!(matches!(outcome, Err(Error::Interrupted)));
+        }
     }
 }

@@ -1,152 +1,33 @@
-//! A file of cuts: one stream ([`crate::minhash::stream`]) of rows, ascending, read from any record
-//! on, so that a task that works on one unit reads that unit's cuts alone.
-
-use std::path::Path;
+//! A file of cuts, as rows on records ([`crate::minhash::record_rows`]).
 
 use super::{CUT_BYTES, Cut};
-use crate::Result;
-use crate::minhash::sections::{Kind, Reader, Writer};
-use crate::minhash::stream::{StreamReader, StreamWriter};
-
-const ROWS: usize = 0;
+use crate::minhash::record_rows::{Row, RowCursor, RowWriter, Rows};
+use crate::minhash::sections::Kind;
 
 /// Writes cuts in order.
-pub struct CutWriter {
-    file: Writer,
-    rows: StreamWriter,
-    count: u64,
-}
-
-impl CutWriter {
-    /// Begins the file that [`CutWriter::finish`] will put at `path`.
-    ///
-    /// # Errors
-    /// `Io` when it cannot be created.
-    pub fn create(path: &Path, fingerprint: u64) -> Result<Self> {
-        let file = Writer::create(path, Kind::Cuts, fingerprint)?;
-        Ok(Self { file, rows: StreamWriter::default(), count: 0 })
-    }
-
-    /// Appends a cut, which is not before the last one.
-    ///
-    /// # Errors
-    /// `Io` when the disk is full, for example.
-    pub fn push(&mut self, cut: &Cut) -> Result<()> {
-        self.count += 1;
-        self.rows.append(&mut self.file, &cut.encode())
-    }
-
-    /// Ends the file.
-    ///
-    /// # Errors
-    /// `Io` from writing, syncing or renaming.
-    pub fn finish(mut self) -> Result<()> {
-        self.rows.end(&mut self.file)?;
-        self.file.finish(self.count)
-    }
-}
+pub type CutWriter = RowWriter<Cut>;
 
 /// A file of cuts, open.
-#[derive(Debug)]
-pub struct Cuts {
-    reader: Reader,
-}
-
-impl Cuts {
-    /// Opens what [`CutWriter`] wrote.
-    ///
-    /// # Errors
-    /// `Corrupt` when it is damaged or of another run; `Io`.
-    pub fn open(path: &Path, fingerprint: u64) -> Result<Self> {
-        Ok(Self { reader: Reader::open(path, Kind::Cuts, fingerprint)? })
-    }
-
-    /// Begins before the first cut of `record`, or of one behind it.
-    ///
-    /// # Errors
-    /// `Corrupt` when it is damaged; `Io`.
-    pub fn starting_at(&self, record: u64) -> Result<CutCursor<'_>> {
-        let rows = StreamReader::open(&self.reader, ROWS)?;
-        let count = self.reader.records();
-        if rows.length() != count * CUT_BYTES as u64 {
-            return Err(self.reader.corrupt("its rows are not as many as it says"));
-        }
-        let mut cursor = CutCursor { rows, head: None };
-        let (mut low, mut high) = (0, count);
-        while low < high {
-            let middle = low.midpoint(high);
-            cursor.seek(middle)?;
-            if cursor.head.is_some_and(|cut| cut.record < record) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        cursor.seek(low)?;
-        Ok(cursor)
-    }
-}
+pub type Cuts = Rows<Cut>;
 
 /// Reads cuts in order.
-#[derive(Debug)]
-pub struct CutCursor<'a> {
-    rows: StreamReader<'a>,
-    head: Option<Cut>,
-}
+pub type CutCursor<'a> = RowCursor<'a, Cut>;
 
-impl CutCursor<'_> {
-    /// Returns the cut at hand, `None` behind the last one.
-    #[must_use]
-    pub fn head(&self) -> Option<Cut> {
-        self.head
+impl Row for Cut {
+    const KIND: Kind = Kind::Cuts;
+    type Bytes = [u8; CUT_BYTES];
+    const ROOM: Self::Bytes = [0; CUT_BYTES];
+
+    fn encode(&self) -> Self::Bytes {
+        Self::encode(self)
     }
 
-    /// Returns the cut at hand and goes on to the next.
-    ///
-    /// # Errors
-    /// `Corrupt` when the file is damaged; `Io`.
-    pub fn take(&mut self) -> Result<Option<Cut>> {
-        let head = self.head;
-        if head.is_some() {
-            self.advance()?;
-        }
-        Ok(head)
+    fn decode(row: &Self::Bytes) -> Self {
+        Self::decode(row)
     }
 
-    /// Takes the cuts of a record, if it has some; records are asked for in ascending order.
-    ///
-    /// # Errors
-    /// `Corrupt` when the file is damaged; `Io`.
-    pub fn take_of(&mut self, record: u64) -> Result<Option<Vec<Cut>>> {
-        while self.head.is_some_and(|cut| cut.record < record) {
-            self.advance()?;
-        }
-        let is_of = self.head.is_some_and(|cut| cut.record == record);
-        is_of.then(|| self.take_before(record + 1)).transpose()
-    }
-
-    /// Takes the cuts of the records before `end`.
-    ///
-    /// # Errors
-    /// `Corrupt` when the file is damaged; `Io`.
-    pub fn take_before(&mut self, end: u64) -> Result<Vec<Cut>> {
-        let mut taken = Vec::new();
-        while let Some(cut) = self.head.filter(|cut| cut.record < end) {
-            taken.push(cut);
-            self.advance()?;
-        }
-        Ok(taken)
-    }
-
-    fn advance(&mut self) -> Result<()> {
-        let mut row = [0; CUT_BYTES];
-        self.head = self.rows.fill(&mut row)?.then(|| Cut::decode(&row));
-        Ok(())
-    }
-
-    fn seek(&mut self, row: u64) -> Result<()> {
-        self.rows.seek(row * CUT_BYTES as u64)?;
-        self.advance()
+    fn record(&self) -> u64 {
+        self.record
     }
 }
 
@@ -178,7 +59,7 @@ mod tests {
             let split = expected.partition_point(|cut| cut.record < end);
             assert_eq!(cursor.take_before(end).unwrap(), expected[..split]);
             assert_eq!(cursor.take_before(end).unwrap(), []);
-            assert_eq!(cursor.head(), expected.get(split).copied());
+            assert_eq!(cursor.head(), expected.get(split));
             assert_eq!(cursor.take_before(u64::MAX).unwrap(), expected[split..]);
             assert_eq!(cursor.take().unwrap(), None);
         }

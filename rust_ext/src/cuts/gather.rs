@@ -57,7 +57,7 @@ pub fn gather(
         parts.iter().map(|part| part.starting_at(0)).collect::<Result<_>>()?;
     let heads = parts.iter().enumerate();
     let mut heads: BinaryHeap<_> =
-        heads.filter_map(|(number, part)| Some(Reverse((part.head()?, number)))).collect();
+        heads.filter_map(|(number, part)| Some(Reverse((*part.head()?, number)))).collect();
     let mut writer = CutWriter::create(output, fingerprint)?;
     while let Some(Reverse((cut, number))) = heads.pop() {
         control.check()?;
@@ -65,7 +65,7 @@ pub fn gather(
             writer.push(&cut)?;
         }
         parts[number].take()?;
-        heads.extend(parts[number].head().map(|next| Reverse((next, number))));
+        heads.extend(parts[number].head().map(|&next| Reverse((next, number))));
     }
     writer.finish()
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::file::{CutCursor, Cuts};
 use crate::Result;
 use crate::control::Control;
-use crate::minhash::connect::AGENT_KINDS;
+use crate::input::shares::AGENT_KINDS;
 use crate::minhash::unit_file::{SignedUnit, Status, open_all};
 
 /// What a source loses.

@@ -7,6 +7,10 @@
 
 use std::ops::Range;
 
+/// Room beyond the unescaped string that [`Scanner::unescape`] writes to.
+pub(super) use super::unescape::SLACK;
+use super::unescape::{BLOCK, SIMPLE, is_special, special, unescape};
+
 /// How deep values may be nested; what Python's parsers bear is about as much.
 pub(super) const MAX_DEPTH: usize = 1_000;
 
@@ -25,12 +29,6 @@ pub(super) struct Quoted {
     pub(super) range: Range<usize>,
     pub(super) has_escapes: bool,
 }
-
-/// Bytes looked at together.
-pub(crate) const BLOCK: usize = 32;
-
-/// Room beyond the unescaped string that [`Scanner::unescape`] writes to.
-pub(super) const SLACK: usize = BLOCK;
 
 /// A position in a line.
 pub(super) struct Scanner<'a> {
@@ -152,7 +150,9 @@ impl<'a> Scanner<'a> {
     pub(super) fn unescape(&mut self, to: &mut [u8]) -> Scanned<usize> {
         let mut length = 0;
         loop {
-            length += self.unescape_blocks(&mut to[length..]);
+            let (passed, written) = unescape(&self.bytes[self.at..], &mut to[length..]);
+            self.at += passed;
+            length += written;
             match self.bytes.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
@@ -167,41 +167,6 @@ impl<'a> Scanner<'a> {
                 _ => return Err(Fault::Invalid),
             }
         }
-    }
-
-    /// Does so block by block until a quote, an escape of a code point, something broken or the
-    /// last blocks of the line; returns the length written.
-    ///
-    /// More is copied than is kept: a copy of fixed size is two instructions. All that is special
-    /// in a block is found at once, so that one escape does not wait for the one before it.
-    fn unescape_blocks(&mut self, to: &mut [u8]) -> usize {
-        let (bytes, mut at, mut length) = (self.bytes, self.at, 0);
-        while let Some(blocks) = bytes.get(at..).and_then(<[u8]>::first_chunk::<{ 2 * BLOCK }>) {
-            let mut left = special(blocks.first_chunk().unwrap_or(&[0; BLOCK]));
-            let mut from = 0;
-            while left != 0 {
-                let found = left.trailing_zeros() as usize;
-                to[length..length + BLOCK].copy_from_slice(&blocks[from..from + BLOCK]);
-                length += found - from;
-                let simple = SIMPLE[usize::from(blocks[found + 1])];
-                if blocks[found] != b'\\' || simple == 0 {
-                    self.at = at + found;
-                    return length;
-                }
-                to[length] = simple;
-                length += 1;
-                from = found + 2;
-                // The escaped character may itself be special; it may lie in the next block, too.
-                left &= (!0_u32 << found) << 1 << 1;
-            }
-            if from <= BLOCK {
-                to[length..length + BLOCK].copy_from_slice(&blocks[from..from + BLOCK]);
-                length += BLOCK - from;
-            }
-            at += from.max(BLOCK);
-        }
-        self.at = at;
-        length
     }
 
     /// Passes any value.
@@ -386,18 +351,6 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// What a backslash and a letter stand for; 0 is for what is no escape, or one of a code point.
-const SIMPLE: [u8; 256] = {
-    let mut table = [0; 256];
-    let escapes = *b"\"\"\\\\//n\nt\tr\rb\x08f\x0C";
-    let mut index = 0;
-    while index < escapes.len() {
-        table[escapes[index] as usize] = escapes[index + 1];
-        index += 2;
-    }
-    table
-};
-
 fn simple(letter: u8) -> Scanned<u8> {
     match SIMPLE[usize::from(letter)] {
         0 => Err(Fault::Invalid),
@@ -408,44 +361,6 @@ fn simple(letter: u8) -> Scanned<u8> {
 /// Returns what a backslash and a letter stand for, but for `u`.
 pub(crate) fn simple_escape(letter: u8) -> Option<u8> {
     simple(letter).ok()
-}
-
-/// Returns whether a byte ends a run of what stands for itself in a string.
-pub(crate) fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
-}
-
-/// A bit for each byte of a block that [`is_special`].
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
-pub(crate) fn special(block: &[u8; BLOCK]) -> u32 {
-    // SAFETY: every x86-64 processor has SSE2.
-    unsafe { special_sse2(block) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "sse2")]
-fn special_sse2(block: &[u8; BLOCK]) -> u32 {
-    use std::arch::x86_64::{
-        _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
-        _mm_set1_epi8,
-    };
-    let [first, second, third, fourth] = block.as_chunks::<8>().0 else {
-        unreachable!("a block has four words")
-    };
-    let mask = |low: &[u8; 8], high: &[u8; 8]| {
-        let bytes = _mm_set_epi64x(i64::from_le_bytes(*high), i64::from_le_bytes(*low));
-        let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed()));
-        let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\'.cast_signed()));
-        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1F)), bytes);
-        _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), control)).cast_unsigned()
-    };
-    mask(first, second) | mask(third, fourth) << 16
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-pub(crate) fn special(block: &[u8; BLOCK]) -> u32 {
-    (0..).zip(block).fold(0, |mask, (bit, &byte)| mask | u32::from(is_special(byte)) << bit)
 }
 
 #[cfg(test)]

@@ -24,11 +24,13 @@ pub(crate) mod numbers;
 pub mod own_content;
 mod parquet_column;
 mod parquet_rows;
+mod parquet_schema;
 pub mod records;
 pub(crate) mod rejected;
 pub(crate) mod shares;
 pub mod source;
 pub mod span_fields;
+pub(crate) mod unescape;
 pub mod unit;
 mod warc;
 

@@ -1,35 +1,179 @@
-//! One column of strings of a row group, unpacked page by page.
+//! One column of a row group, strings or numbers, unpacked page by page.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::column::reader::ColumnReaderImpl;
-use parquet::data_type::{ByteArray, ByteArrayType};
+use parquet::data_type::{
+    ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type,
+};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::RowGroupReader;
+use parquet::schema::types::ColumnDescPtr;
 
 use super::escape::push_string;
+use super::parquet_schema::{Held, Wanted};
 
 /// A column, and the values of it that were unpacked last.
 pub(super) struct Column {
     /// `"name":`
     key: Vec<u8>,
-    reader: ColumnReaderImpl<ByteArrayType>,
+    values: Values,
     rows_in_page: Arc<AtomicUsize>,
     /// The level at which a row has a value; 0 where all have.
     present: i16,
     levels: Vec<i16>,
-    values: Vec<ByteArray>,
     next_row: usize,
     next_value: usize,
 }
 
+/// A value of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Value<'a> {
+    /// The bytes of a string.
+    String(&'a [u8]),
+    /// JSON that stands for itself.
+    Json(&'a [u8]),
+}
+
+impl<'a> Value<'a> {
+    /// Returns its bytes, be they the string or its spelling.
+    pub(super) fn bytes(self) -> &'a [u8] {
+        match self {
+            Self::String(bytes) | Self::Json(bytes) => bytes,
+        }
+    }
+}
+
+/// The values that were unpacked last, by what a column holds.
+enum Values {
+    Strings(Typed<ByteArrayType>),
+    /// Strings of which each that is a list as JSON stands for that.
+    Lists(Typed<ByteArrayType>, Vec<u8>),
+    Numbers(Box<dyn Numbers>),
+}
+
+/// A reader, and what it gave.
+struct Typed<T: DataType> {
+    reader: ColumnReaderImpl<T>,
+    values: Vec<T::T>,
+}
+
+impl<T: DataType> Typed<T> {
+    fn new(descriptor: ColumnDescPtr, pages: Pages) -> Self {
+        Self { reader: ColumnReaderImpl::new(descriptor, Box::new(pages)), values: Vec::new() }
+    }
+
+    /// Returns rows and values of the next ones, at most `count`.
+    fn unpack(&mut self, count: usize, levels: &mut Vec<i16>) -> Result<(usize, usize)> {
+        self.values.clear();
+        let (rows, values, _) =
+            self.reader.read_records(count, Some(levels), None, &mut self.values)?;
+        Ok((rows, values))
+    }
+}
+
+/// Numbers of any type.
+trait Numbers: Send {
+    fn unpack(&mut self, count: usize, levels: &mut Vec<i16>) -> Result<(usize, usize)>;
+
+    /// Returns a value as JSON spells it; nothing for what JSON has no number for.
+    fn spelled(&self, index: usize) -> Option<&[u8]>;
+}
+
+struct Spelled<T: DataType, F> {
+    typed: Typed<T>,
+    spell: F,
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl<T, F> Spelled<T, F>
+where
+    T: DataType,
+    F: Fn(&T::T) -> Option<serde_json::Number> + Send,
+{
+    fn new(typed: Typed<T>, spell: F) -> Box<Self> {
+        Box::new(Self { typed, spell, bytes: Vec::new(), ends: Vec::new() })
+    }
+}
+
+impl<T, F> Numbers for Spelled<T, F>
+where
+    T: DataType,
+    ColumnReaderImpl<T>: Send,
+    F: Fn(&T::T) -> Option<serde_json::Number> + Send,
+{
+    fn unpack(&mut self, count: usize, levels: &mut Vec<i16>) -> Result<(usize, usize)> {
+        let counts = self.typed.unpack(count, levels)?;
+        self.bytes.clear();
+        self.ends.clear();
+        for value in &self.typed.values {
+            if let Some(number) = (self.spell)(value) {
+                self.bytes.extend_from_slice(number.to_string().as_bytes());
+            }
+            self.ends.push(self.bytes.len());
+        }
+        Ok(counts)
+    }
+
+    fn spelled(&self, index: usize) -> Option<&[u8]> {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        Some(&self.bytes[start..*self.ends.get(index)?]).filter(|bytes| !bytes.is_empty())
+    }
+}
+
+impl Values {
+    fn open(held: Held, descriptor: ColumnDescPtr, pages: Pages) -> Self {
+        use serde_json::Number;
+        let double = Number::from_f64;
+        match held {
+            Held::Strings => Self::Strings(Typed::new(descriptor, pages)),
+            Held::Lists => Self::Lists(Typed::new(descriptor, pages), Vec::new()),
+            Held::Int32 => {
+                let typed = Typed::<Int32Type>::new(descriptor, pages);
+                Self::Numbers(Spelled::new(typed, |&value| Some(value.into())))
+            }
+            Held::UInt32 => {
+                let typed = Typed::<Int32Type>::new(descriptor, pages);
+                Self::Numbers(Spelled::new(typed, |value| Some(value.cast_unsigned().into())))
+            }
+            Held::Int64 => {
+                let typed = Typed::<Int64Type>::new(descriptor, pages);
+                Self::Numbers(Spelled::new(typed, |&value| Some(value.into())))
+            }
+            Held::UInt64 => {
+                let typed = Typed::<Int64Type>::new(descriptor, pages);
+                Self::Numbers(Spelled::new(typed, |value| Some(value.cast_unsigned().into())))
+            }
+            Held::Float => {
+                let typed = Typed::<FloatType>::new(descriptor, pages);
+                // By its shortest spelling: 0.1 is 0.1, not the double next to it.
+                let spell = move |value: &f32| value.to_string().parse().ok().and_then(double);
+                Self::Numbers(Spelled::new(typed, spell))
+            }
+            Held::Double => {
+                let typed = Typed::<DoubleType>::new(descriptor, pages);
+                Self::Numbers(Spelled::new(typed, move |&value| double(value)))
+            }
+        }
+    }
+
+    fn unpack(&mut self, count: usize, levels: &mut Vec<i16>) -> Result<(usize, usize)> {
+        match self {
+            Self::Strings(typed) | Self::Lists(typed, _) => typed.unpack(count, levels),
+            Self::Numbers(numbers) => numbers.unpack(count, levels),
+        }
+    }
+}
+
 impl Column {
-    /// Opens column `index` of a row group.
-    pub(super) fn open(group: &dyn RowGroupReader, index: usize, name: &str) -> Result<Self> {
+    /// Opens a column of a row group.
+    pub(super) fn open(group: &dyn RowGroupReader, wanted: &Wanted) -> Result<Self> {
+        let index = wanted.index;
         let mut key = Vec::new();
-        push_string(name.as_bytes(), &mut key);
+        push_string(wanted.name.as_bytes(), &mut key);
         key.push(b':');
         let rows_in_page = Arc::new(AtomicUsize::new(0));
         let pages = Pages {
@@ -40,10 +184,9 @@ impl Column {
         Ok(Self {
             key,
             present: descriptor.max_def_level(),
-            reader: ColumnReaderImpl::new(descriptor, Box::new(pages)),
+            values: Values::open(wanted.held, descriptor, pages),
             rows_in_page,
             levels: Vec::new(),
-            values: Vec::new(),
             next_row: 0,
             next_value: 0,
         })
@@ -57,10 +200,8 @@ impl Column {
     /// Unpacks the next `count` rows.
     pub(super) fn unpack(&mut self, count: usize) -> Result<()> {
         self.levels.clear();
-        self.values.clear();
         (self.next_row, self.next_value) = (0, 0);
-        let (rows, values, _) =
-            self.reader.read_records(count, Some(&mut self.levels), None, &mut self.values)?;
+        let (rows, values) = self.values.unpack(count, &mut self.levels)?;
         let present = self.levels.iter().filter(|&&level| level == self.present).count();
         if rows != count || values != if self.present == 0 { count } else { present } {
             return Err(ParquetError::General(format!(
@@ -69,6 +210,7 @@ impl Column {
         }
         let left = self.rows_in_page();
         self.rows_in_page.store(left.saturating_sub(count), Ordering::Relaxed);
+        self.take_list();
         Ok(())
     }
 
@@ -82,12 +224,34 @@ impl Column {
         let has_value = self.has_value();
         self.next_value += usize::from(has_value);
         self.next_row += 1;
+        self.take_list();
+    }
+
+    /// Takes the list that the string of the row stands for.
+    fn take_list(&mut self) {
+        let Values::Lists(typed, list) = &mut self.values else { return };
+        list.clear();
+        let Some(bytes) = typed.values.get(self.next_value).map(ByteArray::data) else { return };
+        let is_list = bytes.trim_ascii_start().first() == Some(&b'[');
+        if is_list && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() {
+            // A line end can only stand between its values.
+            let spaced = |&byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte };
+            list.extend(bytes.iter().map(spaced));
+        }
     }
 
     /// Returns the value of the row, if it has one.
-    pub(super) fn value(&self) -> Option<&[u8]> {
-        let value = self.values.get(self.next_value).filter(|_| self.has_value());
-        value.map(ByteArray::data)
+    pub(super) fn value(&self) -> Option<Value<'_>> {
+        if !self.has_value() {
+            return None;
+        }
+        match &self.values {
+            Values::Lists(_, list) if !list.is_empty() => Some(Value::Json(list)),
+            Values::Strings(typed) | Values::Lists(typed, _) => {
+                typed.values.get(self.next_value).map(|value| Value::String(value.data()))
+            }
+            Values::Numbers(numbers) => numbers.spelled(self.next_value).map(Value::Json),
+        }
     }
 
     fn has_value(&self) -> bool {

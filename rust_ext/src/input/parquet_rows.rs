@@ -2,8 +2,8 @@
 //!
 //! So every stage treats them alike: what is rejected is kept as a line, `dedup` writes survivors
 //! as lines, and the same records give the same bytes from either format. Writing the line and
-//! parsing it again costs about as much as unpacking the column. Columns of strings are taken,
-//! others are left out, nested ones too; a null is a field that is absent.
+//! parsing it again costs about as much as unpacking the column. Columns of strings and of numbers
+//! are taken ([`super::parquet_schema`]), others are left out; a null is a field that is absent.
 //!
 //! A page of each column is in memory at a time, and what it unpacks to, however large the row
 //! groups are.
@@ -11,15 +11,14 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use parquet::basic::{ConvertedType, Type as PhysicalType};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
-use parquet::schema::types::ColumnDescriptor;
 
 use super::escape::push_string;
 use super::guarded::guarded;
 use super::lines::{Batch, HEAD_BYTES, Line};
-use super::parquet_column::Column;
+use super::parquet_column::{Column, Value};
+use super::parquet_schema::{Wanted, choose};
 use super::records::Columns;
 use super::source::{Source, SourceSummary};
 use crate::{Error, Result};
@@ -32,8 +31,7 @@ pub struct ParquetRows {
     path: PathBuf,
     /// `None` once nothing more can be read.
     file: Option<SerializedFileReader<File>>,
-    /// Number of the column in the file, and its name.
-    wanted: Vec<(usize, String)>,
+    wanted: Vec<Wanted>,
     next_group: usize,
     rows_left: usize,
     columns: Vec<Column>,
@@ -50,7 +48,8 @@ impl ParquetRows {
     /// Opens a file; one that is cut off or damaged has no rows, and [`Self::finish`] tells.
     ///
     /// # Errors
-    /// `Io` when the file cannot be opened, `Argument` when it has no such column of strings.
+    /// `Io` when the file cannot be opened, `Argument` when it has no such column of strings, or
+    /// `messages` that cannot be read.
     pub fn open(
         path: &Path,
         columns: Columns<'_>,
@@ -142,8 +141,8 @@ impl ParquetRows {
             let rows = group.metadata().num_rows();
             self.rows_left = usize::try_from(rows)
                 .map_err(|_| ParquetError::General(format!("a row group of {rows} rows")))?;
-            for (index, name) in &self.wanted {
-                self.columns.push(Column::open(group.as_ref(), *index, name)?);
+            for wanted in &self.wanted {
+                self.columns.push(Column::open(group.as_ref(), wanted)?);
             }
             self.next_group += 1;
         }
@@ -160,7 +159,7 @@ impl ParquetRows {
     fn push_row(&mut self, batch: &mut Batch) {
         let start = batch.bytes.len();
         let values = || self.columns.iter().filter_map(|each| Some((each.key(), each.value()?)));
-        let value_bytes: usize = values().map(|(_, value)| value.len()).sum();
+        let value_bytes: usize = values().map(|(_, value)| value.bytes().len()).sum();
         let is_oversized = value_bytes > self.max_line_bytes;
         batch.bytes.push(b'{');
         for (key, value) in values() {
@@ -168,8 +167,13 @@ impl ParquetRows {
                 batch.bytes.push(b',');
             }
             batch.bytes.extend_from_slice(key);
-            let shown = if is_oversized { value.len().min(HEAD_BYTES) } else { value.len() };
-            push_string(&value[..shown], &mut batch.bytes);
+            match value {
+                Value::String(bytes) if is_oversized => {
+                    push_string(&bytes[..bytes.len().min(HEAD_BYTES)], &mut batch.bytes);
+                }
+                Value::String(bytes) => push_string(bytes, &mut batch.bytes),
+                Value::Json(bytes) => batch.bytes.extend_from_slice(bytes),
+            }
         }
         batch.bytes.push(b'}');
         if is_oversized {
@@ -181,39 +185,6 @@ impl ParquetRows {
         self.columns.iter_mut().for_each(Column::advance);
         self.given += 1;
     }
-}
-
-/// Returns the columns to read, by number and name.
-fn choose(
-    path: &Path,
-    columns: &[std::sync::Arc<ColumnDescriptor>],
-    wanted: Columns<'_>,
-) -> Result<Vec<(usize, String)>> {
-    let strings = columns.iter().enumerate().filter(|(_, column)| holds_strings(column));
-    let strings = strings.map(|(index, column)| (index, column.name().to_owned()));
-    let Columns::Fields(text) = wanted else { return Ok(strings.collect()) };
-    let is_wanted = |name: &str| name == text || matches!(name, "id" | "kind" | "source");
-    let chosen: Vec<_> = strings.filter(|(_, name)| is_wanted(name)).collect();
-    if chosen.iter().any(|(_, name)| name == text) {
-        return Ok(chosen);
-    }
-    let found: Vec<String> = columns
-        .iter()
-        .map(|column| format!("{} ({})", column.path().string(), column.physical_type()))
-        .collect();
-    Err(Error::Argument(format!(
-        "{}: expected a column of strings named {text:?}, found {}; name it with --text-field",
-        path.display(),
-        if found.is_empty() { "no columns".to_owned() } else { found.join(", ") }
-    )))
-}
-
-fn holds_strings(column: &ColumnDescriptor) -> bool {
-    use ConvertedType::{ENUM, JSON, NONE, UTF8};
-    column.physical_type() == PhysicalType::BYTE_ARRAY
-        && column.path().parts().len() == 1
-        && column.max_rep_level() == 0
-        && matches!(column.converted_type(), NONE | UTF8 | ENUM | JSON)
 }
 
 /// Says in one line what is wrong with a file.

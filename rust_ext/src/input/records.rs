@@ -14,8 +14,10 @@ use crate::Result;
 pub enum Columns<'a> {
     /// The named one, which must be there, and `id`, `kind` and `source`.
     Fields(&'a str),
-    /// All that hold strings.
+    /// All that hold strings or numbers.
     All,
+    /// The same; a file is refused whose `messages` would be passed over.
+    Records,
 }
 
 /// What a file's name says of its records.

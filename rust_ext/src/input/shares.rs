@@ -8,6 +8,9 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 const KINDS: [&str; 6] =
     ["tool_documentation", "trajectory", "function_call", "code", "text", "web"];
 
+/// Those of them that are made from few templates.
+pub(crate) const AGENT_KINDS: [&str; 3] = ["tool_documentation", "trajectory", "function_call"];
+
 /// What sources and kinds are counted under once there are too many of them.
 const OTHER: &str = "other";
 

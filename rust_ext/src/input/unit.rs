@@ -103,7 +103,7 @@ impl<'a> UnitReader<'a> {
             max_line_bytes: max_line_bytes.min(MAX_LINE_BYTES),
             line_weight,
             start: Position::default(),
-            columns: Columns::All,
+            columns: Columns::Records,
             current: None,
             next_file: 0,
             lines: 0,

@@ -8,10 +8,10 @@ use super::places::Places;
 use crate::Result;
 use crate::row_table::RowTable;
 
-/// Set for a candidate that takes nobody; else the number of those that it took.
+/// Set for a candidate that takes nobody, or nobody any more; else the number of those that it took.
 const TAKES_NOBODY: u32 = 1 << 31;
 
-/// Leaders of a large bucket: their number, and their places.
+/// Leaders of a large bucket: their number, and their places, ascending.
 const LEADERS_BYTES: usize = 8 * (1 + LEADERS);
 
 /// Decisions on candidates, by place. What was not decided yet takes others.
@@ -20,6 +20,9 @@ pub(super) struct Board {
     places: Places,
     states: RowTable,
     leaders: RowTable,
+    /// Most that a survivor takes.
+    max_cluster: u32,
+    full: u64,
 }
 
 impl Board {
@@ -30,12 +33,19 @@ impl Board {
     pub(super) fn new(
         places: Places,
         large: u64,
+        max_cluster: u32,
         beside: &Path,
         memory_bytes: usize,
     ) -> Result<Self> {
         let states = RowTable::new(beside, size_of::<u32>(), places.len(), memory_bytes)?;
         let leaders = RowTable::new(beside, LEADERS_BYTES, large, memory_bytes)?;
-        Ok(Self { places, states, leaders })
+        let max_cluster = max_cluster.min(TAKES_NOBODY - 1);
+        Ok(Self { places, states, leaders, max_cluster, full: 0 })
+    }
+
+    /// Returns how many survivors took as many as they may.
+    pub(super) fn full(&self) -> u64 {
+        self.full
     }
 
     /// Returns the record at a place, and where its words lie.
@@ -61,9 +71,7 @@ impl Board {
                     }
                 }
                 Neighbour::Bucket(bucket) => {
-                    let (count, leaders) = words(self.leaders.row(bucket)?);
-                    earlier
-                        .extend(leaders.iter().take(count).map(|&word| u64::from_le_bytes(word)));
+                    earlier.extend(places(self.leaders.row(bucket)?));
                     is_mixed = true;
                 }
             }
@@ -71,41 +79,60 @@ impl Board {
         if is_mixed {
             earlier.sort_unstable();
             earlier.dedup();
+            self.drop_full(earlier)?;
         }
         Ok(())
     }
 
-    /// Makes a survivor a leader of its large buckets, as long as they have few.
+    /// Drops those that take nobody any more.
+    fn drop_full(&mut self, places: &mut Vec<u64>) -> Result<()> {
+        let mut kept = 0;
+        for at in 0..places.len() {
+            if self.state(places[at])? & TAKES_NOBODY == 0 {
+                places[kept] = places[at];
+                kept += 1;
+            }
+        }
+        places.truncate(kept);
+        Ok(())
+    }
+
+    /// Makes a survivor a leader of its large buckets, as long as they have few that take others.
     ///
     /// # Errors
     /// `Io`.
     pub(super) fn lead(&mut self, place: u64, neighbours: &[u64]) -> Result<()> {
         for &number in neighbours {
             let Neighbour::Bucket(bucket) = Neighbour::of(number) else { continue };
-            let (count, _) = words(self.leaders.row(bucket)?);
-            if count < LEADERS {
+            let mut leaders: Vec<u64> = places(self.leaders.row(bucket)?).collect();
+            if leaders.len() == LEADERS {
+                // Those that are full make room, so that a bucket never runs out of takers.
+                self.drop_full(&mut leaders)?;
+            }
+            if leaders.len() < LEADERS {
+                leaders.push(place);
                 let row = self.leaders.row_mut(bucket)?.as_chunks_mut::<8>().0;
-                row[0] = (count as u64 + 1).to_le_bytes();
-                row[1 + count] = place.to_le_bytes();
+                let numbers = std::iter::once(leaders.len() as u64).chain(leaders);
+                for (to, number) in row.iter_mut().zip(numbers) {
+                    *to = number.to_le_bytes();
+                }
             }
         }
         Ok(())
     }
 
-    /// Lets `survivor` take one more, unless it has `most`; returns whether it did.
+    /// Lets `survivor`, which takes others, take one more: the last one if it is full then.
     ///
     /// # Errors
     /// `Io`.
-    pub(super) fn take(&mut self, survivor: u64, most: u32) -> Result<bool> {
-        let taken = self.state(survivor)?;
-        let has_room = taken < most.min(TAKES_NOBODY - 1);
-        if has_room {
-            self.set(survivor, taken + 1)?;
-        }
-        Ok(has_room)
+    pub(super) fn take(&mut self, survivor: u64) -> Result<()> {
+        let taken = self.state(survivor)? + 1;
+        let is_full = taken >= self.max_cluster;
+        self.full += u64::from(is_full);
+        self.set(survivor, if is_full { TAKES_NOBODY } else { taken })
     }
 
-    /// Notes that a candidate takes nobody: it fell, or stays without being compared with.
+    /// Notes that a candidate takes nobody: it fell.
     ///
     /// # Errors
     /// `Io`.
@@ -124,12 +151,9 @@ impl Board {
     }
 }
 
-/// Returns the number of leaders and their places.
-fn words(row: &[u8]) -> (usize, &[[u8; 8]]) {
-    match row.as_chunks::<8>().0 {
-        [count, leaders @ ..] => {
-            (usize::try_from(u64::from_le_bytes(*count)).unwrap_or(0), leaders)
-        }
-        [] => (0, &[]),
-    }
+/// Returns the places of leaders.
+fn places(row: &[u8]) -> impl Iterator<Item = u64> {
+    let mut words = row.as_chunks::<8>().0.iter().map(|&word| u64::from_le_bytes(word));
+    let count = words.next().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+    words.take(count)
 }

@@ -18,6 +18,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
+use super::known_ids::KnownIds;
 use super::signed_corpus::{SignedCorpus, Walk};
 use super::unit_file::open_all;
 use super::verdicts::{Kind, Verdict, VerdictCursor, Verdicts};
@@ -75,7 +76,7 @@ pub fn write(
         if block.is_empty() {
             return table.finish(output);
         }
-        let (ids, known) = SurvivorIds::find(&block, &mut corpus.walk(), share)?;
+        let (ids, known) = KnownIds::find(&block, survivor_of, &mut corpus.walk(), share)?;
         for verdict in block.drain(..known) {
             table.push(&verdict, ids.of(verdict.survivor))?;
         }
@@ -90,45 +91,9 @@ fn fill(block: &mut Vec<Verdict>, rows: &mut VerdictCursor<'_>, most: usize) -> 
     Ok(())
 }
 
-/// Ids of survivors, one after another.
-#[derive(Debug, Default)]
-struct SurvivorIds {
-    records: Vec<u64>,
-    ends: Vec<usize>,
-    ids: String,
-}
-
-impl SurvivorIds {
-    /// Finds those of the verdicts, or of as many of the first ones as the memory allows; returns
-    /// of how many, one at least.
-    fn find(block: &[Verdict], walk: &mut Walk<'_>, memory_bytes: usize) -> Result<(Self, usize)> {
-        let mut known = block.len();
-        loop {
-            let mut found = Self::default();
-            let fallen = block[..known].iter().filter(|verdict| verdict.kind != Kind::Survivor);
-            found.records.extend(fallen.map(|verdict| verdict.survivor));
-            found.records.sort_unstable();
-            found.records.dedup();
-            for &record in &found.records {
-                found.ids.push_str(walk.id(record)?);
-                found.ends.push(found.ids.len());
-                if found.ids.len() > memory_bytes {
-                    break;
-                }
-            }
-            if found.ends.len() == found.records.len() || known == 1 {
-                return Ok((found, known));
-            }
-            known /= 2;
-        }
-    }
-
-    /// Returns the id of a survivor, `None` if it was not looked for.
-    fn of(&self, record: u64) -> Option<&str> {
-        let at = self.records.binary_search(&record).ok()?;
-        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
-        self.ids.get(start..*self.ends.get(at)?)
-    }
+/// Returns the record whose id has to be looked up: a survivor's is its own.
+fn survivor_of(verdict: &Verdict) -> Option<u64> {
+    (verdict.kind != Kind::Survivor).then_some(verdict.survivor)
 }
 
 /// The file being written.

@@ -17,10 +17,11 @@ use super::Shape;
 use super::board::Board;
 use super::copies::Copies;
 use super::corpus::{Entries, Words};
-use super::decide::{Decided, Rule, decide};
+use super::decide::{Decided, decide};
 use super::edges::{self, Edges};
 use super::groups::Groups;
 use super::jaccard::Threshold;
+use super::keep::Keep;
 use super::link::{Signing, link};
 use super::places::{Places, find_places};
 use super::sets::Sets;
@@ -30,10 +31,11 @@ use super::stars;
 use super::text_key::TextKey;
 use super::unit_file::{SignedUnit, Status, open_all};
 use super::verdicts::{Kind, Loss, Summary, Verdict, VerdictWriter};
-use crate::Result;
 use crate::control::Control;
 use crate::external_sort::{ExternalSorter, Sorted};
+use crate::input::shares::AGENT_KINDS;
 use crate::pipeline::Limits;
+use crate::{Error, Result};
 
 /// What the step works on.
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ pub struct Options {
     pub shape: Shape,
     /// What makes two records equal.
     pub key: TextKey,
+    /// What `sign` made the keys of the order by.
+    pub keep: Keep,
     /// Least true similarity at which a record falls; `None`: single link, nothing is confirmed.
     pub threshold: Option<f64>,
     /// Most near-duplicates that fall to one survivor.
@@ -120,7 +124,7 @@ impl<W: Words> Plan<'_, W> {
             Some(threshold) => self.decide(places, members, threshold, &mut summary)?,
             None => self.link(places, members, &mut summary)?,
         };
-        summary.kept_beyond_cap = decided.kept_beyond_cap;
+        summary.full_clusters = decided.full_clusters;
         Ok((combine(decided, &copies, self.key, beside, share, self.control)?, summary))
     }
 
@@ -134,10 +138,9 @@ impl<W: Words> Plan<'_, W> {
         let (beside, share) = (self.beside, self.limits.budget_bytes);
         let edges = edges::pairs(members, beside, share, self.control)?;
         note(&edges, summary);
-        let board = Board::new(places, edges.large, beside, share / 4)?;
+        let board = Board::new(places, edges.large, self.max_cluster, beside, share / 4)?;
         let sets = Sets::new(self.words, self.shape.ngram_size, self.permutations(), share);
-        let rule = Rule { threshold, max_cluster: self.max_cluster };
-        decide(edges.rows, board, &sets, rule, self.limits, beside, self.control)
+        decide(edges.rows, board, &sets, threshold, self.limits, beside, self.control)
     }
 
     fn link(&self, places: Places, members: Sorted<2>, summary: &mut Summary) -> Result<Decided> {
@@ -242,9 +245,6 @@ impl Rows {
     }
 }
 
-/// Kinds of records that are made from few templates.
-pub(crate) const AGENT_KINDS: [&str; 3] = ["tool_documentation", "trajectory", "function_call"];
-
 /// Writes the verdicts, and what each source loses.
 fn write(
     mut rows: Sorted<5>,
@@ -263,7 +263,10 @@ fn write(
             let (first, entries) = block?;
             for (record, entry) in (unit_start + first..).zip(entries) {
                 let Some(loss) = losses.get_mut(entry.share as usize) else { continue };
-                loss.records += u64::from(entry.status == Status::Record);
+                if entry.status == Status::Record {
+                    loss.records += 1;
+                    summary.with_keep_number += u64::from(options.keep.has_number(entry.keep_key));
+                }
                 let Some(verdict) = rows.head().filter(|row| row[0] == record).map(verdict) else {
                     continue;
                 };
@@ -281,6 +284,13 @@ fn write(
             summary.sources.entry(source).or_default().add(loss);
         }
         unit_start += unit.records();
+    }
+    if let Some([record, ..]) = rows.head() {
+        // A verdict that no entry took would be missing from the survivors, unseen.
+        return Err(Error::Argument(format!(
+            "expected verdicts on {unit_start} records, ascending, one has its turn no more: \
+             record {record}; this is an error of preprocess itself, please report it"
+        )));
     }
     writer.finish(&summary)
 }

@@ -18,6 +18,13 @@ pub(super) struct CutLine {
     pub(super) written: Vec<u8>,
 }
 
+impl CutLine {
+    /// Returns how much memory it takes; what is written is never longer than the line.
+    pub(super) fn held_bytes(&self) -> usize {
+        size_of::<Self>() + self.cuts.capacity() * size_of::<Cut>() + self.written.capacity()
+    }
+}
+
 /// What was cut out of a batch, or of a unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct CutCounts {

@@ -6,10 +6,12 @@
 //! it survives. So every dropped record names a survivor that is truly similar, and a cluster cannot
 //! chain away from it. Two limits hold the rule in bounds:
 //!
-//! - Of a bucket only the first [`super::edges::LEADERS`] survivors are compared with: up to that
-//!   size of a bucket this is every pair, beyond it the work stays in proportion to the size.
-//! - A survivor takes at most so many near-duplicates. A further one is kept and counted, and takes
-//!   nobody itself.
+//! - A survivor takes at most so many near-duplicates. Then it is *full*: nothing is compared with
+//!   it any more, so that a further near-duplicate falls to the next survivor that it is similar to,
+//!   or survives and takes others itself. Full ones are counted.
+//! - Of a bucket only [`super::edges::LEADERS`] survivors are compared with, the first ones; each
+//!   that is full leaves its place to the next one that survives. Up to that size of a bucket this
+//!   is every pair, beyond it the work stays in proportion to the size, whatever the cap.
 //!
 //! Threads compare ahead as if everything that is not decided yet survived. The decision itself
 //! goes in order, uses what they found where it still holds, and compares anew where not: what
@@ -36,23 +38,14 @@ const JOB_WORDS: usize = 1 << 16;
 /// Bytes that a word stands for in flight: itself, its shingle, and its share of a probe.
 const WORD_WEIGHT: usize = 4 + 8 + 16;
 
-/// What decides.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rule {
-    /// Least true similarity at which a candidate falls.
-    pub(super) threshold: Threshold,
-    /// Most near-duplicates that fall to one survivor.
-    pub(super) max_cluster: u32,
-}
-
 /// What was decided.
 #[derive(Debug)]
 pub(super) struct Decided {
     /// Rows (record, survivor, estimated, true similarity) of those that fall, by record; the
     /// similarities are the bits of floats.
     pub(super) falls: Sorted<4>,
-    /// Candidates that stay because their survivor had taken as many as it may.
-    pub(super) kept_beyond_cap: u64,
+    /// Survivors that took as many as they may.
+    pub(super) full_clusters: u64,
 }
 
 /// Candidates in a row, and their neighbours.
@@ -134,7 +127,8 @@ struct Scratch {
     takers: Vec<u64>,
 }
 
-/// Decides the candidates that `edges` name, rows as in [`super::edges::Edges`].
+/// Decides the candidates that `edges` name, rows as in [`super::edges::Edges`]: those fall whose
+/// similarity with a survivor is at or above `threshold`.
 ///
 /// Takes about `limits.budget_bytes` beside what `edges`, `board` and `sets` take.
 ///
@@ -144,15 +138,14 @@ pub(super) fn decide<W: Words>(
     mut edges: Sorted<2>,
     board: Board,
     sets: &Sets<'_, W>,
-    rule: Rule,
+    threshold: Threshold,
     limits: Limits,
     beside: &Path,
     control: &Control,
 ) -> Result<Decided> {
     let board = Mutex::new(board);
-    let comparer = Comparer { board: &board, sets, threshold: rule.threshold };
+    let comparer = Comparer { board: &board, sets, threshold };
     let mut falls = ExternalSorter::new(beside, limits.budget_bytes / 2);
-    let mut kept_beyond_cap = 0;
     let mut own = Scratch::default();
     let limits = Limits { budget_bytes: limits.budget_bytes / 2, ..limits };
     pipeline::run(
@@ -171,23 +164,17 @@ pub(super) fn decide<W: Words>(
                     continue;
                 };
                 board.retire(place)?;
-                if board.take(hit.place, rule.max_cluster)? {
-                    let record = board.at(place)?.record;
-                    falls.push([
-                        record,
-                        hit.record,
-                        hit.estimated.to_bits(),
-                        hit.jaccard.to_bits(),
-                    ])?;
-                } else {
-                    kept_beyond_cap += 1;
-                }
+                board.take(hit.place)?;
+                let record = board.at(place)?.record;
+                let similarity = [hit.estimated.to_bits(), hit.jaccard.to_bits()];
+                falls.push([record, hit.record, similarity[0], similarity[1]])?;
             }
             Ok(())
         },
     )?;
     drop(edges);
-    Ok(Decided { falls: falls.finish()?, kept_beyond_cap })
+    let full_clusters = comparer.board().full();
+    Ok(Decided { falls: falls.finish()?, full_clusters })
 }
 
 /// Compares candidates, on any thread.

@@ -193,7 +193,7 @@ fn details(
         let run = verdicts.summary()?;
         details.insert("giant_buckets".to_owned(), run.giant_buckets);
         details.insert("largest_bucket".to_owned(), run.largest_bucket);
-        details.insert("kept_beyond_cap".to_owned(), run.kept_beyond_cap);
+        details.insert("full_clusters".to_owned(), run.full_clusters);
     }
     Ok(details)
 }

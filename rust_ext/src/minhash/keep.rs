@@ -88,6 +88,22 @@ impl Keep {
         *self == Self::default()
     }
 
+    /// Returns the field whose number decides, if one does.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match &self.order {
+            Order::Highest(field) | Order::Lowest(field) => Some(field),
+            Order::First | Order::Longest => None,
+        }
+    }
+
+    /// Returns whether the record of this key has a number in the field that decides.
+    #[must_use]
+    pub fn has_number(&self, key: u64) -> bool {
+        let none = if self.sources.is_empty() { u64::MAX } else { u64::MAX >> 8 };
+        self.field().is_some() && key & none != none
+    }
+
     /// Returns the key of a record: `line` is its JSON, which has been read before.
     #[must_use]
     pub fn key(&self, line: &[u8], source: &str, text_bytes: u64) -> u64 {

@@ -2,7 +2,7 @@
 //! however similar the others are.
 //!
 //! Only the estimates are left to find. The cap holds here too: of a component the first members in
-//! order fall to its centre, those beyond the cap are kept and counted.
+//! order fall to its centre until that is full, then the next member is the centre of the rest.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -47,7 +47,7 @@ pub(super) struct Signing<'a, W> {
     pub(super) permutations: &'a Permutations,
 }
 
-/// Lets each member fall to the centre of its component, given rows (member, centre).
+/// Lets each member fall to a centre of its component, given rows (member, first of it).
 ///
 /// Takes about `limits.budget_bytes` beside what `members` and `places` take.
 ///
@@ -72,9 +72,10 @@ pub(super) fn link<W: Words>(
         rows: by_centre.finish()?,
         places,
         max_cluster,
+        first: None,
         centre: None,
         taken: 0,
-        beyond: 0,
+        full: 0,
     };
     let mut falls = ExternalSorter::new(beside, share);
     let source = Mutex::new(&mut source);
@@ -99,8 +100,8 @@ pub(super) fn link<W: Words>(
             rows.into_iter().try_for_each(|row| falls.push(row))
         },
     )?;
-    let kept_beyond_cap = source.into_inner().unwrap_or_else(PoisonError::into_inner).beyond;
-    Ok(Decided { falls: falls.finish()?, kept_beyond_cap })
+    let full_clusters = source.into_inner().unwrap_or_else(PoisonError::into_inner).full;
+    Ok(Decided { falls: falls.finish()?, full_clusters })
 }
 
 /// The signature that was made last.
@@ -127,37 +128,40 @@ impl Signed {
     }
 }
 
-/// Rows (centre, member) as jobs, without those beyond the cap.
+/// Rows (first of a component, member) as jobs.
 struct Source {
     rows: Sorted<2>,
     places: Places,
     max_cluster: u32,
-    /// The centre that was met last, by its place.
-    centre: Option<(u64, WordsAt)>,
-    /// Members that it has.
+    /// The first of the component that was met last, by its place.
+    first: Option<u64>,
+    /// What its members fall to; `None` where the next one is that.
+    centre: Option<WordsAt>,
+    /// Members that fell to it.
     taken: u32,
-    beyond: u64,
+    full: u64,
 }
 
 impl Source {
     fn next_job(&mut self) -> Result<Option<Job>> {
         let mut job = Job::default();
         while job.pairs.len() < JOB_MEMBERS && job.words < JOB_WORDS {
-            let Some([centre, member]) = self.rows.take()? else { break };
-            let at_centre = match self.centre {
-                Some((place, at)) if place == centre => at,
-                _ => {
-                    let at = self.places.at(centre)?;
-                    (self.centre, self.taken) = (Some((centre, at)), 0);
-                    at
-                }
-            };
-            if self.taken == self.max_cluster {
-                self.beyond += 1;
-                continue;
+            let Some([first, member]) = self.rows.take()? else { break };
+            if self.first != Some(first) {
+                self.first = Some(first);
+                self.centre = Some(self.places.at(first)?);
+                self.taken = 0;
             }
-            self.taken += 1;
             let at_member = self.places.at(member)?;
+            let Some(at_centre) = self.centre else {
+                (self.centre, self.taken) = (Some(at_member), 0);
+                continue;
+            };
+            self.taken += 1;
+            if self.taken == self.max_cluster {
+                self.full += 1;
+                self.centre = None;
+            }
             job.words += at_member.count as usize;
             job.pairs.push((at_centre, at_member));
         }

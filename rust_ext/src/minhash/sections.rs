@@ -103,7 +103,8 @@ impl Writer {
     /// # Errors
     /// `Io` when it cannot be created.
     pub fn create(path: &Path, kind: Kind, fingerprint: u64) -> Result<Self> {
-        let mut file = AtomicFile::create(path)?;
+        // Each section has a hash of its own.
+        let mut file = AtomicFile::create(path)?.without_hash();
         let mut head = kind.magic().to_vec();
         head.extend_from_slice(&VERSION.to_le_bytes());
         head.extend_from_slice(&[0; 4]);

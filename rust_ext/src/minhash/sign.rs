@@ -14,8 +14,8 @@ use super::Shape;
 use super::entry::{Entry, Status};
 use super::keep::Keep;
 use super::signature::{EMPTY_SLOT, Permutations, band_hashes};
+use super::stored_words;
 use super::text_key::TextKey;
-use super::unit_file::words_check;
 use super::unit_writer::{SignedLines, UnitWriter};
 use super::words::Scanner;
 use crate::Result;
@@ -121,16 +121,12 @@ impl Weigh for Signed {
     }
 }
 
-/// More than this is given back to the system before the next batch.
-const WORDS_KEPT: usize = 1 << 22;
-
 /// A worker's tools.
 struct Signer<'a> {
     options: &'a Options,
     permutations: &'a Permutations,
     scanner: Scanner,
     own: OwnContent,
-    words: Vec<u32>,
     slots: Vec<u32>,
     /// Room for the normal form of a text.
     normal: Vec<u8>,
@@ -144,7 +140,6 @@ impl<'a> Signer<'a> {
             permutations,
             scanner: Scanner::new(),
             own: OwnContent::default(),
-            words: Vec::new(),
             slots,
             normal: Vec::new(),
         }
@@ -170,9 +165,6 @@ impl<'a> Signer<'a> {
             };
             signed.lines.ids.push(b'\n');
             signed.lines.entries.push(entry);
-        }
-        if self.words.capacity() > WORDS_KEPT {
-            self.words = Vec::new();
         }
         signed
     }
@@ -215,25 +207,21 @@ impl<'a> Signer<'a> {
     /// Appends the words of a record, those of its own content if it is a conversation, and the
     /// hashes of its bands; returns where the words begin, how many there are and their check.
     fn words(&mut self, fields: &Fields<'_>, lines: &mut SignedLines) -> (u64, u32, u32) {
-        self.words.clear();
+        let start = lines.words.len();
         let shape = &self.options.shape;
         if shape.num_bands > 0 {
             let said = fields.messages.and_then(|messages| self.own.read(messages));
-            self.scanner.scan(said.unwrap_or(fields.text), &mut self.words);
+            self.scanner.scan(said.unwrap_or(fields.text), &mut lines.words);
         }
-        if !self.words.is_empty() {
-            self.permutations.sign(&self.words, shape.ngram_size, &mut self.slots);
+        let words = &mut lines.words[start..];
+        if !words.is_empty() {
+            self.permutations.sign(words, shape.ngram_size, &mut self.slots);
             band_hashes(&self.slots, shape, &mut lines.bands);
         }
-        let start = lines.words.len();
-        lines.words.resize(start + self.words.len() * 4, 0);
-        let bytes = &mut lines.words[start..];
-        for (bytes, word) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(&self.words) {
-            *bytes = word.to_le_bytes();
-        }
+        stored_words::swap(words);
         // No line is longer than 2^31 bytes.
-        let count = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
-        (start as u64 / 4, count, words_check(bytes))
+        let count = u32::try_from(words.len()).unwrap_or(u32::MAX);
+        (start as u64, count, stored_words::check(words))
     }
 }
 

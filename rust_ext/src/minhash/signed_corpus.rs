@@ -6,14 +6,14 @@ use crate::{Error, Result};
 
 /// All units, and where the records of each begin.
 #[derive(Debug)]
-pub(super) struct SignedCorpus<'a> {
+pub(crate) struct SignedCorpus<'a> {
     units: &'a [SignedUnit],
     starts: Vec<u64>,
 }
 
 impl<'a> SignedCorpus<'a> {
     /// Takes the units in order.
-    pub(super) fn new(units: &'a [SignedUnit]) -> Self {
+    pub(crate) fn new(units: &'a [SignedUnit]) -> Self {
         let mut next = 0;
         let starts = units.iter().map(|unit| {
             let start = next;
@@ -34,7 +34,7 @@ impl<'a> SignedCorpus<'a> {
     }
 
     /// Begins to read lines.
-    pub(super) fn walk(&self) -> Walk<'_> {
+    pub(crate) fn walk(&self) -> Walk<'_> {
         Walk { corpus: self, open: None }
     }
 }
@@ -48,7 +48,7 @@ impl Words for SignedCorpus<'_> {
 
 /// Reads lines of the corpus; those near each other cost one reading.
 #[derive(Debug)]
-pub(super) struct Walk<'a> {
+pub(crate) struct Walk<'a> {
     corpus: &'a SignedCorpus<'a>,
     /// A unit, the number of its first record, its lines.
     open: Option<(usize, u64, LineReader<'a>)>,
@@ -72,7 +72,7 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// `Corrupt` when it is damaged; `Io`.
-    pub(super) fn id(&mut self, record: u64) -> Result<&str> {
+    pub(crate) fn id(&mut self, record: u64) -> Result<&str> {
         let (lines, line) = self.lines(record)?;
         lines.id(line)
     }

@@ -51,7 +51,7 @@ impl KeptLines {
 
 impl Weigh for KeptLines {
     fn weight(&self) -> usize {
-        self.job.weight()
+        self.job.weight() + self.cut_lines.iter().map(CutLine::held_bytes).sum::<usize>()
     }
 }
 

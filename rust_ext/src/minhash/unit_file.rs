@@ -24,17 +24,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
-
 pub use super::entry::{Entry, Status};
 use super::keys::KeySection;
 pub use super::line_reader::LineReader;
 use super::line_reader::Runs;
 use super::open_files::OpenFiles;
 use super::sections::{Kind, Reader, Section};
+use super::stored_words;
 use crate::input::FileRead;
 use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 pub(super) const RUNS: usize = 0;
 pub(super) const SUMMARY: usize = 1;
@@ -171,18 +170,19 @@ impl SignedUnit {
     /// # Errors
     /// `Corrupt` when they do not fit `check`; `Io`.
     pub fn words_into(&self, at: u64, count: u32, check: u32, words: &mut Vec<u32>) -> Result<()> {
-        words.clear();
+        // What an earlier use left behind is written over: only what it grows by is cleared.
+        words.resize(count as usize, 0);
         if count == 0 {
             return Ok(());
         }
-        let mut bytes = vec![0; count as usize * 4];
-        self.files.read_exact_at(&self.words, &mut bytes, at * 4).map_err(|error| match error {
+        let bytes = stored_words::bytes_mut(words);
+        self.files.read_exact_at(&self.words, bytes, at * 4).map_err(|error| match error {
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::UnexpectedEof => {
                 Error::corrupt(&self.words, "it breaks off; remove it and its .sign, run again")
             }
             other => other,
         })?;
-        if words_check(&bytes) != check {
+        if stored_words::check(words) != check {
             let message = format!(
                 "its words from {at} to {} do not fit their checksum; remove it and its .sign, \
                  run again",
@@ -190,7 +190,7 @@ impl SignedUnit {
             );
             return Err(Error::corrupt(&self.words, message));
         }
-        words.extend(bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)));
+        stored_words::swap(words);
         Ok(())
     }
 
@@ -219,12 +219,6 @@ impl SignedUnit {
     pub(super) fn reader(&self) -> &Reader {
         &self.reader
     }
-}
-
-/// Returns what an entry holds of its words' bytes.
-#[allow(clippy::cast_possible_truncation)] // the lower half is what is wanted
-pub(super) fn words_check(bytes: &[u8]) -> u32 {
-    xxh3_64(bytes) as u32
 }
 
 /// Opens the units of a corpus, whose words lie beside their other files.

@@ -10,6 +10,7 @@ use super::Shape;
 use super::entry::{Entry, Status};
 use super::keys::{KeyRows, Wide};
 use super::sections::{Kind, Writer};
+use super::stored_words;
 use super::unit_file::{UnitSummary, run_lines, words_path};
 use crate::input::FileRead;
 use crate::input::shares::Shares;
@@ -37,8 +38,8 @@ pub(super) struct SignedLines {
     pub(super) text_hashes: Vec<Wide>,
     /// Of each record.
     pub(super) id_hashes: Vec<u64>,
-    /// 4 bytes each.
-    pub(super) words: Vec<u8>,
+    /// As they are stored.
+    pub(super) words: Vec<u32>,
     /// Of each line, with a line end.
     pub(super) ids: Vec<u8>,
     pub(super) shares: Shares,
@@ -62,7 +63,7 @@ impl Reuse for SignedLines {
             + self.bands.capacity() * 8
             + self.text_hashes.capacity() * 16
             + self.id_hashes.capacity() * 8
-            + self.words.capacity()
+            + self.words.capacity() * 4
             + self.ids.capacity()
             + self.shares.held_bytes()
     }
@@ -117,7 +118,7 @@ impl UnitWriter {
         let compressor = zstd::bulk::Compressor::new(IDS_LEVEL);
         Ok(Self {
             writer: Writer::create(path, Kind::Signatures, fingerprint)?,
-            words: AtomicFile::create(&words_path(path))?,
+            words: AtomicFile::create(&words_path(path))?.without_hash(),
             run_lines,
             block: Block::default(),
             run: Run { bands, ..Run::default() },
@@ -162,8 +163,8 @@ impl UnitWriter {
             self.block.ids.extend_from_slice(ids.next().unwrap_or(b"\n"));
             self.end_line()?;
         }
-        self.num_words += lines.words.len() as u64 / 4;
-        self.words.append(&lines.words)
+        self.num_words += lines.words.len() as u64;
+        self.words.append(stored_words::bytes(&lines.words))
     }
 
     fn end_line(&mut self) -> Result<()> {

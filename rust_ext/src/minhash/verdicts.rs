@@ -1,7 +1,6 @@
 //! What `connect` hands to `drop`: the records that are in a cluster, and what became of each.
 //!
-//! The file is one stream ([`super::stream`]) of rows, ascending by record, and a [`Summary`] as
-//! JSON. A row:
+//! The file has rows ([`super::record_rows`]) and a [`Summary`] as JSON. A row:
 //!
 //! | offset | bytes | is |
 //! |---|---|---|
@@ -16,13 +15,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::sections::{Kind as FileKind, Reader, Writer, number};
-use super::stream::{StreamReader, StreamWriter};
+use super::record_rows::{Row, RowCursor, RowWriter, Rows};
+use super::sections::{Kind as FileKind, number};
 use crate::{Error, Result};
 
 const ROW_BYTES: usize = 40;
 
-const ROWS: usize = 0;
 const SUMMARY: usize = 1;
 
 /// Why a record is in a cluster.
@@ -76,7 +74,11 @@ pub struct Verdict {
     pub kind: Kind,
 }
 
-impl Verdict {
+impl Row for Verdict {
+    const KIND: FileKind = FileKind::Verdicts;
+    type Bytes = [u8; ROW_BYTES];
+    const ROOM: Self::Bytes = [0; ROW_BYTES];
+
     fn encode(&self) -> [u8; ROW_BYTES] {
         let jaccard = self.jaccard.unwrap_or(f64::NAN);
         let words = [
@@ -102,6 +104,10 @@ impl Verdict {
             jaccard: (!jaccard.is_nan()).then_some(jaccard),
             kind: Kind::of(number(row, 32)),
         }
+    }
+
+    fn record(&self) -> u64 {
+        self.record
     }
 }
 
@@ -140,15 +146,18 @@ pub struct Summary {
     pub giant_buckets: u64,
     /// Candidates of the largest bucket.
     pub largest_bucket: u64,
-    /// Candidates that stay because their survivor had taken as many as it may.
-    pub kept_beyond_cap: u64,
+    /// Survivors that took as many near-duplicates as they may.
+    pub full_clusters: u64,
+    /// Records with a number in the field that says which one stays, if one does.
+    pub with_keep_number: u64,
 }
+
+/// Reads verdicts in order.
+pub type VerdictCursor<'a> = RowCursor<'a, Verdict>;
 
 /// Writes verdicts, ascending by record.
 pub struct VerdictWriter {
-    file: Writer,
-    rows: StreamWriter,
-    count: u64,
+    rows: RowWriter<Verdict>,
 }
 
 impl VerdictWriter {
@@ -157,8 +166,7 @@ impl VerdictWriter {
     /// # Errors
     /// `Io` when it cannot be created.
     pub fn create(path: &Path, fingerprint: u64) -> Result<Self> {
-        let file = Writer::create(path, FileKind::Verdicts, fingerprint)?;
-        Ok(Self { file, rows: StreamWriter::default(), count: 0 })
+        Ok(Self { rows: RowWriter::create(path, fingerprint)? })
     }
 
     /// Appends a verdict.
@@ -166,27 +174,24 @@ impl VerdictWriter {
     /// # Errors
     /// `Io` when the disk is full, for example.
     pub fn push(&mut self, verdict: &Verdict) -> Result<()> {
-        self.count += 1;
-        self.rows.append(&mut self.file, &verdict.encode())
+        self.rows.push(verdict)
     }
 
     /// Ends the file.
     ///
     /// # Errors
     /// `Io` from writing, syncing or renaming.
-    pub fn finish(mut self, summary: &Summary) -> Result<()> {
-        let summary = serde_json::to_vec(summary)
-            .map_err(|error| Error::corrupt(self.file.path(), error.to_string()))?;
-        self.rows.end(&mut self.file)?;
-        self.file.section(&summary)?;
-        self.file.finish(self.count)
+    pub fn finish(self, summary: &Summary) -> Result<()> {
+        let summary =
+            serde_json::to_vec(summary).map_err(|error| Error::Argument(error.to_string()))?;
+        self.rows.finish_with(&summary)
     }
 }
 
 /// A file of verdicts, open.
 #[derive(Debug)]
 pub struct Verdicts {
-    reader: Reader,
+    rows: Rows<Verdict>,
 }
 
 impl Verdicts {
@@ -195,19 +200,19 @@ impl Verdicts {
     /// # Errors
     /// `Corrupt` when it is damaged or of another run; `Io`.
     pub fn open(path: &Path, fingerprint: u64) -> Result<Self> {
-        Ok(Self { reader: Reader::open(path, FileKind::Verdicts, fingerprint)? })
+        Ok(Self { rows: Rows::open(path, fingerprint)? })
     }
 
     /// Returns the number of verdicts.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.reader.records()
+        self.rows.len()
     }
 
     /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.rows.is_empty()
     }
 
     /// Returns the figures of the run.
@@ -215,8 +220,9 @@ impl Verdicts {
     /// # Errors
     /// `Corrupt` when they are damaged.
     pub fn summary(&self) -> Result<Summary> {
-        let summary = self.reader.section(SUMMARY)?;
-        serde_json::from_slice(&summary).map_err(|error| self.reader.corrupt(&error.to_string()))
+        let reader = self.rows.reader();
+        let summary = reader.section(SUMMARY)?;
+        serde_json::from_slice(&summary).map_err(|error| reader.corrupt(&error.to_string()))
     }
 
     /// Begins with the first verdict on a record of this number or a higher one.
@@ -224,54 +230,7 @@ impl Verdicts {
     /// # Errors
     /// `Corrupt` when it is damaged; `Io`.
     pub fn starting_at(&self, record: u64) -> Result<VerdictCursor<'_>> {
-        let rows = StreamReader::open(&self.reader, ROWS)?;
-        if rows.length() != self.len() * ROW_BYTES as u64 {
-            return Err(self.reader.corrupt("its rows are not as many as it says"));
-        }
-        let mut cursor = VerdictCursor { rows, head: None };
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            cursor.seek(middle)?;
-            if cursor.head.is_some_and(|verdict| verdict.record < record) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        cursor.seek(low)?;
-        Ok(cursor)
-    }
-}
-
-/// Reads verdicts in order.
-#[derive(Debug)]
-pub struct VerdictCursor<'a> {
-    rows: StreamReader<'a>,
-    head: Option<Verdict>,
-}
-
-impl VerdictCursor<'_> {
-    /// Returns the verdict at hand, `None` behind the last one.
-    #[must_use]
-    #[inline]
-    pub fn head(&self) -> Option<&Verdict> {
-        self.head.as_ref()
-    }
-
-    /// Goes on to the next verdict.
-    ///
-    /// # Errors
-    /// `Corrupt` when the file is damaged; `Io`.
-    pub fn advance(&mut self) -> Result<()> {
-        let mut row = [0; ROW_BYTES];
-        self.head = self.rows.fill(&mut row)?.then(|| Verdict::decode(&row));
-        Ok(())
-    }
-
-    fn seek(&mut self, row: u64) -> Result<()> {
-        self.rows.seek(row * ROW_BYTES as u64)?;
-        self.advance()
+        self.rows.starting_at(record)
     }
 }
 

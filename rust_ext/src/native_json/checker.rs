@@ -8,7 +8,8 @@
 use super::fault::{Fault, MAX_DEPTH};
 use super::keys::Keys;
 use super::number::Number;
-use crate::input::json::{BLOCK, is_special, simple_escape, special};
+use crate::input::json::simple_escape;
+use crate::input::unescape::{BLOCK, is_special, special};
 
 /// What became of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

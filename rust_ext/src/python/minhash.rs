@@ -177,8 +177,8 @@ pub(super) fn band_records(
 /// The step `connect`.
 #[pyfunction]
 #[pyo3(signature = (
-    signatures, *, shape, key = "text", threshold, max_cluster, fingerprint, buckets, texts,
-    output, workers, memory_bytes, progress = None,
+    signatures, *, shape, key = "text", keep, threshold, max_cluster, fingerprint, buckets,
+    texts, output, workers, memory_bytes, progress = None,
 ))]
 #[allow(clippy::too_many_arguments)] // keywords, each with a name at the call
 pub(super) fn connect_records(
@@ -186,6 +186,7 @@ pub(super) fn connect_records(
     signatures: Vec<PathBuf>,
     shape: (usize, usize, usize, u64),
     key: &str,
+    keep: Vec<String>,
     threshold: Option<f64>,
     max_cluster: u32,
     fingerprint: u64,
@@ -199,6 +200,7 @@ pub(super) fn connect_records(
     let options = connect::Options {
         shape: self::shape(shape),
         key: TextKey::named(key)?,
+        keep: Keep::parse(&keep)?,
         threshold,
         max_cluster,
         fingerprint,

@@ -149,15 +149,16 @@ pub(super) fn cut_losses(
 
 /// `cuts.parquet`.
 #[pyfunction]
-#[pyo3(signature = (cuts, *, signatures, fingerprint, output))]
+#[pyo3(signature = (cuts, *, signatures, fingerprint, output, memory_bytes))]
 pub(super) fn write_cuts(
     py: Python<'_>,
     cuts: PathBuf,
     signatures: Vec<PathBuf>,
     fingerprint: u64,
     output: PathBuf,
+    memory_bytes: usize,
 ) -> PyResult<()> {
     call::run(py, None, |control| {
-        cuts::parquet::write(&cuts, &signatures, fingerprint, &output, control)
+        cuts::parquet::write(&cuts, &signatures, fingerprint, &output, memory_bytes, control)
     })
 }

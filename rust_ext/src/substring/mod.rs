@@ -94,14 +94,21 @@ pub fn find_cuts(files: &[Vec<InputFile>], options: &Options, control: &Control)
 /// # Errors
 /// `Argument` naming both.
 pub fn check_memory(text_bytes: u64, records: u64, memory_bytes: u64) -> Result<()> {
+    if u32::try_from(records).is_err() {
+        return Err(Error::Argument(format!(
+            "--scope substring: expected at most {} records, got {records}; give fewer at a time",
+            u32::MAX
+        )));
+    }
     let needed = memory_needed(text_bytes, records);
-    if needed <= memory_bytes && u32::try_from(records).is_ok() {
+    if needed <= memory_bytes {
         return Ok(());
     }
+    // A directory that was begun with less than any record may take goes on with as much alone.
     Err(Error::Argument(format!(
-        "--scope substring: expected {needed} bytes of memory for {text_bytes} bytes of text in \
-         {records} records, which lie in it all at once, --memory gives {memory_bytes}; give more, \
-         or fewer records at a time"
+        "--scope substring: expected --memory of {needed} bytes at least for {text_bytes} bytes of \
+         text in {records} records, which lie in it all at once, got {memory_bytes}; give as much \
+         and a new directory, or give fewer records at a time"
     )))
 }
 
@@ -121,8 +128,14 @@ mod tests {
     fn what_does_not_fit_is_refused_by_name() {
         assert!(check_memory(1_000, 1, 7_000).is_ok());
         let error = check_memory(1_000, 1, 6_000).unwrap_err().to_string();
-        assert!(error.starts_with("--scope substring: expected 6066 bytes of memory"), "{error}");
-        assert!(error.contains("--memory gives 6000"), "{error}");
-        assert!(check_memory(1 << 33, 1 << 32, u64::MAX).is_err(), "records have 32 bits");
+        assert_eq!(
+            error,
+            "--scope substring: expected --memory of 6066 bytes at least for 1000 bytes of text in \
+             1 records, which lie in it all at once, got 6000; give as much and a new directory, or \
+             give fewer records at a time"
+        );
+        let error = check_memory(1 << 33, 1 << 32, u64::MAX).unwrap_err().to_string();
+        let expected = "expected at most 4294967295 records, got 4294967296; give fewer at a time";
+        assert!(error.ends_with(expected), "{error}");
     }
 }

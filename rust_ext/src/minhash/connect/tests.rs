@@ -90,14 +90,17 @@ impl Case {
         buckets.into_iter().map(|((_, record), buckets)| (record, buckets)).collect()
     }
 
-    /// The rule by its definition: every pair compared, everything in memory.
+    /// The rule by its definition: every pair compared, everything in memory. Also returns how many
+    /// survivors are full.
     fn by_brute_force(&self) -> (Fates, u64) {
         let copies = self.copies();
         let candidates = self.candidates(&copies);
-        let (mut falls, mut beyond) = (HashMap::new(), 0);
+        let (mut falls, mut full) = (HashMap::new(), 0);
         let mut taken: HashMap<u64, u32> = HashMap::new();
         let mut leaders = vec![Vec::new(); self.buckets.len()];
         let firsts = self.components(&candidates);
+        // Of each component the centre of the members that come.
+        let mut centres: HashMap<u64, u64> = HashMap::new();
         for (record, buckets) in candidates {
             let hit = if let Some(hundredths) = self.threshold {
                 let mut earlier: Vec<u64> =
@@ -105,9 +108,10 @@ impl Case {
                 earlier.sort_unstable_by_key(|&record| self.order(record));
                 earlier.into_iter().find(|&other| self.is_similar(other, record, hundredths))
             } else {
-                Some(firsts[&record]).filter(|&first| first != record)
+                centres.get(&firsts[&record]).copied()
             };
             let Some(survivor) = hit else {
+                centres.insert(firsts[&record], record);
                 for bucket in buckets {
                     if leaders[bucket].len() < LEADERS {
                         leaders[bucket].push(record);
@@ -115,12 +119,16 @@ impl Case {
                 }
                 continue;
             };
+            falls.insert(record, survivor);
             let count = taken.entry(survivor).or_default();
-            if *count < self.max_cluster {
-                *count += 1;
-                falls.insert(record, survivor);
-            } else {
-                beyond += 1;
+            *count += 1;
+            if *count == self.max_cluster {
+                // It is full: as if it were not there.
+                full += 1;
+                for leaders in &mut leaders {
+                    leaders.retain(|&each| each != survivor);
+                }
+                centres.remove(&firsts[&record]);
             }
         }
         let mut fates = Fates::new();
@@ -145,7 +153,7 @@ impl Case {
         for (survivor, _) in fates.clone().into_values() {
             fates.insert(survivor, (survivor, Kind::Survivor as u64));
         }
-        (fates, beyond)
+        (fates, full)
     }
 
     /// Of each candidate the first one that it is connected to.
@@ -235,9 +243,9 @@ proptest! {
         memory_bytes in prop_oneof![Just(1_usize), 100_usize..5_000, Just(1 << 22)],
     ) {
         let (rows, summary) = case.connect(workers, memory_bytes);
-        let (expected, beyond) = case.by_brute_force();
+        let (expected, full) = case.by_brute_force();
         prop_assert_eq!(fates(&rows), expected);
-        prop_assert_eq!(summary.kept_beyond_cap, beyond);
+        prop_assert_eq!(summary.full_clusters, full);
         let (plain, _) = case.connect(1, 1 << 22);
         prop_assert_eq!(rows, plain);
     }
@@ -274,6 +282,19 @@ fn a_bucket_of_a_million_takes_linear_time_and_is_reported() {
 }
 
 #[test]
+fn a_cap_costs_no_more_than_a_bucket_of_records_that_are_not_alike() {
+    let started = Instant::now();
+    let mut alike = one_bucket(200_000, |own| (1..20).chain([own + 100]).collect());
+    for (max_cluster, survivors) in [(1, 100_000), (3, 50_000), (9_999, 20)] {
+        alike.max_cluster = max_cluster;
+        let (rows, summary) = alike.connect(2, 16 << 20);
+        assert_eq!(rows.iter().filter(|row| row[0] == row[2]).count(), survivors);
+        assert_eq!((rows.len(), summary.full_clusters), (200_000, survivors as u64));
+    }
+    assert!(started.elapsed().as_secs() < 120, "{:?}", started.elapsed());
+}
+
+#[test]
 fn a_cluster_does_not_chain_away_from_its_survivor() {
     // Each shares 9 of 11 words with its neighbour.
     let mut case = one_bucket(6, |own| (own + 1..own + 11).collect());
@@ -291,16 +312,47 @@ fn a_cluster_does_not_chain_away_from_its_survivor() {
 }
 
 #[test]
-fn what_is_beyond_the_cap_stays_and_takes_nobody() {
+fn what_is_beyond_the_cap_leads_a_cluster_of_its_own() {
     let mut case = one_bucket(10, |own| (1..20).chain([own + 100]).collect());
     case.max_cluster = 3;
     for threshold in [Some(80), None] {
         case.threshold = threshold;
         let (rows, summary) = case.connect(1, 1 << 20);
-        let expected = [(0, (0, 0)), (1, (0, 2)), (2, (0, 2)), (3, (0, 2))];
+        let expected: Vec<_> = (0..10)
+            .map(|record| (record, record / 4 * 4))
+            .map(|(record, first)| (record, (first, if record == first { 0 } else { 2 })))
+            .collect();
         assert_eq!(fates(&rows).into_iter().collect::<Vec<_>>(), expected);
-        assert_eq!(summary.kept_beyond_cap, 6);
+        assert_eq!(summary.full_clusters, 2);
     }
+}
+
+#[test]
+fn what_a_full_survivor_does_not_take_falls_to_another_that_it_is_similar_to() {
+    // 2, 3 and 4 share 18 of 22 words with 0 and 19 of 21 with 1; these two share 17 of 23.
+    let mut case = one_bucket(5, |own| match own {
+        0 => (1..21).collect(),
+        1 => (4..24).collect(),
+        _ => (3..21).chain([22, 23]).collect(),
+    });
+    case.max_cluster = 1;
+    let expected = [(0, (0, 0)), (1, (1, 0)), (2, (0, 2)), (3, (1, 2))];
+    let (rows, summary) = case.connect(1, 1 << 20);
+    assert_eq!(fates(&rows).into_iter().collect::<Vec<_>>(), expected);
+    assert_eq!(summary.full_clusters, 2);
+}
+
+#[test]
+fn leaders_of_a_large_bucket_that_are_full_make_room_for_others() {
+    // 64 that are not alike, and one like each of them; then the same with other words.
+    let group = |own: u32| own % 64 + own / 128 * 64;
+    let mut case = one_bucket(256, |own| (group(own) * 20 + 1..group(own) * 20 + 21).collect());
+    case.max_cluster = 1;
+    let (rows, summary) = case.connect(2, 1 << 20);
+    let survivor = |record: u64| record % 64 + record / 128 * 128;
+    assert!(rows.iter().all(|row| row[2] == survivor(row[0])), "{rows:?}");
+    assert_eq!((rows.len(), summary.full_clusters), (256, 128));
+    assert_eq!((fates(&rows), 128), case.by_brute_force());
 }
 
 #[test]
@@ -358,4 +410,55 @@ fn each_phase_stops_when_it_is_asked_to() {
     assert!(is_stopped(places.err()));
     assert!(is_stopped(edges::pairs(rows(), &beside, 1 << 10, &control).err()));
     assert!(is_stopped(edges::links(rows(), &beside, 1 << 10, &control).err()));
+}
+
+#[test]
+fn a_verdict_that_no_record_takes_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.jsonl");
+    std::fs::write(&path, "{\"text\": \"a\"}\n".repeat(4)).unwrap();
+    let signing = super::super::sign::Options {
+        shape: SHAPE,
+        key: TextKey::Text,
+        keep: Keep::default(),
+        fingerprint: 3,
+        output: directory.path().join("00000.sign"),
+        rejected: directory.path().join("rejected"),
+        workers: 1,
+        memory_bytes: 1 << 20,
+    };
+    let file = crate::input::InputFile { path, relative: "a".to_owned() };
+    super::super::sign::sign_unit(&[file], &signing, &Control::default()).unwrap();
+    let options = Options {
+        shape: SHAPE,
+        key: TextKey::Text,
+        keep: Keep::default(),
+        threshold: None,
+        max_cluster: 1,
+        fingerprint: 3,
+        signatures: vec![signing.output],
+        buckets: vec![],
+        texts: vec![],
+        output: directory.path().join("verdicts"),
+        workers: 1,
+        memory_bytes: 1 << 20,
+    };
+    let units = open_all(&options.signatures, 3).unwrap();
+    let written = |records: &[u64]| {
+        let mut rows = ExternalSorter::new(&options.output, 1 << 10);
+        for (number, &record) in (0..).zip(records) {
+            rows.push([record, 0, number, 0, 0]).unwrap();
+        }
+        let rows = rows.finish().unwrap();
+        write(rows, &units, Summary::default(), &options, &Control::default())
+    };
+    written(&[0, 3]).unwrap();
+    assert!(options.output.exists());
+    std::fs::remove_file(&options.output).unwrap();
+    for records in [&[0, 4][..], &[1, 1, 2]] {
+        let error = written(records).unwrap_err().to_string();
+        assert!(error.contains("expected verdicts on 4 records"), "{error}");
+        assert!(error.contains("an error of preprocess itself"), "{error}");
+        assert!(!options.output.exists(), "nothing is to be read later");
+    }
 }

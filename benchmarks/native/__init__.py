@@ -1,0 +1,1 @@
+"""Native files of agent data in any amount, and what reading them takes."""

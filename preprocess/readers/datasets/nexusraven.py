@@ -1,0 +1,174 @@
+"""Dataset `nexusraven`: the evaluation queries of NexusRaven.
+
+Layouts: `query` and `reference`, a call as Python source without declared functions; ToolLLM's
+queries, whose `context` is Python source of ten functions; ToolAlpaca's, one query in each of
+`turns_1` to `turns_5`, whose `docstring` declares functions between markers; and the model's
+prompt with its answer.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from preprocess.readers.draft import Draft
+from preprocess.readers.function_calls import Calls, asked, called
+from preprocess.readers.names import Named
+from preprocess.readers.native import Native, Unreadable, read_json
+from preprocess.readers.python_functions import tools_of_source
+from preprocess.readers.reader import Options, Reader
+from preprocess.readers.understand.json_text import loads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from preprocess.records import Message, Outcome, Tool, ToolCall
+
+_TURN = re.compile(r"turns_\d+")
+_OPTION = re.compile(
+    r"(?s)OPTION:\s*<func_start>(def .*?)<func_end>"
+    r'\s*<docstring_start>\s*"""(.*?)"""\s*<docstring_end>'
+)
+_FUNCTION = re.compile(r'(?s)Function:\s*((?:async )?def .*?"""(.*?)""")')
+_ASKED = re.compile(r"(?s)User Query:\s*(.*?)<human_end>")
+_FEW_SHOT = re.compile(r"(?s)Question: ((?:(?!Question: ).)*?)\s*\n\s*\nPlease pick a function .*")
+_ANSWERS = ("answer", "response", "output", "completion")
+
+
+def convert(native: Native) -> Iterator[Draft]:
+    """Yield the query with its call; of ToolAlpaca's, one for each turn that is not empty."""
+    value = native.value
+    if not isinstance(value, dict):
+        raise Unreadable("unknown_layout")
+    if "reference" in value and "query" in value:
+        yield _draft(native, value, "query", "reference", ())
+    elif "context" in value and "Output" in value:
+        yield _draft(native, value, "Input", "Output", _context(value["context"], native))
+    elif value and all(_TURN.fullmatch(key) for key in value):
+        yield from _several(value, native)
+    elif isinstance(value.get("prompt"), str):
+        yield _prompt(value, native)
+    else:
+        raise Unreadable("unknown_layout")
+
+
+def _draft(
+    native: Native, value: dict[str, Any], query: str, answer: str, tools: tuple[Tool, ...]
+) -> Draft:
+    """Return a query with the call that answers it, whose source stays in `meta`."""
+    messages = (asked(value.get(query)), _answer(value[answer], tools, native))
+    meta = {key: value[key] for key in value if key != query}
+    return Draft(kind="function_call", tools=tools, messages=messages, meta=meta)
+
+
+def _answer(text: Any, tools: tuple[Tool, ...], native: Native) -> Message:
+    if not isinstance(text, str) or not text.strip():
+        raise Unreadable("no_answer")
+    made = Calls(native).of_text(text, tools)
+    return called((), text) if made is None else called(made)
+
+
+def _context(context: Any, native: Native) -> tuple[Tool, ...]:
+    """Return the functions that each string of a list defines."""
+    if not isinstance(context, list) or not all(isinstance(each, str) for each in context):
+        raise Unreadable("invalid_function_document")
+    return tuple(tool for source in context for tool in tools_of_source(source, native))
+
+
+def _several(value: dict[str, Any], native: Native) -> Iterator[Draft]:
+    """Yield a draft for each turn; one whose fields are all null does not exist."""
+    found = False
+    for part, turn in value.items():
+        if turn is None or (isinstance(turn, dict) and not any(turn.values())):
+            continue
+        if not isinstance(turn, dict) or not isinstance(turn.get("golden_answer"), str):
+            raise Unreadable("unknown_layout")
+        tools = _options(turn.get("docstring"), native)
+        calls = Calls(native)
+        made: list[ToolCall] = []
+        for text in _strings(loads(turn["golden_answer"], native)):
+            made += calls.of_text(text, tools) or _refuse()
+        meta = {key: turn[key] for key in turn if key != "instruction"}
+        turns = (asked(turn.get("instruction")), called(tuple(made)))
+        yield Draft(kind="function_call", part=part, tools=tools, messages=turns, meta=meta)
+        found = True
+    if not found:
+        raise Unreadable("no_question")
+
+
+def _strings(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise Unreadable("no_answer")
+    return value
+
+
+def _refuse() -> list[Any]:
+    raise Unreadable("invalid_call_text")
+
+
+def _options(text: Any, native: Native) -> tuple[Tool, ...]:
+    """Return the functions that are declared between markers; nothing else may stand there."""
+    if not isinstance(text, str) or _OPTION.sub("", text).strip():
+        raise Unreadable("invalid_function_document")
+    return tuple(_option(head, about, native) for head, about in _OPTION.findall(text))
+
+
+def _option(head: str, docstring: str, native: Native) -> Tool:
+    quoted = docstring.replace("\\", "\\\\")
+    (tool,) = tools_of_source(f'{head}:\n    """{_indented(quoted)}"""', native)
+    return tool
+
+
+def _indented(docstring: str) -> str:
+    """Return a docstring at the depth of a body, so that its own margin is what Python removes."""
+    return docstring.replace("\n", "\n    ")
+
+
+def _prompt(value: dict[str, Any], native: Native) -> Draft:
+    """Return a prompt of the model, its answer, and what both say."""
+    prompt = value["prompt"]
+    question = _ASKED.search(prompt)
+    answer = next((name for name in _ANSWERS if isinstance(value.get(name), str)), None)
+    if question is None:
+        raise Unreadable("unknown_prompt")
+    tools = tuple(_option(head, about, native) for head, about in _OPTION.findall(prompt))
+    tools += tuple(_defined(source, native) for source, _ in _FUNCTION.findall(prompt))
+    few_shot = _FEW_SHOT.search(question[1])
+    messages = [asked((few_shot[1] if few_shot else question[1]).strip())]
+    meta = {key: value[key] for key in value if key not in ("prompt", answer)}
+    text = prompt
+    if answer is not None:
+        text += value[answer]
+        call = re.sub(r"^\s*Call:\s*", "", value[answer]).split("<bot_end>")[0].strip()
+        messages.append(_answer(call, tools, native))
+    return Draft(kind="function_call", tools=tools, messages=tuple(messages), text=text, meta=meta)
+
+
+def _defined(source: str, native: Native) -> Tool:
+    """Return the function of a definition whose docstring need not be indented."""
+    head, quotes, body = source.partition('"""')
+    (tool,) = tools_of_source(f"{head.rstrip()}\n    {quotes}{_indented(body)}", native)
+    return tool
+
+
+def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
+    """Yield the outcome of each native record."""
+    del options
+    return read_json(READER, path, relative, limit_bytes, convert)
+
+
+READER = Reader(
+    name="nexusraven",
+    kind="function_call",
+    license="CC-BY-NC-4.0",
+    terms="not for commercial use",
+    url="https://github.com/nexusflowai/NexusRaven",
+    released="2023-09",
+    published="339 queries",
+    layout="raven/data/resources/*_queries.json: arrays",
+    unit="a query, or up to five of them",
+    accepts=Named(".json", ".jsonl"),
+    read_file=read_file,
+    streams=True,
+)

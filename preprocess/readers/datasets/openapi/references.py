@@ -1,0 +1,157 @@
+"""References inside a document, and its schemas as JSON Schema that can stand alone."""
+
+from __future__ import annotations
+
+from operator import is_not
+from typing import Any
+
+type Json = Any
+
+_PREFIXES = ("#/definitions/", "#/components/schemas/")
+_VALUES = frozenset(("enum", "example", "examples", "default"))
+"""Keywords that hold values, not schemas."""
+
+_MARKS = frozenset(("required", "exclusiveMinimum", "exclusiveMaximum"))
+MOST_DEFINITIONS = 64
+"""A tool's schema brings at most so many of the document's; a reference beyond them takes any
+value and says in `x-schema` which one it was."""
+
+
+class References:
+    """A document's named parts."""
+
+    def __init__(self, document: dict[str, Json]) -> None:
+        self._document = document
+        found = document.get("definitions")
+        components = document.get("components")
+        if isinstance(components, dict) and isinstance(components.get("schemas"), dict):
+            found = components["schemas"]
+        self.schemas: dict[str, Json] = found if isinstance(found, dict) else {}
+        self._direct: dict[str, tuple[str, ...]] = {}
+        self._local: dict[str, Json] = {}
+        self._targets: dict[str, Json] = {}
+
+    def resolve(self, value: Json) -> Json:
+        """Return what a reference names, the value itself where it is none or names nothing."""
+        if not isinstance(value, dict) or "$ref" not in value:
+            return value
+        for _ in range(16):  # chains of references are short; circles end here
+            if not isinstance(value, dict) or not isinstance(value.get("$ref"), str):
+                return value
+            reference = value["$ref"]
+            if reference not in self._targets:
+                self._targets[reference] = self._at(reference)
+            target = self._targets[reference]
+            if target is None:
+                return value
+            value = target
+        return value
+
+    def _at(self, reference: str) -> Json:
+        if not reference.startswith("#/"):
+            return None
+        node: Json = self._document
+        for step in reference[2:].split("/"):
+            name = step.replace("~1", "/").replace("~0", "~")
+            if not isinstance(node, dict) or name not in node:
+                return None
+            node = node[name]
+        return node
+
+    def definition(self, name: str) -> Json:
+        """Return a schema whose references name `$defs`."""
+        if name not in self._local:
+            named: dict[str, None] = {}
+            self._local[name] = local(self.schemas[name], named)
+            self._direct[name] = tuple(named)
+        return self._local[name]
+
+    def needed(self, named: dict[str, None]) -> list[str]:
+        """Return the names of all schemas that some need, those nearest to them first."""
+        found = {name: None for name in named if name in self.schemas}
+        waiting = list(found)
+        for name in waiting:
+            self.definition(name)
+            for other in self._direct[name]:
+                if other not in found and other in self.schemas:
+                    found[other] = None
+                    waiting.append(other)
+        return waiting
+
+    def standing_alone(self, properties: dict[str, Json], required: list[str]) -> dict[str, Json]:
+        """Return an object's schema with all the definitions that it needs."""
+        named: dict[str, None] = {}
+        made: dict[str, Json] = {
+            "type": "object",
+            "properties": {name: local(each, named) for name, each in properties.items()},
+            "required": required,
+        }
+        if not named:
+            return made
+        kept = self.needed(named)[:MOST_DEFINITIONS]
+        if kept:
+            made["$defs"] = {name: self.definition(name) for name in kept}
+        missing = set(named).union(*(self._direct[name] for name in kept)).difference(kept)
+        return without(made, missing) if missing else made
+
+
+def local(schema: Json, named: dict[str, None]) -> Json:
+    """Return a schema whose references name `$defs`, and is JSON Schema; itself if it is that.
+
+    Args:
+        schema: As the document has it; it is not changed.
+        named: Gains the names of the schemas that it refers to.
+    """
+    if isinstance(schema, list):
+        changed = [local(each, named) if isinstance(each, dict | list) else each for each in schema]
+        return changed if any(map(is_not, changed, schema)) else schema
+    made: dict[str, Json] | None = None
+    for key, value in schema.items():
+        if isinstance(value, dict | list):
+            if key in _VALUES:
+                continue
+            other = local(value, named)
+            if other is not value:
+                made = made or dict(schema)
+                made[key] = other
+        elif key == "$ref":
+            name = _name_of(value)
+            if name is not None:
+                named[name] = None
+                made = made or dict(schema)
+                made["$ref"] = f"#/$defs/{_escaped(name)}"
+        elif key == "type":
+            if value == "file":  # of Swagger alone
+                made = made or dict(schema)
+                made |= {"type": "string", "format": "binary"}
+        elif key in _MARKS and isinstance(value, bool):
+            made = made or dict(schema)  # as an older JSON Schema has them
+            made[f"x-{key}"] = made.pop(key)
+    return schema if made is None else made
+
+
+def without(schema: Json, names: set[str]) -> Json:
+    """Return a schema in which references to these names take any value and say which it was."""
+    if isinstance(schema, list):
+        return [without(each, names) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and reference.startswith("#/$defs/"):
+        name = reference.removeprefix("#/$defs/").replace("~1", "/").replace("~0", "~")
+        if name in names:
+            others = {key: value for key, value in schema.items() if key != "$ref"}
+            return {"x-schema": name, **others}
+    return {key: without(value, names) for key, value in schema.items()}
+
+
+def _name_of(reference: Json) -> str | None:
+    if isinstance(reference, str):
+        for prefix in _PREFIXES:
+            if reference.startswith(prefix):
+                return reference.removeprefix(prefix).replace("~1", "/").replace("~0", "~")
+    return None
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")

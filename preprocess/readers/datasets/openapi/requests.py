@@ -1,0 +1,115 @@
+"""What an operation takes, as one JSON Schema: parameters of any place, and the body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from preprocess.readers.datasets.openapi.references import References
+
+type Json = Any
+
+_BODY = "body"
+_OWN = frozenset(("name", "in", "required", "schema", "description", "content"))
+
+
+@dataclass(slots=True)
+class Request:
+    """The arguments of an operation."""
+
+    schema: dict[str, Json] = field(default_factory=dict)
+    locations: dict[str, str] = field(default_factory=dict)
+    """Argument -> path, query, header, cookie, formData or body."""
+
+    schemas: set[str] = field(default_factory=set)
+    """Names of the document's schemas that it takes."""
+
+    rest: dict[str, Json] = field(default_factory=dict)
+    """What has no place in the schema: bodies of other types, parameters that are none."""
+
+
+def request_of(operation: dict[str, Json], shared: Json, references: References) -> Request:
+    """Return what an operation takes; its own parameters win over those its path shares."""
+    request = Request()
+    properties: dict[str, Json] = {}
+    required: list[str] = []
+    broken: list[Json] = []
+    for parameter in _parameters(shared, operation.get("parameters"), references, broken):
+        place = str(parameter.get("in", "query"))
+        name = parameter["name"]
+        if name in properties:  # the same name in another place
+            name = f"{name} ({place})"
+        properties[name] = _property(parameter)
+        request.locations[name] = place
+        if parameter.get("required") is True:
+            required.append(name)
+    body = references.resolve(operation.get("requestBody"))
+    if isinstance(body, dict):
+        _add_body(request, body, properties, required)
+    elif body is not None:
+        request.rest["requestBody"] = body
+    if broken:
+        request.rest["parameters"] = broken
+    request.schema = references.standing_alone(properties, required)
+    request.schemas = set(request.schema.get("$defs", ()))
+    return request
+
+
+def _parameters(
+    shared: Json, own: Json, references: References, broken: list[Json]
+) -> Iterator[dict[str, Json]]:
+    found: dict[tuple[Json, str], dict[str, Json]] = {}
+    for given in (shared, own):
+        for each in given if isinstance(given, list) else ():
+            parameter = references.resolve(each)
+            if isinstance(parameter, dict) and isinstance(parameter.get("name"), str):
+                found[str(parameter.get("in")), parameter["name"]] = parameter
+            else:
+                broken.append(each)
+    yield from found.values()
+
+
+def _property(parameter: dict[str, Json]) -> dict[str, Json]:
+    """Return the schema of a parameter: OpenAPI 2 writes it beside the name, 3 below `schema`."""
+    schema = parameter.get("schema")
+    content = parameter.get("content")
+    if schema is None and isinstance(content, dict):
+        schema = next(
+            (each.get("schema") for each in content.values() if isinstance(each, dict)), None
+        )
+    made: dict[str, Json] = {}
+    if "description" in parameter:
+        made["description"] = parameter["description"]
+    if isinstance(schema, dict):
+        made = {**schema, **made}
+    made |= {key: value for key, value in parameter.items() if key not in _OWN}
+    return made
+
+
+def _add_body(
+    request: Request, body: dict[str, Json], properties: dict[str, Json], required: list[str]
+) -> None:
+    content = body.get("content")
+    found = content.items() if isinstance(content, dict) else ()
+    kinds = {kind: each for kind, each in found if isinstance(each, dict)}
+    chosen = next((kind for kind in kinds if "json" in kind), next(iter(kinds), None))
+    if chosen is None:
+        request.rest["requestBody"] = body
+        return
+    name = _BODY if _BODY not in properties else "request body"
+    schema = kinds[chosen].get("schema")
+    properties[name] = dict(schema) if isinstance(schema, dict) else {}
+    if "description" in body:
+        properties[name]["description"] = body["description"]
+    request.locations[name] = f"body, {chosen}"
+    if body.get("required") is True:
+        required.append(name)
+    others = {kind: each for kind, each in kinds.items() if kind != chosen}
+    examples = {key: value for key, value in kinds[chosen].items() if key != "schema"}
+    extensions = {k: v for k, v in body.items() if k not in ("content", "description", "required")}
+    kept = {**extensions, **({chosen: examples} if examples else {}), **others}
+    if kept:
+        request.rest["requestBody"] = kept

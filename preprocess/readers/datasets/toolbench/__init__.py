@@ -1,0 +1,45 @@
+"""Dataset `toolbench`: ToolBench and the data that ToolLLaMA is fine-tuned on.
+
+Its files come in six shapes: requests with candidate APIs, search trees of answers, conversations
+for fine-tuning, results of an evaluation, documents of tools, and shapes of their responses.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from preprocess.readers.datasets.toolbench.shapes import convert
+from preprocess.readers.names import Named
+from preprocess.readers.native import read_json
+from preprocess.readers.reader import Options, Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from preprocess.records import Outcome
+
+
+def read_file(
+    path: Path,
+    relative: str,
+    options: Options,  # noqa: ARG001
+    limit_bytes: int,
+) -> Iterator[Outcome]:
+    """Yield the outcome of each native record of a file."""
+    return read_json(READER, path, relative, limit_bytes, convert)
+
+
+READER = Reader(
+    name="toolbench",
+    kind="trajectory",
+    license="Apache-2.0",
+    terms="code and data for research; responses came from RapidAPI's hub and from ChatGPT",
+    url="https://github.com/OpenBMB/ToolBench",
+    published="126,486 instances, 16,464 APIs",
+    layout="instruction/*.json, answer/*/*.json, toolllama_*.json, tools/<category>/*.json",
+    unit="an element of an array; else a file",
+    accepts=Named(".json", ".jsonl"),
+    read_file=read_file,
+    streams=True,
+)
