@@ -39,6 +39,7 @@ __all__ = [
     "find_document",
     "find_records",
     "gather_cuts",
+    "json_fault",
     "merge_datasets",
     "minhash_signatures",
     "piece_parts",
@@ -171,6 +172,12 @@ class NativeRecords:
     @property
     def damage(self) -> str | None:
         """Where the file broke off, if it did; complete behind the last batch."""
+
+def json_fault(data: bytes, /) -> str | None:
+    """Why bytes are not one value of JSON as strictly as a native record has to be; None: they are.
+
+    The words are those that native records are rejected for, `duplicate_key` for example.
+    """
 
 @final
 class RecordLines:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import zstandard
 
-from preprocess.readers import lines
+from preprocess._rust_ext import json_fault
+from preprocess.readers import lines as text_lines
 from preprocess.readers.native import Convert, Native, Unreadable, exact_number, outcome
 from preprocess.records import Origin, Outcome, Rejection, TruncatedInput, portable_path
 
@@ -38,7 +39,7 @@ def read_whole(
     origin = Origin(path=portable_path(relative), record=0)
     damage, reason = None, ""
     try:
-        raw = lines.read_whole(path, limit_bytes)
+        raw = text_lines.read_whole(path, limit_bytes)
     except TruncatedInput as error:
         raw, damage, reason = b"", error, "truncated"
     if raw is None or damage:
@@ -89,9 +90,13 @@ def json_values(native: Native) -> list[Any]:
     """Return the values of a whole file of JSON Lines.
 
     Raises:
-        Unreadable: `invalid_json`; a line that is not blank holds none.
+        Unreadable: A line that is not blank holds none, or is broken as a native record may not be.
     """
+    lines = [line for line in native.raw.split(b"\n") if line.strip()]
+    for line in lines:
+        if fault := json_fault(line):
+            raise Unreadable(fault)
     try:
-        return [_DECODER.decode(line) for line in native.raw.split(b"\n") if line.strip()]
+        return [_DECODER.decode(line) for line in lines]
     except (msgspec.DecodeError, RecursionError) as error:
         raise Unreadable("invalid_json") from error

@@ -77,7 +77,8 @@ impl Splitter {
             } else {
                 matches!(byte, b'{' | b'[')
             };
-            is_alike || (is_one_line && end >= record.broken_at)
+            let goes_on = matches!(byte, b'}' | b']' | b',' | b':');
+            is_alike || (is_one_line && end >= record.broken_at && !goes_on)
         };
         let indentation = record.indentation.as_deref().unwrap_or_default();
         if let Some(line) = find_line(rest, searched, indentation, is_opener) {

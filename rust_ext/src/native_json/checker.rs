@@ -64,6 +64,22 @@ pub(super) struct Checker {
     has_escapes: bool,
 }
 
+/// Returns what is wrong with bytes that should be one value and blanks around it, if anything is.
+#[must_use]
+pub fn fault_of(bytes: &[u8]) -> Option<Fault> {
+    let mut checker = Checker::new(LineEnds::Stand);
+    let progress = match checker.run(bytes) {
+        Progress::More => checker.end(),
+        other => other,
+    };
+    let is_whole = progress == Progress::Done
+        && bytes[checker.at..].iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+    if simdutf8::basic::from_utf8(bytes).is_err() {
+        return Some(Fault::InvalidUtf8);
+    }
+    if is_whole { checker.fault } else { Some(Fault::InvalidJson) }
+}
+
 /// `None` goes on.
 type Step = Option<Progress>;
 

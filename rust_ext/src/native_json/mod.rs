@@ -21,5 +21,6 @@ pub mod splitter;
 mod tests;
 mod window;
 
+pub use checker::fault_of;
 pub use fault::Fault;
 pub use splitter::{Native, Splitter};

@@ -1,5 +1,6 @@
 //! Whole files: layouts, faults, and what is read behind them.
 
+use super::checker::fault_of;
 use super::fault::Fault;
 use super::splitter::{HEAD_BYTES, Splitter};
 use super::window::BLOCK_BYTES;
@@ -201,4 +202,22 @@ fn wide_files_are_one_rejection() {
         let found = split_in("a.json", &content, 1 << 20, BLOCK_BYTES);
         assert_eq!((found.len(), found[0].1), (1, "invalid_utf8"));
     }
+}
+
+#[test]
+fn a_value_by_itself_is_checked_alike() {
+    for (value, fault) in [
+        ("{\"a\": [1, null]}\n", None),
+        (" 1.5", None),
+        ("\"x\"", None),
+        ("", Some(Fault::InvalidJson)),
+        ("1 2", Some(Fault::InvalidJson)),
+        ("[1", Some(Fault::InvalidJson)),
+        ("-", Some(Fault::InvalidJson)),
+        ("{\"a\": 1, \"a\": 1}", Some(Fault::DuplicateKey)),
+        ("[NaN]", Some(Fault::NotANumber)),
+    ] {
+        assert_eq!(fault_of(value.as_bytes()), fault, "{value}");
+    }
+    assert_eq!(fault_of(b"\"\xff\""), Some(Fault::InvalidUtf8));
 }

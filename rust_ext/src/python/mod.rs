@@ -34,7 +34,7 @@ mod extension {
         write_clusters,
     };
     #[pymodule_export]
-    use super::native_json::PyNativeRecords;
+    use super::native_json::{PyNativeRecords, json_fault};
     #[pymodule_export]
     use super::records::{
         PyRecordLines, compared_text, find_document, find_records, read_line, scan_records,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::native_json::{Fault, Native, Splitter};
+use crate::native_json::{Fault, Native, Splitter, fault_of};
 
 /// Batches of native records of a JSON file: the bytes of each, why it is rejected (`None`: it is
 /// not), and whether it holds a number that a double may not.
@@ -46,4 +46,11 @@ impl PyNativeRecords {
     fn damage(&self) -> Option<&str> {
         self.splitter.damage()
     }
+}
+
+/// Why bytes are not one value of JSON as strictly as a native record has to be, or `None`.
+#[pyfunction]
+#[pyo3(signature = (data, /))]
+pub(super) fn json_fault(data: &[u8]) -> Option<&'static str> {
+    fault_of(data).map(Fault::reason)
 }
