@@ -1,12 +1,13 @@
 //! One value of JSON, checked as it is read, block by block.
 //!
 //! It stops where the bytes end and goes on when there are more, so that no byte is looked at
-//! twice however long a record is. Nothing calls itself: nesting costs a byte a level. A fault that
+//! twice however long a record is. Nothing calls itself: nesting costs a bit a level. A fault that
 //! leaves no doubt where the value ends (a key that occurs twice, `NaN`, a tabulator in a string)
 //! is noted, and the value is read to its end; anything else breaks it.
 
 use super::fault::{Fault, MAX_DEPTH};
 use super::keys::Keys;
+use super::nesting::Nesting;
 use super::number::Number;
 use crate::input::json::simple_escape;
 use crate::input::unescape::{BLOCK, is_special, special};
@@ -48,8 +49,7 @@ pub(super) enum LineEnds {
 pub(super) struct Checker {
     /// Where to go on, counted from the first byte of the value.
     pub(super) at: usize,
-    /// What is open, outermost first: whether it is an object.
-    pub(super) open: Vec<bool>,
+    pub(super) open: Nesting,
     /// The first fault that leaves no doubt where the value ends.
     pub(super) fault: Option<Fault>,
     /// Whether a line ended inside of a string, and strings may be what is not.
@@ -58,7 +58,7 @@ pub(super) struct Checker {
     pub(super) may_be_inexact: bool,
     line_ends: LineEnds,
     state: State,
-    /// `None` once keys are no longer at hand to be compared.
+    /// `None` once keys are no longer at hand, or need no longer be compared.
     keys: Option<Keys>,
     token_start: usize,
     has_escapes: bool,
@@ -87,7 +87,7 @@ impl Checker {
     pub(super) fn new(line_ends: LineEnds) -> Self {
         Self {
             at: 0,
-            open: Vec::new(),
+            open: Nesting::default(),
             fault: None,
             has_line_end: false,
             may_be_inexact: false,
@@ -146,6 +146,7 @@ impl Checker {
 
     fn note(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
+        self.keys = None; // nothing more can be wrong with them
     }
 
     fn next_token(&mut self, bytes: &[u8]) -> Option<u8> {
@@ -167,11 +168,11 @@ impl Checker {
             (State::Value | State::FirstElement, b'[') => self.open(false),
             (State::FirstElement, b']') | (State::FirstKey, b'}') => self.close(bytes),
             (State::After, b',') => {
-                let is_object = self.open.last() == Some(&true);
+                let is_object = self.open.last() == Some(true);
                 self.pass(if is_object { State::Key } else { State::Value })
             }
-            (State::After, b'}') if self.open.last() == Some(&true) => self.close(bytes),
-            (State::After, b']') if self.open.last() == Some(&false) => self.close(bytes),
+            (State::After, b'}') if self.open.last() == Some(true) => self.close(bytes),
+            (State::After, b']') if self.open.last() == Some(false) => self.close(bytes),
             (State::Value | State::FirstElement, _) => self.scalar(bytes, byte),
             _ => Some(Progress::Broken),
         }
@@ -185,7 +186,7 @@ impl Checker {
 
     fn open(&mut self, is_object: bool) -> Step {
         self.open.push(is_object);
-        if self.open.len() > MAX_DEPTH {
+        if self.open.depth() > MAX_DEPTH {
             self.note(Fault::TooDeep);
         }
         if is_object && let Some(keys) = &mut self.keys {

@@ -14,6 +14,7 @@ mod checker;
 mod fault;
 mod keys;
 mod layout;
+mod nesting;
 mod number;
 mod recovery;
 pub mod splitter;
