@@ -59,7 +59,7 @@ FORMATS = (
         dataset="toolbench", pattern="toolbench/data_example/answer/**/*.json", is_file_each=True
     ),
     Format(dataset="api_pack", pattern="api_pack/src/data/**/*.json", is_file_each=False),
-    Format(dataset="agenttraj_l", pattern="agenttraj_l/**/*.json", is_file_each=False),
+    Format(dataset="agenttraj_l", pattern="agenttraj_l/agentenv/**/*.jsonl", is_file_each=False),
     Format(dataset="apigen_xlam60k", pattern="apigen_xlam60k/*.json", is_file_each=False),
     Format(dataset="openapi", pattern="openapi/**/*.json", is_file_each=True),
 )

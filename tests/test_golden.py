@@ -43,7 +43,10 @@ def test_a_run_accounts_for_every_native_record(
     assert counts["native"] == sum(_of(line, "native") for line in lines)
     assert counts["out"] == sum(_of(line, "out") for line in lines)
     rejected = tmp_path / "out/rejected.jsonl.zst"
-    found = zstandard.open(rejected).read().splitlines() if rejected.exists() else []
+    found = []
+    if rejected.exists():
+        with zstandard.open(rejected) as file:
+            found = file.read().splitlines()
     assert len(found) == sum(counts["rejected"].values())
     assert all({"origin", "reason", "raw"} <= json.loads(line).keys() for line in found)
 

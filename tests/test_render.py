@@ -40,7 +40,7 @@ def calls_of(messages: list[Message] | tuple[Message, ...]) -> Calls:
 
 
 def joined(template: str, tools: Any, messages: Any) -> str:
-    return TEMPLATES[template].render(tools, messages)[1]
+    return TEMPLATES[template].render(tools, messages, len(calls_of(messages)))[1]
 
 
 # Marks of every template, and what might be taken for them.
@@ -276,7 +276,7 @@ def test_code_stands_with_its_task() -> None:
 
 @pytest.mark.parametrize("template", CONVERSATIONS)
 def test_spans_have_the_roles_of_what_they_hold(template: str) -> None:
-    spans, _ = TEMPLATES[template].render(TOOLS, MESSAGES)
+    spans, _ = TEMPLATES[template].render(TOOLS, MESSAGES, 3)
     assert [role for role, _ in groupby(spans, key=lambda span: span[0])] == [
         "tool_doc",
         "system",

@@ -24,7 +24,7 @@ type Json = Any
 FORMAT_WORDS = frozenset({
     "system", "assistant", "function", "human", "observation", "string", "number", "integer",
     "boolean", "array", "object", "required", "optional", "properties", "parameters",
-    "description", "default", "content", "arguments", "Thought", "Action", "Input",
+    "description", "default", "content", "arguments", "Thought", "thought", "Action", "Input",
     "Observation", "Instruction", "Output", "domain", "provider", "explanation", "search",
     "click", "finish", "Finish", "success", "return", "answer", "final", "swagger", "openapi",
     "application", "error", "response", "STRING", "NUMBER", "BOOLEAN", "items", "schema",
@@ -42,10 +42,11 @@ def samples_of(paths: Sequence[Path]) -> list[Json]:
     """Return the native records of some files: elements of arrays, or whole files."""
     found: list[Json] = []
     for path in paths:
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            continue  # how broken ones are read is for the tests
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".jsonl":
+            found += [json.loads(line) for line in text.splitlines() if line.strip()]
+            continue
+        value = json.loads(text)
         found += value if isinstance(value, list) else [value]
     return found
 

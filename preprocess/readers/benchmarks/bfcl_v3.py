@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from preprocess.records import Message, Outcome, Tool
 
 
+_TURN = frozenset(("role", "content"))
+
+
 def convert(native: Native) -> Iterator[Draft]:
     """Yield the question, the accepted answer, or the function."""
     value = native.value
@@ -57,6 +60,7 @@ def _question(value: dict[str, Any], native: Native) -> Draft:
         meta["turns"] = sizes
     if rest:
         meta["function"] = rest
+    meta |= turns.notes()
     answer = _executed(value.get("ground_truth"), turns.calls, tools)
     spoken = turns.finished()
     messages = spoken if answer is None else (*spoken, answer)
@@ -75,11 +79,10 @@ def _turns(question: Any) -> list[list[Any]]:
 
 
 def _say(message: Any, turns: Turns) -> None:
-    if not isinstance(message, dict) or message.keys() != {"role", "content"}:
+    if not isinstance(message, dict) or not isinstance(message.get("content"), str):
         raise Unreadable("invalid_turn")
-    if not isinstance(message["content"], str):
-        raise Unreadable("invalid_turn")
-    turns.said(str(message["role"]), message["content"])
+    turns.keep(message, _TURN)
+    turns.said(str(message.get("role")), message["content"])
 
 
 def _functions(value: dict[str, Any], native: Native) -> Any:

@@ -32,7 +32,7 @@ _OPTION = re.compile(
 )
 _FUNCTION = re.compile(r'(?s)Function:\s*((?:async )?def .*?"""(.*?)""")')
 _ASKED = re.compile(r"(?s)User Query:\s*(.*?)<human_end>")
-_FEW_SHOT = re.compile(r"(?s)Question: ((?:(?!Question: ).)*?)\s*\n\s*\nPlease pick a function .*")
+_PLEASE = "Please pick a function from the above options"
 _ANSWERS = ("answer", "response", "output", "completion")
 
 
@@ -134,8 +134,7 @@ def _prompt(value: dict[str, Any], native: Native) -> Draft:
         raise Unreadable("unknown_prompt")
     tools = tuple(_option(head, about, native) for head, about in _OPTION.findall(prompt))
     tools += tuple(_defined(source, native) for source, _ in _FUNCTION.findall(prompt))
-    few_shot = _FEW_SHOT.search(question[1])
-    messages = [asked((few_shot[1] if few_shot else question[1]).strip())]
+    messages = [asked(_last_question(question[1]))]
     meta = {key: value[key] for key in value if key not in ("prompt", answer)}
     text = prompt
     if answer is not None:
@@ -143,6 +142,11 @@ def _prompt(value: dict[str, Any], native: Native) -> Draft:
         call = re.sub(r"^\s*Call:\s*", "", value[answer]).split("<bot_end>")[0].strip()
         messages.append(_answer(call, tools, native))
     return Draft(kind="function_call", tools=tools, messages=tuple(messages), text=text, meta=meta)
+
+
+def _last_question(text: str) -> str:
+    """Return the question that is to be answered, without examples before and orders behind."""
+    return text.rpartition("Question: ")[2].partition(_PLEASE)[0].strip()
 
 
 def _defined(source: str, native: Native) -> Tool:

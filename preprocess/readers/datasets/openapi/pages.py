@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 from preprocess.readers.native import to_json_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from preprocess.readers.datasets.openapi.references import References
 
 type Json = Any
 
-_DEEPEST = 6
-"""Below it a schema is shown as JSON."""
+_DEEPEST = 12
+"""Blanks of indentation beyond which a schema is shown as JSON: six levels."""
 
-_SIMPLE = frozenset(("description", "type", "$ref"))
-_SAID = frozenset(("description", "type", "$ref", "items", "properties", "required", "title"))
+_PLAIN = frozenset(("description", "type", "$ref"))
+_PLAIN_KEYS = len(_PLAIN)
+_SAID = _PLAIN | {"items", "properties", "required"}
+_BODY_SAID = frozenset(("description", "schema", "content"))
 
 
 def title_of(document: dict[str, Json]) -> str:
@@ -48,29 +50,36 @@ def responses(operation: dict[str, Json], references: References) -> str:
         return ""
     lines = ["Responses:"]
     for status, each in found.items():
-        response = references.resolve(each)
-        lines += _response(str(status), response)
+        _add_response(lines, status, references.resolve(each))
     return "\n".join(lines)
 
 
-def _response(status: str, response: Json) -> Iterator[str]:
+# What follows is called for every property of every schema: lists are passed on, since generators
+# inside generators took twice the time.
+
+
+def _add_response(lines: list[str], status: str, response: Json) -> None:
     if not isinstance(response, dict):
-        yield f"- {status}: {to_json_text(response)}"
+        lines.append(f"- {status}: {to_json_text(response)}")
         return
-    yield f"- {status}: {_text(response.get('description'))}"
+    lines.append(f"- {status}: {_text(response.get('description'))}")
     if len(response) == 1:
         return
-    bodies = {"": response}
+    _add_body(lines, "", response)
     content = response.get("content")
     if isinstance(content, dict):
-        bodies |= {kind: body for kind, body in content.items() if isinstance(body, dict)}
-    for kind, body in bodies.items():
-        schema = body.get("schema")
-        if isinstance(schema, dict):
-            yield from _property(kind or "body", schema, required=False, depth=1)
-        for key, value in body.items():
-            if key not in ("description", "schema", "content"):
-                yield f"  - {f'{kind} ' if kind else ''}{key}: {to_json_text(value)}"
+        for kind, body in content.items():
+            if isinstance(body, dict):
+                _add_body(lines, kind, body)
+
+
+def _add_body(lines: list[str], kind: str, body: dict[str, Json]) -> None:
+    schema = body.get("schema")
+    if isinstance(schema, dict):
+        _add_property(lines, kind or "body", schema, "", "  ")
+    for key, value in body.items():
+        if key not in _BODY_SAID:
+            lines.append(f"  - {f'{kind} ' if kind else ''}{key}: {to_json_text(value)}")
 
 
 def schema_page(heading: str, name: str, schema: Json) -> str:
@@ -80,58 +89,54 @@ def schema_page(heading: str, name: str, schema: Json) -> str:
     lines = [heading, f"Schema {name} ({_type(schema)})"]
     if _text(schema.get("description")):
         lines += ["", _text(schema["description"])]
-    lines += ["", *_inside(schema, 0)]
-    return "\n".join(lines).rstrip()
+    inside: list[str] = []
+    _add_inside(inside, schema, "")
+    return "\n".join([*lines, "", *inside] if inside else lines)
 
 
-def _property(name: str, schema: Json, *, required: bool, depth: int) -> Iterator[str]:
-    indent = "  " * depth
-    if not isinstance(schema, dict) or depth > _DEEPEST:
-        yield f"{indent}- {name}: {to_json_text(schema)}"
+def _add_property(lines: list[str], name: str, schema: Json, mark: str, indent: str) -> None:
+    if not isinstance(schema, dict) or len(indent) > _DEEPEST:
+        lines.append(f"{indent}- {name}: {to_json_text(schema)}")
         return
-    mark = ", required" if required else ""
-    described = _text(schema.get("description"))
-    yield f"{indent}- {name} ({_type(schema)}{mark}){': ' if described else ''}{described}"
-    yield from _inside(schema, depth + 1)
+    description = schema.get("description")
+    if description:
+        lines.append(f"{indent}- {name} ({_type(schema)}{mark}): {_text(description)}")
+    else:
+        lines.append(f"{indent}- {name} ({_type(schema)}{mark})")
+    if len(schema) > _PLAIN_KEYS or not schema.keys() <= _PLAIN:
+        _add_inside(lines, schema, indent + "  ")
 
 
-def _inside(schema: dict[str, Json], depth: int) -> Iterator[str]:
-    if schema.keys() <= _SIMPLE:
-        return
-    indent = "  " * depth
-    if schema.get("title") is not None:
-        yield f"{indent}- title: {to_json_text(schema['title'])}"
-    yield from (
-        f"{indent}- {key}: {to_json_text(value)}"
-        for key, value in schema.items()
-        if key not in _SAID
-    )
+def _add_inside(lines: list[str], schema: dict[str, Json], indent: str) -> None:
+    for key, value in schema.items():
+        if key not in _SAID:
+            lines.append(f"{indent}- {key}: {to_json_text(value)}")
     needed = schema.get("required")
-    names = needed if isinstance(needed, list) else []
+    names = needed if isinstance(needed, list) else ()
     properties = schema.get("properties")
+    missing: Sequence[Json] = names
     if isinstance(properties, dict):
         for name, each in properties.items():
-            yield from _property(name, each, required=name in names, depth=depth)
+            _add_property(lines, name, each, ", required" if name in names else "", indent)
         missing = [name for name in names if name not in properties]
-    else:
-        missing = names
     if missing:
-        yield f"{indent}- required: {to_json_text(missing)}"
+        lines.append(f"{indent}- required: {to_json_text(missing)}")
     items = schema.get("items")
     if isinstance(items, dict) and not _is_plain(items):
-        yield from _property("each", items, required=False, depth=depth)
+        _add_property(lines, "each", items, "", indent)
 
 
 def _type(schema: dict[str, Json]) -> str:
+    kind = schema.get("type")
+    if isinstance(kind, str) and kind != "array" and "$ref" not in schema:
+        return kind
     reference = schema.get("$ref")
     if isinstance(reference, str):
         return reference
-    kind = schema.get("type")
-    name = " or ".join(map(str, kind)) if isinstance(kind, list) else str(kind or "any")
     items = schema.get("items")
     if kind == "array" and isinstance(items, dict):
         return f"array of {_type(items)}"
-    return name
+    return " or ".join(map(str, kind)) if isinstance(kind, list) else str(kind or "any")
 
 
 def _is_plain(schema: dict[str, Json]) -> bool:
