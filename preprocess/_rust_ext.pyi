@@ -23,6 +23,7 @@ __all__ = [
     "ChatTemplate",
     "CorruptDataError",
     "NativeRecords",
+    "RecordLines",
     "Tokenizer",
     "TokenizerError",
     "__version__",
@@ -45,6 +46,7 @@ __all__ = [
     "find_document",
     "find_records",
     "gather_cuts",
+    "json_fault",
     "merge_datasets",
     "minhash_signatures",
     "piece_parts",
@@ -214,6 +216,28 @@ def conversation_fields(line: bytes) -> tuple[str | None, str | None, str | None
     Raises:
         ValueError: The line is no record.
     """
+
+def json_fault(data: bytes, /) -> str | None:
+    """Why bytes are not one value of JSON as strictly as a native record has to be; None: they are.
+
+    The words are those that native records are rejected for, `duplicate_key` for example.
+    """
+
+@final
+class RecordLines:
+    """The lines of a record file, whatever its format, in batches; an iterator.
+
+    Each is its bytes, whether it was over the limit and this is its head, and whether the file
+    broke off in it. A record of a `.json` file that is spread over lines is put into one; rows of
+    Parquet and texts of WET are the lines that they stand for.
+    """
+
+    def __new__(cls, path: _Path, *, limit_bytes: int) -> RecordLines: ...
+    def __iter__(self) -> RecordLines: ...
+    def __next__(self) -> list[tuple[bytes, bool, bool]]: ...
+    @property
+    def damage(self) -> str | None:
+        """Where the file broke off, if it did; complete behind the last batch."""
 
 def tokenize_unit(
     tokenizer: Tokenizer,

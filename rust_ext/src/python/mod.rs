@@ -37,9 +37,11 @@ mod extension {
         write_clusters,
     };
     #[pymodule_export]
-    use super::native_json::PyNativeRecords;
+    use super::native_json::{PyNativeRecords, json_fault};
     #[pymodule_export]
-    use super::records::{compared_text, find_document, find_records, read_line, scan_records};
+    use super::records::{
+        PyRecordLines, compared_text, find_document, find_records, read_line, scan_records,
+    };
     #[pymodule_export]
     use super::scopes::{
         check_substring_memory, cut_losses, cut_pieces, cut_substrings, gather_cuts, piece_parts,
