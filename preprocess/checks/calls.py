@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from preprocess.checks.arguments import misfits
+from preprocess.checks.flat import surely_fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,17 +40,15 @@ def _of_calls(calls: Sequence[ToolCall], tools: Sequence[Tool]) -> Iterator[Faul
     if not tools:
         yield {"call": 0, "fault": "no_tools"}
         return
-    by_name: dict[str, list[Tool]] = {}
-    for tool in tools:
-        by_name.setdefault(tool.name, []).append(tool)
+    by_name = {tool.name: tool for tool in tools}
     for ordinal, call in enumerate(calls):
         found = by_name.get(call.name)
         if found is None:
             yield {"call": ordinal, "fault": "unknown_function", "at": call.name}
         elif not isinstance(call.arguments, dict):
             yield {"call": ordinal, "fault": "arguments_not_object"}
-        else:
-            for fault, at in _misfits(call, found):
+        elif not surely_fit(call.arguments, found.parameters):
+            for fault, at in _misfits(call, [tool for tool in tools if tool.name == call.name]):
                 yield {"call": ordinal, "fault": fault, "at": at}
 
 
