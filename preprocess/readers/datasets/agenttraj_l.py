@@ -134,9 +134,12 @@ def _call(text: str, number: int, native: Native) -> tuple[str, ToolCall] | None
     if text[:1] not in ("{", "`", "\n") or "function_name" not in text:
         return None
     text = text.strip()
-    fenced = _FENCE.fullmatch(text)
+    fenced = _FENCE.fullmatch(text) if text.startswith("`") else None
+    action_text = fenced[1] if fenced else text
+    if not action_text.startswith("{"):
+        return None
     try:
-        action = loads(fenced[1] if fenced else text, native)
+        action = loads(action_text, native)
     except Unreadable:
         return None
     if not isinstance(action, dict) or not action.keys() <= _CALL_FIELDS:

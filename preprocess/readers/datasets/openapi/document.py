@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 type Json = Any
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_OF_PATH = frozenset((*METHODS, "parameters"))
 _SHOWN = frozenset(("summary", "description", "parameters", "requestBody", "responses"))
 _KIND = "tool_documentation"
 
@@ -38,7 +39,7 @@ def drafts_of(native: Native) -> Iterator[Draft]:
             rest[path] = item
             continue
         shared = operations.get("parameters", [])
-        others = {k: v for k, v in operations.items() if k not in (*METHODS, "parameters")}
+        others = {k: v for k, v in operations.items() if k not in _OF_PATH}
         if others:
             rest[path] = others
         for method in METHODS:
@@ -49,17 +50,13 @@ def drafts_of(native: Native) -> Iterator[Draft]:
             part = _unique(name, names)
             request = request_of(operation, shared, references)
             used |= request.schemas
-            listed.append(f"{method.upper()} {path}: {pages.first_line(operation) or name}")
+            description = pages.description_of(operation)
+            first_line = description.partition("\n")[0]
+            listed.append(f"{method.upper()} {path}: {first_line or name}")
             yield Draft(
                 kind=_KIND,
                 part=part,
-                tools=(
-                    Tool(
-                        name=name,
-                        description=pages.description_of(operation),
-                        parameters=request.schema,
-                    ),
-                ),
+                tools=(Tool(name=name, description=description, parameters=request.schema),),
                 preface=f"{heading}\n{method.upper()} {url}{path}",
                 appendix=pages.responses(operation, references),
                 meta={

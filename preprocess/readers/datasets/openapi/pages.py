@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from preprocess.readers.native import to_json_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from preprocess.readers.datasets.openapi.references import References
 
@@ -36,11 +36,6 @@ def description_of(operation: dict[str, Json]) -> str:
     return f"{summary}\n\n{description}" if description else summary
 
 
-def first_line(operation: dict[str, Json]) -> str:
-    """Return the first line of what describes an operation."""
-    return description_of(operation).split("\n", 1)[0]
-
-
 def responses(operation: dict[str, Json], references: References) -> str:
     """Return the list of an operation's responses, empty if it states none."""
     found = operation.get("responses")
@@ -48,16 +43,15 @@ def responses(operation: dict[str, Json], references: References) -> str:
         return ""
     lines = ["Responses:"]
     for status, each in found.items():
-        response = references.resolve(each)
-        lines += _response(str(status), response)
+        _add_response(lines, status, references.resolve(each))
     return "\n".join(lines)
 
 
-def _response(status: str, response: Json) -> Iterator[str]:
+def _add_response(lines: list[str], status: str, response: Json) -> None:
     if not isinstance(response, dict):
-        yield f"- {status}: {to_json_text(response)}"
+        lines.append(f"- {status}: {to_json_text(response)}")
         return
-    yield f"- {status}: {_text(response.get('description'))}"
+    lines.append(f"- {status}: {_text(response.get('description'))}")
     if len(response) == 1:
         return
     bodies = {"": response}
@@ -67,10 +61,10 @@ def _response(status: str, response: Json) -> Iterator[str]:
     for kind, body in bodies.items():
         schema = body.get("schema")
         if isinstance(schema, dict):
-            yield from _property(kind or "body", schema, required=False, depth=1)
+            _add_property(lines, kind or "body", schema, 1)
         for key, value in body.items():
             if key not in ("description", "schema", "content"):
-                yield f"  - {f'{kind} ' if kind else ''}{key}: {to_json_text(value)}"
+                lines.append(f"  - {f'{kind} ' if kind else ''}{key}: {to_json_text(value)}")
 
 
 def schema_page(heading: str, name: str, schema: Json) -> str:
@@ -80,46 +74,45 @@ def schema_page(heading: str, name: str, schema: Json) -> str:
     lines = [heading, f"Schema {name} ({_type(schema)})"]
     if _text(schema.get("description")):
         lines += ["", _text(schema["description"])]
-    lines += ["", *_inside(schema, 0)]
+    lines.append("")
+    _add_inside(lines, schema, 0)
     return "\n".join(lines).rstrip()
 
 
-def _property(name: str, schema: Json, *, required: bool, depth: int) -> Iterator[str]:
+def _add_property(
+    lines: list[str], name: str, schema: Json, depth: int, *, required: bool = False
+) -> None:
     indent = "  " * depth
     if not isinstance(schema, dict) or depth > _DEEPEST:
-        yield f"{indent}- {name}: {to_json_text(schema)}"
+        lines.append(f"{indent}- {name}: {to_json_text(schema)}")
         return
     mark = ", required" if required else ""
     described = _text(schema.get("description"))
-    yield f"{indent}- {name} ({_type(schema)}{mark}){': ' if described else ''}{described}"
-    yield from _inside(schema, depth + 1)
+    lines.append(f"{indent}- {name} ({_type(schema)}{mark}){': ' if described else ''}{described}")
+    if not schema.keys() <= _SIMPLE:
+        _add_inside(lines, schema, depth + 1)
 
 
-def _inside(schema: dict[str, Json], depth: int) -> Iterator[str]:
-    if schema.keys() <= _SIMPLE:
-        return
+def _add_inside(lines: list[str], schema: dict[str, Json], depth: int) -> None:
     indent = "  " * depth
     if schema.get("title") is not None:
-        yield f"{indent}- title: {to_json_text(schema['title'])}"
-    yield from (
-        f"{indent}- {key}: {to_json_text(value)}"
-        for key, value in schema.items()
-        if key not in _SAID
-    )
+        lines.append(f"{indent}- title: {to_json_text(schema['title'])}")
+    for key, value in schema.items():
+        if key not in _SAID:
+            lines.append(f"{indent}- {key}: {to_json_text(value)}")
     needed = schema.get("required")
     names = needed if isinstance(needed, list) else []
     properties = schema.get("properties")
+    missing = names
     if isinstance(properties, dict):
         for name, each in properties.items():
-            yield from _property(name, each, required=name in names, depth=depth)
+            _add_property(lines, name, each, depth, required=name in names)
         missing = [name for name in names if name not in properties]
-    else:
-        missing = names
     if missing:
-        yield f"{indent}- required: {to_json_text(missing)}"
+        lines.append(f"{indent}- required: {to_json_text(missing)}")
     items = schema.get("items")
     if isinstance(items, dict) and not _is_plain(items):
-        yield from _property("each", items, required=False, depth=depth)
+        _add_property(lines, "each", items, depth)
 
 
 def _type(schema: dict[str, Json]) -> str:
@@ -127,6 +120,8 @@ def _type(schema: dict[str, Json]) -> str:
     if isinstance(reference, str):
         return reference
     kind = schema.get("type")
+    if isinstance(kind, str) and kind != "array":
+        return kind or "any"
     name = " or ".join(map(str, kind)) if isinstance(kind, list) else str(kind or "any")
     items = schema.get("items")
     if kind == "array" and isinstance(items, dict):

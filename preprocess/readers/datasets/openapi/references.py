@@ -11,6 +11,7 @@ _PREFIXES = ("#/definitions/", "#/components/schemas/")
 _VALUES = frozenset(("enum", "example", "examples", "default"))
 """Keywords that hold values, not schemas."""
 
+_NESTED = (dict, list)
 _MARKS = frozenset(("required", "exclusiveMinimum", "exclusiveMaximum"))
 MOST_DEFINITIONS = 64
 """A tool's schema brings at most so many of the document's; a reference beyond them takes any
@@ -103,27 +104,27 @@ def local(schema: Json, named: dict[str, None]) -> Json:
         named: Gains the names of the schemas that it refers to.
     """
     if isinstance(schema, list):
-        changed = [local(each, named) if isinstance(each, dict | list) else each for each in schema]
+        changed = [local(each, named) if isinstance(each, _NESTED) else each for each in schema]
         return changed if any(map(is_not, changed, schema)) else schema
     made: dict[str, Json] | None = None
     for key, value in schema.items():
-        if isinstance(value, dict | list):
+        if isinstance(value, str):
+            if key == "$ref":
+                name = _name_of(value)
+                if name is not None:
+                    named[name] = None
+                    made = made or dict(schema)
+                    made["$ref"] = f"#/$defs/{_escaped(name)}"
+            elif key == "type" and value == "file":  # of Swagger alone
+                made = made or dict(schema)
+                made |= {"type": "string", "format": "binary"}
+        elif isinstance(value, _NESTED):
             if key in _VALUES:
                 continue
             other = local(value, named)
             if other is not value:
                 made = made or dict(schema)
                 made[key] = other
-        elif key == "$ref":
-            name = _name_of(value)
-            if name is not None:
-                named[name] = None
-                made = made or dict(schema)
-                made["$ref"] = f"#/$defs/{_escaped(name)}"
-        elif key == "type":
-            if value == "file":  # of Swagger alone
-                made = made or dict(schema)
-                made |= {"type": "string", "format": "binary"}
         elif key in _MARKS and isinstance(value, bool):
             made = made or dict(schema)  # as an older JSON Schema has them
             made[f"x-{key}"] = made.pop(key)
@@ -145,11 +146,10 @@ def without(schema: Json, names: set[str]) -> Json:
     return {key: without(value, names) for key, value in schema.items()}
 
 
-def _name_of(reference: Json) -> str | None:
-    if isinstance(reference, str):
-        for prefix in _PREFIXES:
-            if reference.startswith(prefix):
-                return reference.removeprefix(prefix).replace("~1", "/").replace("~0", "~")
+def _name_of(reference: str) -> str | None:
+    for prefix in _PREFIXES:
+        if reference.startswith(prefix):
+            return reference.removeprefix(prefix).replace("~1", "/").replace("~0", "~")
     return None
 
 

@@ -85,7 +85,9 @@ def _property(parameter: dict[str, Json]) -> dict[str, Json]:
         made["description"] = parameter["description"]
     if isinstance(schema, dict):
         made = {**schema, **made}
-    made |= {key: value for key, value in parameter.items() if key not in _OWN}
+    for key, value in parameter.items():
+        if key not in _OWN:
+            made[key] = value
     return made
 
 
