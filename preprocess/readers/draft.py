@@ -57,8 +57,8 @@ def finish(reader: Reader, origin: Origin, draft: Draft) -> Record:
     Raises:
         ValueError: The draft has neither text nor anything to render.
     """
-    path = f"{origin.path}:{draft.part}" if draft.part else origin.path
-    identifier = f"{reader.name}/{path}#{origin.record}"
+    part = f":{draft.part}" if draft.part else ""
+    identifier = f"{reader.name}/{origin.path}{part}#{origin.record}"
     if draft.url:
         origin = Origin(path=origin.path, record=origin.record, url=draft.url)
     meta = dict(draft.meta)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 _OBJECT: Final = frozenset({"type", "properties", "required"})
+_SHOWN: Final = frozenset({"type", "description"})
 
 
 @dataclass(slots=True)
@@ -38,7 +39,7 @@ def parts_of(schema: dict[str, Any]) -> Parts:
         return Parts([], schema)
     names = required if isinstance(required, list) else ()
     parameters = [_parameter(name, value, name in names) for name, value in properties.items()]
-    rest = {key: value for key, value in schema.items() if key not in _OBJECT}
+    rest = {key: schema[key] for key in schema if key not in _OBJECT}
     if schema.get("type", "object") != "object":
         rest["type"] = schema["type"]
     if required is not None and not (
@@ -51,6 +52,10 @@ def parts_of(schema: dict[str, Any]) -> Parts:
 def _parameter(name: str, schema: Any, is_required: bool) -> Parameter:
     if not isinstance(schema, dict):
         return Parameter(name, is_required, rest={"schema": schema})
+    word, description = schema.get("type"), schema.get("description")
+    if isinstance(word, str) and isinstance(description, str):
+        rest = {key: schema[key] for key in schema if key not in _SHOWN} if len(schema) > 2 else {}
+        return Parameter(name, is_required, word, description, rest)
     word = description = None
     rest = {}
     for key, value in schema.items():

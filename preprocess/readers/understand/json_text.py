@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _NOT_JSON: Final = (msgspec.DecodeError, RecursionError, InvalidOperation)
 """What decoding raises; the last where an exponent is out of range."""
 
+_NESTED: Final = (dict, list)
 _JSON_STRING: Final = re.compile(r'(?s)"(?:[^"\\]|\\.)*+"')
 _ANY_STRING: Final = re.compile(r"""(?s)'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\"""")
 _CONTROL: Final = re.compile(r"[\x00-\x1f]")
@@ -44,9 +45,13 @@ def loads(text: str, native: Native) -> Any:
             key twice, since one of the two values would be lost.
     """
     try:
-        return _decode(text)
+        value = _DECODER.decode(text)
+        if isinstance(value, _NESTED) and not _surely_distinct(text, value):
+            _refuse_duplicates(text)
     except _NOT_JSON:
         pass
+    else:
+        return value
     if _CONTROL.search(text):
         try:
             value = _decode(_JSON_STRING.sub(_escape_control, text))
@@ -60,7 +65,7 @@ def loads(text: str, native: Native) -> Any:
 
 def _decode(text: str) -> Any:
     value = _DECODER.decode(text)
-    if isinstance(value, dict | list) and not _surely_distinct(text, value):
+    if isinstance(value, _NESTED) and not _surely_distinct(text, value):
         _refuse_duplicates(text)
     return value
 
