@@ -15,6 +15,7 @@ from preprocess.inputs import InputFile, Unit, refuse_inside, resolve, units_of
 from preprocess.manifest import Counts, InputEntry, Manifest
 from preprocess.readers import READERS
 from preprocess.record_shards import SHARD_TEXT_BYTES, RecordShards
+from preprocess.render import fingerprint
 from preprocess.run_directory import RunDirectory, RunOptions, UnitResult, judge
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class IngestConfig:
             "license": reader.license,
             "licenses": list(self.licenses),
             "require": list(self.require),
+            "templates": fingerprint(),
             "options": dict(sorted(self.options.items())),
             "shard_text_bytes": self.shard_text_bytes,
         }

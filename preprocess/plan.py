@@ -2,9 +2,10 @@
 
 A plan is TOML (`[run] directory`, `[[stage]]`, `[[training]]`; the trainings belong to
 `megatron-recipes plan`). Each stage is a subcommand of this program with the same options, run in
-a process of its own and written to `<directory>/<name>`. An input, or a path among the options, is
-the name of an earlier stage, or a path; `{stdlib}` and `{site_packages}` stand for those folders of
-the running Python, `${NAME}` for an environment variable.
+a process of its own and written to `<directory>/<name>`. An input, or a path among the options
+(`tokenizer`, `benchmark`, `model`, `seed`), is the name of an earlier stage, or a path; `{stdlib}`
+and `{site_packages}` stand for those folders of the running Python, `${NAME}` for an environment
+variable.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 PLAN = "plan.toml"
 """The name of the plan's copy in the run directory."""
+
+PATH_OPTIONS = frozenset(("tokenizer", "benchmark", "model", "seed"))
+"""Options that may name an earlier stage; a dataset or source of a stage's name is not one."""
 
 STAGE_KEYS = {"name", "command", "input", "options"}
 VARIABLE = re.compile(r"\$\{(\w+)\}|\{(stdlib|site_packages)\}")
@@ -130,6 +134,9 @@ def _stage(
     def resolve(value: str) -> str:
         return _resolve(path, directory, value, made)
 
+    def expand(value: str) -> str:
+        return _expand(path, value)
+
     arguments = [command]
     if command == "report":
         inputs = inputs or [str(directory)]
@@ -139,7 +146,8 @@ def _stage(
     options = table.get("options", {})
     _expect_table(path, f"{where}: options", options)
     for option, value in options.items():
-        arguments += _option(path, where, option, value, resolve)
+        is_path = option.replace("-", "_") in PATH_OPTIONS
+        arguments += _option(path, where, option, value, resolve if is_path else expand)
     return Stage(name=name, command=command, inputs=tuple(resolved), arguments=tuple(arguments))
 
 

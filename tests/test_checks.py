@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
 
 from preprocess.checks import REQUIREMENTS, check_calls
+from preprocess.checks.arguments import FAULTS
 from preprocess.checks.calls import MOST_FAULTS
+from preprocess.checks.plain import surely_fit
+from preprocess.checks.schemas import validator_of
 from preprocess.records import Message, Origin, Record, Tool, ToolCall
 
 WEATHER = Tool(
@@ -99,6 +106,75 @@ def test_arguments_that_do_not_fit(
     assert (
         faults([WEATHER], said(ToolCall(id="0", name="weather", arguments=arguments))) == expected
     )
+
+
+WORDS = ["string", "integer", "number", "boolean", "array", "object", "null"]
+VALUES: list[Any] = [None, True, 0, 1, 2.0, 1.5, Decimal("0.5"), "a", "", [], ["a"], [1], {}]
+PLAIN = st.fixed_dictionaries(
+    {"type": st.sampled_from(WORDS)},
+    optional={
+        "description": st.just("A word."),
+        "default": st.sampled_from(VALUES),
+        "enum": st.just(["a", ""]),
+        "items": st.sampled_from([{"type": "string"}, {"type": "integer"}]),
+        "x-type": st.just("int"),
+    },
+)
+ODD = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["string", "dict", ["string", "null"], None, 3]),
+        "description": st.just(3),
+        "enum": st.sampled_from([[1, True], "a", []]),
+        "items": st.sampled_from([{"type": "x"}, {"type": "string", "minLength": 1}, {}, [], True]),
+        "minimum": st.just(1),
+    },
+)
+SCHEMAS = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(["object"] * 8 + ["string", 1]),
+        "properties": st.dictionaries(
+            st.sampled_from("ab"), st.one_of(PLAIN, PLAIN, PLAIN, ODD | st.just(True))
+        ),
+    },
+    optional={
+        "required": st.sampled_from([[], [], ["a"], ["a", "a"], ["a", 1], "a", True]),
+        "optional": st.just(["b"]),
+    },
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(SCHEMAS, st.dictionaries(st.sampled_from("aabbc"), st.sampled_from(VALUES)))
+def test_what_is_seen_at_a_glance_is_what_the_validator_says(
+    schema: dict[str, Any], arguments: dict[str, Any]
+) -> None:
+    glance = surely_fit(arguments, schema)
+    event(f"fits at a glance: {glance}")
+    if glance:
+        assert arguments.keys() <= schema["properties"].keys()
+        assert validator_of(schema).is_valid(arguments)
+
+
+def test_plain_calls_are_seen_at_a_glance() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "a": {"type": "string", "description": "", "enum": ["x"], "x-type": "ENUM"},
+            "b": {"type": "array", "items": {"type": "integer"}, "default": "[]"},
+            "c": {"type": "number"},
+        },
+        "required": ["a"],
+    }
+    assert surely_fit({"a": "x", "b": [1], "c": 1}, schema)
+    for wrong in (
+        {},
+        {"a": "y"},
+        {"a": "x", "b": ["1"]},
+        {"a": "x", "c": True},
+        {"a": "x", "e": 1},
+    ):
+        assert not surely_fit(wrong, schema)
 
 
 def test_a_fault_names_its_call_among_all_of_the_record() -> None:
@@ -226,6 +302,15 @@ def test_many_faults_are_counted() -> None:
     assert checks is not None
     assert len(checks["faults"]) == MOST_FAULTS
     assert checks["num_faults"] == 40
+
+
+def test_the_documentation_names_every_fault() -> None:
+    root = Path(__file__).parents[1]
+    source = "".join(path.read_text() for path in (root / "preprocess" / "checks").glob("*.py"))
+    page = (root / "docs" / "checks.md").read_text()
+    documented = set(re.findall(r"^\| `(\w+)`", page, flags=re.MULTILINE))
+    given = set(re.findall(r'"fault": "(\w+)"|return "(\w+)"|"(invalid_\w+)"', source))
+    assert {name for names in given for name in names if name} | set(FAULTS.values()) == documented
 
 
 def test_deep_arguments_do_not_crash() -> None:

@@ -43,10 +43,11 @@ def test_conversation_with_observations_is_a_trajectory_and_others_are_text(tmp_
         {"role": "assistant", "content": "<execute>1+1</execute>"},
         {"role": "user", "content": "Observation:\n2"},
     ]
-    (acting,) = _read(tmp_path, {"id": "a", "conversations": turns}).records
-    (talking,) = _read(tmp_path, {"id": "b", "conversations": turns[:3]}).records
-    assert (acting.kind, talking.kind) == ("trajectory", "text")
-    assert _turns(acting) == [(turn["role"], turn["content"]) for turn in turns]
+    for field in ("conversations", "messages"):
+        (acting,) = _read(tmp_path, {"id": "a", field: turns}).records
+        (talking,) = _read(tmp_path, {"id": "b", field: turns[:3]}).records
+        assert (acting.kind, talking.kind) == ("trajectory", "text")
+        assert _turns(acting) == [(turn["role"], turn["content"]) for turn in turns]
 
 
 def test_visual_actions_are_calls_that_the_next_turn_answers(tmp_path: Path) -> None:
@@ -101,6 +102,23 @@ def test_calls_and_answers_by_function_name(tmp_path: Path) -> None:
         assert (record.messages[4].role, record.messages[4].tool_call_id) == ("tool", "call_0")
         assert "turn_fields" not in record.meta
         assert record.meta["target_tools"] == ["x"]
+
+
+def test_what_calls_and_answers_say_beyond_their_fields_is_kept(tmp_path: Path) -> None:
+    call = {"id": "c", "index": 3, "function": {"name": "f", "arguments": "", "note": "n"}}
+    messages = [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "content": "1", "tool_call_id": "c", "name": "other"},
+        {"role": "tool", "content": "2", "tool_call_id": "nobody"},
+        {"role": "tool", "content": "3"},
+    ]
+    (record,) = _read(tmp_path, {"messages": messages}).records
+    assert record.messages[0].tool_calls[0].arguments == {}
+    assert [each.tool_call_id for each in record.messages] == [None, "c", "nobody", None]
+    assert record.meta["turn_fields"] == [
+        {"turn": 0, "tool_calls": [{"index": 3, "note": "n"}]},
+        {"turn": 1, "name": "other"},
+    ]
 
 
 def test_nulls_that_arrow_put_into_schemas_are_taken_away(tmp_path: Path) -> None:

@@ -76,6 +76,23 @@ def test_role_and_content_are_from_and_value(tmp_path: Path) -> None:
     ]
 
 
+def test_fields_of_turns_are_kept_by_their_number(tmp_path: Path) -> None:
+    turns = [
+        {"from": "human", "value": "Go", "role": "user", "content": "Go!", "weight": None},
+        {"content": "OK", "role": "Assistant", "loss": 1, "weight": 0.5},
+    ]
+    (tmp_path / "a.json").write_text(json.dumps([{"id": "os_1", "conversations": turns}]))
+    ((record,),) = (outcome.records for outcome in _read(tmp_path / "a.json"))
+    assert [(each.role, each.content, each.loss) for each in record.messages] == [
+        ("user", "Go", None),
+        ("assistant", "OK", True),
+    ]
+    assert record.meta["turn_fields"] == [
+        {"turn": 0, "role": "user", "content": "Go!"},
+        {"turn": 1, "weight": 0.5},
+    ]
+
+
 def test_damaged_parquet_is_told(tmp_path: Path) -> None:
     path = tmp_path / "os.parquet"
     pq.write_table(pa.Table.from_pylist(_ROWS), path)

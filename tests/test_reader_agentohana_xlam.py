@@ -50,7 +50,7 @@ def test_a_unified_trajectory_keeps_ids_and_thoughts(tmp_path: Path) -> None:
         "unique_trajectory_id": "a---train---0",
         "format_instruction": None,
         "few_shot_examples": None,
-        "tool_names": ["seek"],
+        "turn_fields": [{"turn": 3, "name": "seek"}],
     }
 
 
@@ -60,6 +60,22 @@ def test_a_conversation_may_be_a_python_literal_with_raw_newlines(tmp_path: Path
     assert set(outcome.repairs) == {"python_literal_for_json", "raw_newline_in_json"}
     (record,) = outcome.records
     assert turns(record)[1] == ("assistant", " I seek.\n", "17 seek {}")
+
+
+def test_a_file_that_is_a_python_literal_is_one_record(tmp_path: Path) -> None:
+    path = tmp_path / "conversation.pyliteral.txt"
+    path.write_text(repr(CONVERSATION).replace("\\n", "\n"))
+    (made,) = READER.read(path, path.name)
+    assert set(made.repairs) == {"python_literal_for_json", "raw_newline_in_json"}
+    assert turns(made.records[0])[1] == ("assistant", " I seek.\n", "17 seek {}")
+    path.write_text(repr([{"type": "function", "function": TOOL}]))
+    (made,) = READER.read(path, path.name)
+    (record,) = made.records
+    assert (record.kind, record.tools[0].name) == ("tool_documentation", "seek")
+    path.write_bytes(b"[{'role': 'us\xff")
+    (made,) = READER.read(path, path.name)
+    assert made.rejection is not None
+    assert made.rejection.reason == "invalid_utf8"
 
 
 def test_steps_of_the_older_layout_become_turns(tmp_path: Path) -> None:
@@ -154,7 +170,6 @@ def test_a_pointer_of_git_lfs_says_so(tmp_path: Path) -> None:
     ("value", "reason"),
     [
         (unified(conversation=[{"role": "user", "content": 1}]), "invalid_turn"),
-        (unified(conversation=[{"role": "user", "content": "a", "mood": "b"}]), "invalid_turn"),
         (unified(conversation="[{'role': "), "invalid_json_in_string"),
         (unified(conversation=[]), "no_turns"),
         ({"user_query": "a", "tools": [], "steps": [1]}, "invalid_step"),
@@ -178,13 +193,13 @@ def test_every_real_record_is_read_whole(shared: Path) -> None:
 
 
 @pytest.mark.shared
-def test_the_literal_of_the_repository_is_the_restored_record(shared: Path, tmp_path: Path) -> None:
+def test_the_literal_of_the_repository_is_the_restored_record(shared: Path) -> None:
     root = shared / "data/agent/agentohana_xlam"
-    folder = root / "criticLAM_example_1"
-    literal = (folder / "conversation.pyliteral.txt").read_text()
-    value = unified(conversation=literal, tools=(folder / "tools.pyliteral.txt").read_text())
-    (understood,) = outcome_of(READER, tmp_path, value).records
+    path = root / "criticLAM_example_1/conversation.pyliteral.txt"
+    (understood,) = next(READER.read(path, path.name)).records
+    path = root / "criticLAM_example_1/tools.pyliteral.txt"
+    (documented,) = next(READER.read(path, path.name)).records
     path = root / "unified_record_restored.json"
     (restored,) = read_all(READER, path, root)[0].records
     assert understood.messages == restored.messages
-    assert understood.tools == restored.tools
+    assert documented.tools == restored.tools

@@ -206,7 +206,10 @@ def test_fine_tuning_record_has_the_request_and_the_call(tmp_path: Path) -> None
     [
         pytest.param("", "a.jsonl", "empty_file", id="empty"),
         pytest.param("\n \n", "a.jsonl", "empty_file", id="blank"),
-        pytest.param('{"role": "User", "text": "a"}\n{"role"', "a.jsonl", "invalid_json", id="cut"),
+        pytest.param('{"role": "User", "text": "a"}\n{"role"', "a.jsonl", "truncated", id="cut"),
+        pytest.param(
+            '{"role": "User", "text": "a", "text": "b"}', "a.jsonl", "duplicate_key", id="dup"
+        ),
         pytest.param('{"role": "X", "text": "a"}', "a.jsonl", "unknown_role", id="role"),
         pytest.param('{"role": "API"}', "a.jsonl", "unknown_call", id="call"),
         pytest.param("A story.", "a.txt", "scene_without_request", id="text"),

@@ -93,6 +93,13 @@ def test_a_row_of_the_database_is_documentation(tmp_path: Path) -> None:
     assert own_meta(record) == {key: ROW[key] for key in ROW if key not in said}
 
 
+def test_arguments_in_another_shape_stand_in_the_text(tmp_path: Path) -> None:
+    record = record_of(READER, tmp_path, {**ROW, "api_arguments": ["day"]})
+    assert record.tools[0].parameters == {"type": "object"}
+    assert "\n\nArguments:\n- day\n\nCall (cURL):" in record.text
+    assert record.meta["api_arguments"] == ["day"]
+
+
 @pytest.mark.parametrize(
     ("language", "fence"),
     [("Node", "javascript"), ("libcurl", "c"), ("javascript xhr", "javascript"), ("Perl", "")],
@@ -125,6 +132,7 @@ def test_example_requests_are_records_of_their_own(tmp_path: Path) -> None:
     assert records[0].text.startswith("Tides\n\n")
     assert records[0].text.endswith("\n\nRequest:\nCould you show me the tides?")
     assert records[0].meta["output to refine"] == "Show tides."
+    assert records[0].tools[0].parameters == {"type": "object"}  # nothing is said of arguments
 
 
 def test_judgements_keep_keys_with_blanks_and_brackets(tmp_path: Path) -> None:

@@ -14,13 +14,14 @@ from preprocess.readers.datasets.react import READER
 from preprocess.readers.draft import Draft
 from preprocess.readers.lines import NO_LIMIT
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable
-from preprocess.readers.whole import head_of, json_values, read_whole
+from preprocess.readers.whole import head_of, read_together, read_whole
 from preprocess.records import Outcome, TruncatedInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from preprocess.readers.native import Native
 
 _COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
@@ -59,7 +60,12 @@ def test_whole_file_keeps_every_character(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "empty_file"), (b" \n\n", "empty_file"), (b"a\xff", "invalid_utf8")],
+    [
+        (b"", "empty_file"),
+        (b" \n\n", "empty_file"),
+        (b"a\xff", "invalid_utf8"),
+        (b"a\0", "nul_byte"),
+    ],
 )
 def test_whole_file_that_is_no_text(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "a.txt"
@@ -91,12 +97,49 @@ def test_whole_file_that_breaks_off_is_rejected_and_told(tmp_path: Path) -> None
     assert head_of(path) == b"no gzip"
 
 
-def test_lines_of_json_or_none(tmp_path: Path) -> None:
-    del tmp_path
-    (outcome,) = (Native("", b'{"a": 1}\n\n[2]\r\n', None),)  # type: ignore[arg-type]
-    assert json_values(outcome) == [{"a": 1}, [2]]
-    with pytest.raises(Unreadable, match="invalid_json"):
-        json_values(Native("", b"{}\n{", None))  # type: ignore[arg-type]
+def _together(path: Path, limit_bytes: int = NO_LIMIT) -> list[Outcome]:
+    def convert(native: Native) -> Iterator[Draft]:
+        yield Draft(kind="text", text="x", meta={"values": native.value})
+
+    return list(read_together(READER, path, path.name, limit_bytes, convert))
+
+
+def test_values_of_a_file_together(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    for content in (b'{"a": 1.50}\n\n[2]\r\n', b'[{"a": 1.50},\n [2]]'):
+        path.write_bytes(content)
+        (outcome,) = _together(path)
+        assert outcome.records[0].meta == {"values": [{"a": 1.5}, [2]]}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty_file"),
+        (b'{"a": 1}\n{"a"', "truncated"),
+        (b'{"a": 1, "a": 2}\n{}', "duplicate_key"),
+        (b'{"a": NaN}\n{}', "not_a_number"),
+        (b'{}\n{"a": "\0"}\n', "nul_byte"),
+        (b'{}\n"\xff"\n', "invalid_utf8"),
+        (b"{}\n" + b"[" * 10_000 + b"]" * 10_000, "too_deep"),
+    ],
+    ids=["empty", "cut", "duplicate", "nan", "nul", "bytes", "deep"],
+)
+def test_one_broken_value_breaks_the_file(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(content)
+    (outcome,) = _together(path)
+    assert outcome.rejection is not None
+    assert outcome.rejection.reason == reason
+
+
+def test_values_over_the_limit_are_not_held(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"a": "bcdefgh"}\n' * 10_000)
+    (outcome,) = _together(path, 50_000)
+    assert outcome.rejection is not None
+    assert outcome.rejection.reason == "over_memory"
+    assert len(outcome.rejection.raw) == 4096
 
 
 def _rows(path: Path, limit_bytes: int = NO_LIMIT) -> list[Outcome]:
@@ -130,6 +173,8 @@ def test_cell_of_a_megabyte_is_read(tmp_path: Path) -> None:
         pytest.param(b"a\n1,2\n", ["cells_do_not_fit_the_header"], id="too-many"),
         pytest.param(b"a,a\n1,2\n", ["cells_do_not_fit_the_header"], id="name-twice"),
         pytest.param(b"a\n\xff\nb\n", ["invalid_utf8", None], id="bytes"),
+        pytest.param(b"\xff\nb\nc\n", ["invalid_utf8"] * 2, id="bytes-in-a-name"),
+        pytest.param(b"a\nb\0\nc\n", ["nul_byte", None], id="nul"),
         pytest.param(b'a\n1\n"2\n3\n', [None, "invalid_csv"], id="open-quote"),
         pytest.param(b"a\n", [], id="only-names"),
         pytest.param(b"", [], id="nothing"),

@@ -47,6 +47,15 @@ def test_calls_and_observations_become_calls_and_tool_turns(tmp_path: Path) -> N
     assert own_meta(record) == {}
 
 
+def test_other_fields_of_turns_and_tools_stay_in_meta(tmp_path: Path) -> None:
+    value = shared_gpt(("human", "Hi"), ("gpt", "Hello"), tools=json.dumps([{**TOOL, "cost": 1}]))
+    value["conversations"][1]["weight"] = 0
+    assert own_meta(record_of(READER, tmp_path, value)) == {
+        "turn_fields": [{"turn": 1, "weight": 0}],
+        "tools": [{"name": "add", "cost": 1}],
+    }
+
+
 def test_a_conversation_without_tools_is_text(tmp_path: Path) -> None:
     record = record_of(READER, tmp_path, shared_gpt(("human", "Hi"), ("gpt", "Hello")))
     assert (record.kind, record.tools) == ("text", ())

@@ -119,6 +119,12 @@ def test_fields_of_every_type_are_shown(
         assert shown in record.text
 
 
+@pytest.mark.parametrize("arguments", ["N/A", None, ["a name with blanks"]])
+def test_arguments_without_names_leave_the_schema_open(tmp_path: Path, arguments: Any) -> None:
+    (tool,) = record_of(READER, tmp_path, {**CARD, "api_arguments": arguments}).tools
+    assert tool.parameters == {"type": "object"}
+
+
 def test_files_of_the_evaluation_are_turns(tmp_path: Path) -> None:
     question = {"question_id": 1, "text": " Which?\\n Use this: [...]", "category": "generic"}
     record = record_of(READER, tmp_path, question)

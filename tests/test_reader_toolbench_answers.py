@@ -65,6 +65,39 @@ def test_an_answer_is_the_longest_conversation_of_its_search(tmp_path: Path) -> 
     }
 
 
+def test_newer_answers_call_several_functions_by_id(tmp_path: Path) -> None:
+    def tool_call(number: int, city: str) -> dict[str, Any]:
+        function = {"name": "forecast_for_weather", "arguments": json.dumps({"city": city})}
+        return {"id": f"id{number}", "type": "function", "function": function}
+
+    chain = [
+        *ASKED,
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [tool_call(1, "a"), tool_call(2, "b")],
+        },
+        {"role": "tool", "tool_call_id": "id2", "content": "b is fine"},
+        {"role": "tool", "tool_call_id": "id1", "content": "a is not"},
+        {"role": "tool", "tool_call_id": "id7", "content": "who asked?"},
+    ]
+    functions = [{"type": "function", "function": function} for function in FUNCTIONS]
+    (record,) = read(tmp_path, answer([chain], function=functions)).records
+    assert turns(record)[2:] == [
+        (
+            "assistant",
+            "",
+            ("id1", "forecast_for_weather", {"city": "a"}),
+            ("id2", "forecast_for_weather", {"city": "b"}),
+        ),
+        ("tool", "b is fine", "id2"),
+        ("tool", "a is not", "id1"),
+        ("tool", "who asked?", None),
+    ]
+    assert [tool.name for tool in record.tools] == ["forecast_for_weather", "Finish"]
+    assert record.meta["train_message_fields"] == [{"turn": 5, "tool_call_id": "id7"}]
+
+
 def test_what_a_list_of_optional_parameters_says_beyond_the_schema_stays(tmp_path: Path) -> None:
     parameters = {"type": "object", "properties": {"a": {}}, "required": [], "optional": ["b"]}
     function = {"name": "f", "description": "", "parameters": parameters, "strict": True}

@@ -27,6 +27,7 @@ from preprocess.render import (
     text_of,
 )
 from preprocess.render.conversation import LAYOUTS
+from preprocess.render.schema_parts import parts_of
 from preprocess.render.spans import Unfit
 from preprocess.render.specimens import MESSAGES, TOOLS
 from preprocess.render.values import DEEPEST_LITERAL, json_text
@@ -40,7 +41,7 @@ def calls_of(messages: list[Message] | tuple[Message, ...]) -> Calls:
 
 
 def joined(template: str, tools: Any, messages: Any) -> str:
-    return TEMPLATES[template].render(tools, messages)[1]
+    return TEMPLATES[template].render(tools, messages, len(calls_of(messages)))[1]
 
 
 # Marks of every template, and what might be taken for them.
@@ -225,6 +226,15 @@ def test_documentation_loses_nothing_of_a_tool(template: str) -> None:
         assert word in squeezed
 
 
+@pytest.mark.parametrize("required", [[{"a": 1}], [["a"]], [1], {"a": 1}, "a", None])
+def test_a_list_of_required_names_may_hold_anything(required: Any) -> None:
+    schema = {"type": "object", "properties": {"a": {}}, "required": required}
+    assert parts_of(schema) == (
+        [("a", "a" in (required or ()) and isinstance(required, list), None, "", {})],
+        {} if required is None else {"required": required},
+    )
+
+
 def test_signatures_are_python() -> None:
     tools = [Tool(name="f", description=TOOLS[0].description, parameters=TOOLS[0].parameters)]
     text = joined("doc_python", [*tools, *TOOLS[1:]], ())
@@ -276,7 +286,7 @@ def test_code_stands_with_its_task() -> None:
 
 @pytest.mark.parametrize("template", CONVERSATIONS)
 def test_spans_have_the_roles_of_what_they_hold(template: str) -> None:
-    spans, _ = TEMPLATES[template].render(TOOLS, MESSAGES)
+    spans, _ = TEMPLATES[template].render(TOOLS, MESSAGES, 3)
     assert [role for role, _ in groupby(spans, key=lambda span: span[0])] == [
         "tool_doc",
         "system",

@@ -28,7 +28,7 @@ from preprocess.manifest import (
     write_manifest,
 )
 from preprocess.report import lengths, report
-from preprocess.report.figures import compact
+from preprocess.report.figures import compact, draw_shares
 from preprocess.report.pairs import draw_sample
 from preprocess.report.recall import measure_recall
 from preprocess.report.stages import read_plan, read_stages
@@ -595,3 +595,8 @@ def test_file_as_output_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="file: expected a directory or a name that ends in"):
         report(run, tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_sources_named_like_kinds_leave_colours_for_the_others() -> None:
+    shares = {f"source {n}": 100 - n for n in range(9)} | {"text": 3, "web": 2, "code": 1}
+    assert draw_shares("a.png", "by source", shares).png.startswith(b"\x89PNG")

@@ -171,7 +171,7 @@ def test_every_template_gives_back_the_calls_of_hammer(agent: Path) -> None:
             turn = Message(role="assistant", content="", tool_calls=made)
             for name, template in TEMPLATES.items():
                 try:
-                    _, text = template.render(tools, [turn])
+                    _, text = template.render(tools, [turn], len(made))
                 except Unfit:
                     continue
                 fitting[name] += 1

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 type Misfit = tuple[str, str]
 """A fault and where it lies: keys and indices from the arguments inwards, joined by `/`."""
 
-_FAULTS: Final = {
+FAULTS: Final = {
     "type": "wrong_type",
     "enum": "not_in_enum",
     "const": "not_in_enum",
@@ -60,7 +60,7 @@ def _by_place(misfit: Misfit) -> tuple[str, str]:
 
 def _misfits(error: ValidationError) -> list[Misfit]:
     keyword = error.kind.name
-    fault = _FAULTS.get(keyword, "invalid_value")
+    fault = FAULTS.get(keyword, "invalid_value")
     path = [str(part) for part in error.instance_path]
     if keyword == "required":
         return [(fault, "/".join([*path, error.kind.as_dict()["property"]]))]

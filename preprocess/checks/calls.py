@@ -1,15 +1,16 @@
-"""Checks of the function calls of a record; what each fault means stands in the package."""
+"""Checks of the function calls of a record; what each fault means stands in docs/checks.md."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from preprocess.checks.arguments import misfits
-from preprocess.checks.flat import surely_fit
+from preprocess.checks.plain import surely_fit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
+    from preprocess.checks.arguments import Misfit
     from preprocess.records import Message, Tool, ToolCall
 
 type Fault = dict[str, Any]
@@ -26,57 +27,62 @@ def check_calls(tools: Sequence[Tool], messages: Sequence[Message]) -> dict[str,
     calls = [call for message in messages for call in message.tool_calls]
     if not calls:
         return None
-    faults = [*_of_calls(calls, tools), *_of_links(messages)]
-    checks: dict[str, Any] = {"calls": len(calls), "valid": not faults}
-    if faults:
-        checks["faults"] = faults[:MOST_FAULTS]
+    faults = _of_calls(calls, tools)
+    _add_links(faults, messages)
+    if not faults:
+        return {"calls": len(calls), "valid": True}
+    checks = {"calls": len(calls), "valid": False, "faults": faults[:MOST_FAULTS]}
     if len(faults) > MOST_FAULTS:
         checks["num_faults"] = len(faults)
     return checks
 
 
-def _of_calls(calls: Sequence[ToolCall], tools: Sequence[Tool]) -> Iterator[Fault]:
-    """Yield what is wrong with each call by itself."""
+def _of_calls(calls: Sequence[ToolCall], tools: Sequence[Tool]) -> list[Fault]:
+    """Return what is wrong with each call by itself."""
     if not tools:
-        yield {"call": 0, "fault": "no_tools"}
-        return
+        return [{"call": 0, "fault": "no_tools"}]
+    faults: list[Fault] = []
     by_name = {tool.name: tool for tool in tools}
     for ordinal, call in enumerate(calls):
-        found = by_name.get(call.name)
-        if found is None:
-            yield {"call": ordinal, "fault": "unknown_function", "at": call.name}
+        tool = by_name.get(call.name)
+        if tool is None:
+            faults.append({"call": ordinal, "fault": "unknown_function", "at": call.name})
         elif not isinstance(call.arguments, dict):
-            yield {"call": ordinal, "fault": "arguments_not_object"}
-        elif not surely_fit(call.arguments, found.parameters):
-            for fault, at in _misfits(call, [tool for tool in tools if tool.name == call.name]):
-                yield {"call": ordinal, "fault": fault, "at": at}
+            faults.append({"call": ordinal, "fault": "arguments_not_object"})
+        elif not surely_fit(call.arguments, tool.parameters):
+            for fault, at in _misfits(call, tools):
+                faults.append({"call": ordinal, "fault": fault, "at": at})
+    return faults
 
 
-def _misfits(call: ToolCall, tools: Sequence[Tool]) -> list[tuple[str, str]]:
+def _misfits(call: ToolCall, tools: Sequence[Tool]) -> list[Misfit]:
     """Return what does not fit; where one name is declared several times, one must fit."""
-    first = misfits(call.arguments, tools[0])
-    if not first or any(not misfits(call.arguments, tool) for tool in tools[1:]):
-        return []
-    return first
+    found = [misfits(call.arguments, tool) for tool in tools if tool.name == call.name]
+    return found[0] if all(found) else []
 
 
-def _of_links(messages: Sequence[Message]) -> Iterator[Fault]:
-    """Yield what is wrong between calls and their answers."""
+def _add_links(faults: list[Fault], messages: Sequence[Message]) -> None:
+    """Add what is wrong between calls and their answers."""
     called: set[str] = set()
     answered: set[str] = set()
     num_calls = 0
     for ordinal, message in enumerate(messages):
         for call in message.tool_calls:
             if call.id in called:
-                yield {"call": num_calls, "fault": "duplicate_call_id", "at": call.id}
+                faults.append({"call": num_calls, "fault": "duplicate_call_id", "at": call.id})
             called.add(call.id)
             num_calls += 1
-        if message.role != "tool":
-            continue
-        answer = message.tool_call_id
-        if answer is None or answer not in called:
-            yield {"message": ordinal, "fault": "observation_without_call", "at": answer or ""}
-        elif answer in answered:
-            yield {"message": ordinal, "fault": "call_answered_twice", "at": answer}
-        else:
-            answered.add(answer)
+        if message.role == "tool":
+            answer = message.tool_call_id
+            fault = _of_answer(answer, called, answered)
+            if fault:
+                faults.append({"message": ordinal, "fault": fault, "at": answer or ""})
+
+
+def _of_answer(answer: str | None, called: set[str], answered: set[str]) -> str | None:
+    if answer is None or answer not in called:
+        return "observation_without_call"
+    if answer in answered:
+        return "call_answered_twice"
+    answered.add(answer)
+    return None

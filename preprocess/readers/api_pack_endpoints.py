@@ -54,7 +54,7 @@ def documentation(row: dict[str, Any], sections: Sequence[str], part: str = "") 
     heading = [api, _string(row, "api_description"), place]
     arguments = row.get("api_arguments")
     schema = _given(arguments)
-    shown = "" if schema["properties"] else section("Arguments", prose(arguments))
+    shown = "" if "properties" in schema else section("Arguments:", prose(arguments))
     said = [key for key in _SAID if isinstance(row.get(key), str)]
     return Draft(
         kind="tool_documentation",
@@ -79,12 +79,11 @@ def _call(language: str, source: Any) -> str:
 
 
 def _given(arguments: Any) -> dict[str, Any]:
-    if arguments:
-        try:
-            return python_parameters(arguments)
-        except Unreadable:
-            pass  # another shape, which stays as it is in `meta` and in the text
-    return {"type": "object", "properties": {}}
+    """Return the schema of a row's arguments; one without properties where it says nothing."""
+    try:
+        return {"type": "object"} if arguments is None else python_parameters(arguments)
+    except Unreadable:  # another shape, which stays as it is in `meta` and in the text
+        return {"type": "object"}
 
 
 def operations(native: Native) -> Iterator[Draft]:

@@ -68,6 +68,7 @@ def read_csv(
     lines = _Lines(read_lines(path, limit_bytes), limit_bytes)
     rows = csv.reader(lines, strict=True)
     header: list[str] | None = None
+    broken = ""
     ordinal = 0
     while True:
         origin = Origin(path=name, record=ordinal)
@@ -86,10 +87,10 @@ def read_csv(
         if not cells:
             continue
         if header is None:
-            header = cells
+            header, broken = cells, _broken(raw)
             continue
         ordinal += 1
-        yield _outcome(reader, header, cells, raw, origin, convert)
+        yield _outcome(reader, header, cells, raw, origin, convert, broken)
 
 
 def _outcome(
@@ -99,15 +100,23 @@ def _outcome(
     raw: bytes,
     origin: Origin,
     convert: Convert,
+    reason: str,
 ) -> Outcome:
-    reason = ""
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        reason = "invalid_utf8"
-    if len(cells) != len(header) or len(set(header)) != len(header):
-        reason = reason or "cells_do_not_fit_the_header"
+    reason = reason or _broken(raw)
+    if not reason and (len(cells) != len(header) or len(set(header)) != len(header)):
+        reason = "cells_do_not_fit_the_header"
     if reason:
         return Outcome(rejection=Rejection(origin=origin, reason=reason, raw=raw))
     value = dict(zip(header, cells, strict=True))
     return outcome(reader, raw, origin, convert, lambda _: value)
+
+
+def _broken(raw: bytes) -> str:
+    """Return why the bytes of a row are no text, nothing if they are one."""
+    if b"\0" in raw:
+        return "nul_byte"
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return "invalid_utf8"
+    return ""

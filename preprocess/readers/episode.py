@@ -6,7 +6,7 @@ spelled wrongly stays the text that it was.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from preprocess.readers.native import Unreadable
 from preprocess.readers.observations import note_truncated
@@ -14,8 +14,18 @@ from preprocess.readers.understand.json_text import loads
 from preprocess.records import Message, ToolCall
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from preprocess.readers.native import Native
     from preprocess.readers.turns import Role
+
+
+class Spelled(NamedTuple):
+    """A call as its source spells it."""
+
+    name: str
+    arguments: str
+    id: str | None = None
 
 
 class Episode:
@@ -36,45 +46,62 @@ class Episode:
         self.messages.append(Message(role=role, content=content, loss=loss))
 
     def call(self, content: str, name: str, arguments: str, loss: bool | None = None) -> bool:
-        """Add a turn of the assistant that calls a function.
+        """Add a turn of the assistant that calls one function; see `calls`."""
+        return self.calls(content, [Spelled(name, arguments)], loss)
+
+    def calls(self, content: str, spelled: Sequence[Spelled], loss: bool | None = None) -> bool:
+        """Add a turn of the assistant that calls functions.
 
         Args:
-            content: What it says before the call.
-            name: The function.
-            arguments: JSON of an object; nothing at all is an object without members. Anything
-                else is what a model got wrong, and the call becomes lines of the content.
+            content: What it says before the calls.
+            spelled: The calls. Arguments are JSON of an object; nothing at all is an object
+                without members. Anything else is what a model got wrong, and then all calls of
+                the turn become lines of its content.
             loss: Whether the turn is trained on.
 
         Returns:
-            Whether it is a call.
+            Whether they are calls.
         """
-        parsed = self._parse(arguments)
-        if parsed is None:
-            self.num_malformed += 1
+        parsed = [self._parse(each.arguments) for each in spelled]
+        if any(arguments is None for arguments in parsed):
+            self.num_malformed += parsed.count(None)
             lines = [content] if content else []
-            text = "\n".join([*lines, f"Action: {name}", f"Action Input: {arguments}"])
-            self.say("assistant", text, loss)
+            for each in spelled:
+                lines += [f"Action: {each.name}", f"Action Input: {each.arguments}"]
+            self.say("assistant", "\n".join(lines), loss)
             return False
-        call = ToolCall(id=f"call_{self._num_calls}", name=name, arguments=parsed)
-        self._num_calls += 1
-        self._open.append(call)
-        self.messages.append(
-            Message(role="assistant", content=content, tool_calls=(call,), loss=loss)
+        made = tuple(
+            ToolCall(
+                id=each.id or f"call_{self._num_calls + number}",
+                name=each.name,
+                arguments=arguments or {},
+            )
+            for number, (each, arguments) in enumerate(zip(spelled, parsed, strict=True))
         )
+        self._num_calls += len(made)
+        self._open += made
+        self.messages.append(Message(role="assistant", content=content, tool_calls=made, loss=loss))
         return True
 
-    def observe(self, content: str, name: str | None = None, loss: bool | None = None) -> None:
+    def observe(
+        self,
+        content: str,
+        name: str | None = None,
+        loss: bool | None = None,
+        identifier: str | None = None,
+    ) -> None:
         """Add what came back, the answer to the first call without one.
 
         Args:
             content: What the environment said.
             name: The function that says it; it answers no call of another one.
             loss: Whether the turn is trained on.
+            identifier: The call that it answers, where the source says so.
         """
         self._observations.append(content)
         answered = None
         for position, call in enumerate(self._open):
-            if name in (None, call.name):
+            if call.id == identifier if identifier else name in (None, call.name):
                 answered = self._open.pop(position).id
                 break
         self.messages.append(

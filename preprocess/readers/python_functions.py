@@ -15,8 +15,8 @@ from preprocess.records import Tool
 if TYPE_CHECKING:
     from preprocess.readers.native import Native
 
-_PARAMETERS = re.compile(r"(?m)^\s*(?:Parameters|Args|Arguments):\s*$")
-_SECTION = re.compile(r"(?m)^\s*(?:Returns?|Raises|Yields|Examples?|Notes?):\s*$")
+_PARAMETERS = re.compile(r"(?m)^[ \t]*(?:Parameters|Args|Arguments):[ \t]*$")
+_SECTION = re.compile(r"(?m)^[ \t]*(?:Returns?|Raises|Yields|Examples?|Notes?):[ \t]*$")
 _PARAMETER = re.compile(r"^(\w+) ?(?:\([^()]*\))?(?: required)? ?: ?(.*)$")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import codecs
 import gzip
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import zstandard
 
 from preprocess.readers import lines
-from preprocess.readers.native import Convert, Native, Unreadable, exact_number, outcome
+from preprocess.readers.native import Convert, elements, exact_number, outcome
 from preprocess.records import Origin, Outcome, Rejection, TruncatedInput, portable_path
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def _unreadable(raw: bytes) -> str:
     """Return why bytes are no text, nothing if they are one."""
     if not raw.strip():
         return "empty_file"
+    if b"\0" in raw:
+        return "nul_byte"
     try:
         raw.decode()
     except UnicodeDecodeError:
@@ -85,13 +88,38 @@ def _open(path: Path) -> Any:
     return path.open("rb")
 
 
-def json_values(native: Native) -> list[Any]:
-    """Return the values of a whole file of JSON Lines.
+def read_together(
+    reader: Reader, path: Path, relative: str, limit_bytes: int, convert: Convert
+) -> Iterator[Outcome]:
+    """Yield the outcome of a JSON file as one native record, whose value is the list of its values.
+
+    What makes one of the values unreadable makes the record so.
 
     Raises:
-        Unreadable: `invalid_json`; a line that is not blank holds none.
+        TruncatedInput: A compressed stream ends early; what there is of it was rejected before.
     """
+    origin = Origin(path=portable_path(relative), record=0)
+    parts: list[bytes] = []
+    size, reason, damage = 0, "", None
     try:
-        return [_DECODER.decode(line) for line in native.raw.split(b"\n") if line.strip()]
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Unreadable("invalid_json") from error
+        for raw, why in elements(path, limit_bytes):
+            size += len(raw) + 1
+            if size > limit_bytes + 1:
+                parts, reason = [b"\n".join((*parts, raw))[:_HEAD_BYTES]], "over_memory"
+                break
+            parts.append(raw)
+            reason = reason or why or ""
+    except TruncatedInput as error:
+        damage, reason = error, "truncated"
+    whole = b"\n".join(parts)
+    if reason:
+        yield Outcome(rejection=Rejection(origin=origin, reason=reason, raw=whole))
+    else:
+        values = partial(_values, parts)
+        yield outcome(reader, whole, origin, convert, values)
+    if damage:
+        raise damage
+
+
+def _values(parts: list[bytes], _whole: bytes) -> list[Any]:
+    return [_DECODER.decode(part) for part in parts]

@@ -49,13 +49,24 @@ class Layout:
         spans: list[Span] = []
         if tools:
             before, after = self.tools
-            spans += [("tool_doc", before), ("tool_doc", self.document(tools)), ("tool_doc", after)]
+            spans.append(("tool_doc", f"{before}{self.document(tools)}{after}"))
         links = Links()
+        labels = self.labels
         for message in messages:
-            self._add(spans, message, links)
+            content = message.content
+            if message.tool_calls or message.role == "tool" or not content:
+                self._add(spans, message, links)
+                continue
+            before, after = labels[message.role]
+            role = SPAN_OF_TURN[message.role]
+            spans.append((role, before if spans else before.lstrip("\n")))
+            spans.append((role, content))
+            if after:
+                spans.append((role, after))
         return spans
 
     def _add(self, spans: list[Span], message: Message, links: Links) -> None:
+        """Add a turn that calls, answers or is silent; the others need less work."""
         role, content, calls = message.role, message.content, message.tool_calls
         if calls and role == "assistant":
             before, after = self.labels["calls" if content else "silent"]

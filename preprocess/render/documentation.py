@@ -65,47 +65,46 @@ _HEAD_DETAILS: Final = (
 
 
 def _section(tool: Tool) -> str:
-    parts = parts_of(tool.parameters)
-    _check(tool.name)
-    for each in parts.parameters:
-        _check(each.name)
+    if not is_plain(tool.name):
+        raise Unfit
+    parameters, rest = parts_of(tool.parameters)
     lines = [f"### `{tool.name}`"]
     if tool.description:
         lines.append(tool.description)
-    if parts.parameters:
-        lines.append(_table(parts.parameters) or _list(parts.parameters))
-    if parts.rest:
-        lines.append(f"Schema: {json_text(parts.rest)}")
+    if parameters:
+        lines.append(_table(parameters) or _list(parameters))
+    if rest:
+        lines.append(f"Schema: {json_text(rest)}")
     return "\n\n".join(lines)
 
 
-def _check(name: str) -> None:
-    if not is_plain(name):
-        raise Unfit
-
-
 def _table(parameters: list[Parameter]) -> str | None:
-    """Return the table of the parameters; None where a cell holds a bar or a newline."""
-    has_details = any(each.rest for each in parameters)
+    """Return the table of the parameters; None where a cell holds a bar or a newline.
+
+    Raises:
+        Unfit: A name would break its own markup.
+    """
+    has_details = any([each[4] for each in parameters])  # noqa: C419 - a generator costs more
     rows = [_HEAD_DETAILS if has_details else _HEAD]
-    for each in parameters:
-        needed = "yes" if each.is_required else "no"
-        row = f"| `{each.name}` | {each.type or ''} | {needed} | {each.description or ''} |"
+    for name, is_required, word, description, rest in parameters:
+        if not is_plain(name):
+            raise Unfit
+        row = f"| `{name}` | {word or ''} | {'yes' if is_required else 'no'} | {description} |"
         if has_details:
-            row += f" {json_text(each.rest)} |" if each.rest else "  |"
-        if row.count("|") != (6 if has_details else 5) or "\n" in row:
-            return None
+            row += f" {json_text(rest)} |" if rest else "  |"
         rows.append(row)
-    return "\n".join(rows)
+    table = "\n".join(rows)
+    num_rows = len(rows) + 1
+    num_bars = num_rows * (6 if has_details else 5)
+    return table if table.count("|") == num_bars and table.count("\n") == num_rows - 1 else None
 
 
 def _list(parameters: list[Parameter]) -> str:
     lines = []
-    for each in parameters:
-        words = [each.type] if each.type else []
-        words += ["required"] if each.is_required else ["optional"]
-        line = f"- `{each.name}` ({', '.join(words)})"
-        if each.description:
-            line += ": " + each.description.replace("\n", "\n  ")
-        lines.append(f"{line} {json_text(each.rest)}" if each.rest else line)
+    for name, is_required, word, description, rest in parameters:
+        needed = "required" if is_required else "optional"
+        line = f"- `{name}` ({word}, {needed})" if word else f"- `{name}` ({needed})"
+        if description:
+            line += ": " + description.replace("\n", "\n  ")
+        lines.append(f"{line} {json_text(rest)}" if rest else line)
     return "\n".join(lines)

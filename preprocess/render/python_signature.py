@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from preprocess.render.schema_parts import Parameter, parts_of
+from preprocess.render.schema_parts import parts_of
 from preprocess.render.spans import Unfit
 from preprocess.render.values import is_name, json_text, python_text
 
@@ -34,71 +34,66 @@ def signature(tool: Tool) -> str:
     Raises:
         Unfit: A name is none in Python, or a description would end the docstring.
     """
-    parts = parts_of(tool.parameters)
-    for name in tool.name.split("."):
-        _check(name)
+    if not all([is_name(name) for name in tool.name.split(".")]):  # noqa: C419 - see `parts_of`
+        raise Unfit
+    parameters, schema_rest = parts_of(tool.parameters)
     arguments, lines = [], []
     needs_star = had_default = False
-    for each in parts.parameters:
-        _check(each.name)
-        needs_star |= had_default and each.is_required
-        had_default |= not each.is_required
-        arguments.append(_argument(each))
-        if each.description is not None or each.rest:
-            lines.append(_line(each))
+    for name, is_required, word, description, rest in parameters:
+        if not is_name(name):
+            raise Unfit
+        argument = f"{name}: {_type(word, rest)}"
+        if is_required:
+            needs_star |= had_default
+        else:
+            had_default = True
+            argument = f"{argument} = {_default(rest)}"
+        arguments.append(argument)
+        if description or rest:
+            lines.append(_line(name, description, rest))
     star = "*, " if needs_star else ""
-    text = _docstring(tool.description, lines, parts.rest)
+    text = _docstring(tool.description, lines, schema_rest)
     if '"""' in text or "\\" in text or text.endswith('"'):
         raise Unfit
     head = f"def {tool.name}({star}{', '.join(arguments)}):"
     return f'{head}\n    """{text}"""' if text else f"{head} ..."
 
 
-def _check(name: str) -> None:
-    if not is_name(name):
-        raise Unfit
-
-
-def _argument(parameter: Parameter) -> str:
-    """Write one parameter, and take out of its rest what the signature says."""
-    text = f"{parameter.name}: {_type(parameter)}"
-    if parameter.is_required:
-        return text
-    if "default" in parameter.rest:
-        default = python_text(parameter.rest["default"])
-        if default is not None and len(default) <= _LONGEST_DEFAULT:
-            del parameter.rest["default"]
-            return f"{text} = {default}"
-    return f"{text} = ..."
-
-
-def _type(parameter: Parameter) -> str:
-    word = parameter.type
+def _type(word: str | None, rest: dict[str, Any]) -> str:
+    """Return the type in Python, and take out of the rest what it says."""
     if word is None:
         return "Any"
-    if word not in _TYPES:
-        parameter.rest = {"type": word, **parameter.rest}
+    known = _TYPES.get(word)
+    if known is None:
+        rest["type"] = word
         return "Any"
-    items = parameter.rest.get("items")
-    if word == "array" and isinstance(items, dict) and items.keys() == {"type"}:
-        inner = _of_items(items["type"])
-        if inner:
-            del parameter.rest["items"]
-            return f"list[{inner}]"
-    return _TYPES[word]
+    if word == "array" and "items" in rest:
+        items = rest["items"]
+        if isinstance(items, dict) and items.keys() == {"type"} and isinstance(items["type"], str):
+            inner = _TYPES.get(items["type"])
+            if inner:
+                del rest["items"]
+                return f"list[{inner}]"
+    return known
 
 
-def _of_items(word: Any) -> str | None:
-    return _TYPES.get(word) if isinstance(word, str) else None
+def _default(rest: dict[str, Any]) -> str:
+    """Return the default of an argument that may be left out, and take it out of the rest."""
+    if "default" in rest:
+        default = python_text(rest["default"])
+        if default is not None and len(default) <= _LONGEST_DEFAULT:
+            del rest["default"]
+            return default
+    return "..."
 
 
-def _line(parameter: Parameter) -> str:
-    words = [parameter.name + ":"]
-    if parameter.description:
-        words.append(parameter.description.replace("\n", "\n            "))
-    if parameter.rest:
-        words.append(json_text(parameter.rest))
-    return "    " + " ".join(words)
+def _line(name: str, description: str, rest: dict[str, Any]) -> str:
+    line = f"    {name}:"
+    if description:
+        if "\n" in description:
+            description = description.replace("\n", "\n            ")
+        line = f"{line} {description}"
+    return f"{line} {json_text(rest)}" if rest else line
 
 
 def _docstring(description: str, lines: list[str], rest: dict[str, Any]) -> str:

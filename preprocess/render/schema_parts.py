@@ -2,62 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+type Parameter = tuple[str, bool, str | None, str, dict[str, Any]]
+"""Name, whether it is required, its type where that is one word of JSON Schema, its description,
+and all other keywords of its schema: together they are the whole of it. A plain tuple, since there
+is one for every parameter of a corpus."""
+
 _OBJECT: Final = frozenset({"type", "properties", "required"})
-_SHOWN: Final = frozenset({"type", "description"})
 
 
-@dataclass(slots=True)
-class Parameter:
-    """One parameter; what `type`, `description` and `rest` hold together is its whole schema."""
-
-    name: str
-    is_required: bool
-    type: str | None = None
-    """One word of JSON Schema; None where there is none, or several."""
-
-    description: str | None = None
-    rest: dict[str, Any] = field(default_factory=dict)
-    """All other keywords of its schema, and these where they are no strings."""
-
-
-@dataclass(slots=True)
-class Parts:
-    """The parameters of a tool; with `rest` they are the whole schema."""
-
-    parameters: list[Parameter]
-    rest: dict[str, Any]
-
-
-def parts_of(schema: dict[str, Any]) -> Parts:
-    """Take a schema apart."""
+def parts_of(schema: dict[str, Any]) -> tuple[list[Parameter], dict[str, Any]]:
+    """Take a schema apart; the second value is what belongs to no parameter."""
     properties = schema.get("properties")
     required = schema.get("required")
     if not isinstance(properties, dict):
-        return Parts([], schema)
+        return [], schema
     names = required if isinstance(required, list) else ()
     parameters = [_parameter(name, value, name in names) for name, value in properties.items()]
-    rest = {key: schema[key] for key in schema if key not in _OBJECT}
+    if schema.keys() <= _OBJECT:
+        rest = {}
+    else:
+        rest = {key: value for key, value in schema.items() if key not in _OBJECT}
     if schema.get("type", "object") != "object":
         rest["type"] = schema["type"]
-    if required is not None and not (
-        names is required and all(isinstance(name, str) and name in properties for name in names)
-    ):
+    is_list = names is required or required is None
+    are_known = [type(name) is str and name in properties for name in names]
+    if not (is_list and all(are_known)):
         rest["required"] = required
-    return Parts(parameters, rest)
+    return parameters, rest
 
 
 def _parameter(name: str, schema: Any, is_required: bool) -> Parameter:
     if not isinstance(schema, dict):
-        return Parameter(name, is_required, rest={"schema": schema})
-    word, description = schema.get("type"), schema.get("description")
-    if isinstance(word, str) and isinstance(description, str):
-        rest = {key: schema[key] for key in schema if key not in _SHOWN} if len(schema) > 2 else {}
-        return Parameter(name, is_required, word, description, rest)
-    word = description = None
-    rest = {}
+        return name, is_required, None, "", {"schema": schema}
+    word, description, rest = None, "", {}
     for key, value in schema.items():
         if key == "type" and isinstance(value, str):
             word = value
@@ -65,4 +44,4 @@ def _parameter(name: str, schema: Any, is_required: bool) -> Parameter:
             description = value
         else:
             rest[key] = value
-    return Parameter(name, is_required, word, description, rest)
+    return name, is_required, word, description, rest

@@ -31,16 +31,21 @@ class Template:
     mark: str = ""
     """Stands once in the text of each call, and nowhere else in a text that can be read again."""
 
-    def render(self, tools: Sequence[Tool], messages: Sequence[Message]) -> tuple[list[Span], str]:
+    def render(
+        self, tools: Sequence[Tool], messages: Sequence[Message], num_calls: int
+    ) -> tuple[list[Span], str]:
         """Return the spans of a record, and its text, which is theirs one after another.
+
+        Args:
+            tools: The record's tools.
+            messages: Its messages.
+            num_calls: How many calls they hold.
 
         Raises:
             Unfit: The layout does not go with the record, or its calls could not be read again.
         """
         spans = self.spans(tools, messages)
         text = "".join([part for _, part in spans])
-        if self.mark:
-            num_calls = sum([len(message.tool_calls) for message in messages])
-            if text.count(self.mark) != num_calls:
-                raise Unfit  # the data itself holds the mark
+        if self.mark and text.count(self.mark) != num_calls:
+            raise Unfit  # the data itself holds the mark
         return spans, text

@@ -12,7 +12,7 @@ from preprocess.render.spans import Span, Unfit
 from preprocess.render.template import Template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from preprocess.records import Message, Tool
 
@@ -68,26 +68,26 @@ PROPORTIONS: Final[dict[str, dict[str, int]]] = {
 function calls and trajectories whose calls, if there are any, stand in the words of the turns."""
 
 
-_BY_PERCENT: Final = {
-    kind: tuple(name for name, share in shares.items() for _ in range(share))
-    for kind, shares in PROPORTIONS.items()
-}
-"""The template for each percent, by kind."""
+def _orders(shares: dict[str, int]) -> tuple[tuple[str, ...], ...]:
+    """Return, for each percent, the template that it chooses and those to try after it."""
+    names = list(shares)
+    orders: list[tuple[str, ...]] = []
+    for at, (chosen, share) in enumerate(shares.items()):
+        others = dict.fromkeys([*names[at + 1 :], *names[:at], *_WITHOUT_CALLS])
+        between = [name for name in others if name not in ("json", chosen)]
+        orders += [(chosen, *between, "json")] * share
+    return tuple(orders)
 
 
-def order(identifier: str, kind: str, *, has_calls: bool) -> Iterator[str]:
-    """Yield the templates that a record is tried with, until one fits.
+_ORDERS: Final = {kind: _orders(shares) for kind, shares in PROPORTIONS.items()}
+
+
+def order(identifier: str, kind: str, *, has_calls: bool) -> tuple[str, ...]:
+    """Return the templates that a record is tried with, until one fits.
 
     First the one that its id chooses, then the others of its kind in the order of the table, then
     those of conversations; `json`, which fits all, comes last.
     """
     if kind not in PROPORTIONS or (PROPORTIONS[kind] is _WITH_CALLS and not has_calls):
         kind = "conversation"
-    percent = xxhash.xxh3_64_intdigest(identifier.encode(), SEED) % 100
-    chosen = _BY_PERCENT[kind][percent]
-    yield chosen
-    names = list(PROPORTIONS[kind])
-    at = names.index(chosen)
-    others = dict.fromkeys([*names[at + 1 :], *names[:at], *_WITHOUT_CALLS])
-    yield from (name for name in others if name not in ("json", chosen))
-    yield "json"
+    return _ORDERS[kind][xxhash.xxh3_64_intdigest(identifier.encode(), SEED) % 100]

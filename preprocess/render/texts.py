@@ -57,13 +57,17 @@ def _rendered(
 ) -> tuple[list[Span], str, str]:
     if not tools and not messages:
         raise ValueError(f"record {identifier!a}: neither tools nor messages to make a text of")
-    has_calls = any(message.tool_calls for message in messages)
-    for name in order(identifier, kind, has_calls=has_calls):
+    num_calls = _num_calls(messages)
+    for name in order(identifier, kind, has_calls=num_calls > 0):
         try:
-            return *TEMPLATES[name].render(tools, messages), name
+            return *TEMPLATES[name].render(tools, messages, num_calls), name
         except Unfit:
             continue
     raise AssertionError("the last template fits all")
+
+
+def _num_calls(messages: Sequence[Message]) -> int:
+    return sum([len(message.tool_calls) for message in messages])
 
 
 def parse(text: str, template: str) -> list[Call]:
@@ -92,6 +96,6 @@ def fingerprint() -> str:
 
 def _shown(template: Template, tools: Sequence[Tool], messages: Sequence[Message]) -> str:
     try:
-        return template.render(tools, messages)[1]
+        return template.render(tools, messages, _num_calls(messages))[1]
     except Unfit:
         return "unfit"

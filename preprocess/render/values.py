@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+_format: Final = msgspec.json.format
 
 DEEPEST_LITERAL: Final = 50
 """Brackets in brackets; Python's own parser gives up at 200."""
@@ -20,12 +21,12 @@ DEEPEST_LITERAL: Final = 50
 
 def json_text(value: Any) -> str:
     """Return `value` as JSON on one line."""
-    return msgspec.json.format(_ENCODER.encode(value), indent=0).decode()
+    return _format(_encode(value), indent=0).decode()
 
 
 def json_block(value: Any) -> str:
     """Return `value` as JSON with two blanks of indentation for each level."""
-    return msgspec.json.format(_ENCODER.encode(value), indent=2).decode()
+    return _format(_encode(value), indent=2).decode()
 
 
 def is_name(text: str) -> bool:
@@ -46,11 +47,11 @@ def python_text(value: Any, depth: int = 0) -> str | None:
     A string is spelled as in JSON, which Python reads alike.
     """
     if isinstance(value, str):
-        return _ENCODER.encode(value).decode()
+        return _encode(value).decode()
     if value is None or isinstance(value, bool | Decimal):
         return str(value)
     if not isinstance(value, list | dict):
-        return _ENCODER.encode(value).decode()
+        return _encode(value).decode()
     if depth == DEEPEST_LITERAL:
         return None
     if isinstance(value, list):
@@ -60,7 +61,7 @@ def python_text(value: Any, depth: int = 0) -> str | None:
 
 
 def _item(key: str, value: str | None) -> str | None:
-    return None if value is None else f"{_ENCODER.encode(key).decode()}: {value}"
+    return None if value is None else f"{_encode(key).decode()}: {value}"
 
 
 def _joined(parts: list[str | None], left: str, right: str) -> str | None:

@@ -116,11 +116,12 @@ def _axes(height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
 
 def draw_shares(name: str, title: str, shares: Mapping[str, int]) -> Picture:
     """Draw a ring of shares, the largest first; the small ones become "others"."""
-    free = [color for color in COLORS if color not in {KIND_COLORS.get(key) for key in shares}]
     ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
     shown = ordered[:LARGEST_SLICES]
     if rest := sum(value for _, value in ordered[LARGEST_SLICES:]):
         shown.append((f"{len(ordered) - LARGEST_SLICES} others", rest))
+    taken = {KIND_COLORS.get(key) for key, _ in shown}
+    free = [color for color in COLORS if color not in taken]
     total = sum(shares.values())
     # The legend stands below: labels at the ring collide where the slices are thin.
     with matplotlib.style.context(("default", STYLE)):

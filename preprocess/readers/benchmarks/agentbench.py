@@ -10,14 +10,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from preprocess.readers.draft import Draft, Dropped
 from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.turns import plain_turns, request
-from preprocess.readers.whole import head_of, read_whole
+from preprocess.readers.whole import head_of, read_together
 from preprocess.readers.xlsx_rows import read_xlsx
 from preprocess.records import Message, Outcome
 
@@ -34,7 +32,7 @@ def read_file(path: Path, relative: str, _options: Options, limit_bytes: int) ->
     if _is_sheet(path):
         return read_xlsx(READER, path, relative, limit_bytes, convert_puzzle)
     if _TURNS.match(head_of(path)):
-        return read_whole(READER, path, relative, limit_bytes, _convert_prompt)
+        return read_together(READER, path, relative, limit_bytes, _convert_prompt)
     return read_json(READER, path, relative, limit_bytes, convert)
 
 
@@ -72,9 +70,7 @@ def _are_paths(value: Any) -> bool:
 
 def _convert_prompt(native: Native) -> Iterator[Draft]:
     """Yield the turns of an example that begins a prompt; the last one, for the task, is empty."""
-    yield Draft(
-        kind="trajectory", messages=tuple(plain_turns(msgspec.json.decode(native.raw)).messages)
-    )
+    yield Draft(kind="trajectory", messages=tuple(plain_turns(native.value).messages))
 
 
 def convert_puzzle(native: Native) -> Iterator[Draft]:
@@ -94,7 +90,8 @@ READER = Reader(
     license="Apache-2.0",
     terms="a benchmark: for decontamination and evaluation, never for training",
     url="https://github.com/THUDM/AgentBench",
-    published="1,091 tasks of eight environments",
+    released="2023-08",
+    published="tasks of eight environments",
     layout="data/<environment>/**/*.json, *.jsonl, *.xlsx",
     unit="a task, a prompt, or a row",
     accepts=Named(".json", ".jsonl", ".xlsx"),

@@ -38,6 +38,7 @@ READER = Reader(
     license="Apache-2.0",
     terms="a benchmark: for decontamination and evaluation, never for training",
     url="https://github.com/web-arena-x/webarena",
+    released="2023-07",
     published="812 tasks",
     layout="config_files/**/*.json",
     unit="a task",

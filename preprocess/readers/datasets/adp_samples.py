@@ -67,6 +67,7 @@ READER = Reader(
     license="unknown",
     terms="each dataset has its own licence, which its records do not state",
     url="https://github.com/neulab/agent-data-protocol",
+    released="2025-10",
     published="a few records of each of its datasets",
     layout="<dataset>/sample_raw.json, or the datasets' own *.json, *.jsonl",
     unit="an element of an array, or a line",

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from preprocess.readers.native import Unreadable
+from preprocess.readers.openai_turns import beyond_tools, openai_turns, tools_of
 from preprocess.readers.turns import (
     Conversation,
-    beyond_tools,
     observations,
-    openai_turns,
     plain_turns,
     refuse_silence,
     request,
     role_of,
-    tools_of,
 )
 from preprocess.readers.understand.json_text import loads
 from preprocess.records import Message, Tool, ToolCall
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from preprocess.readers.native import Native
     from preprocess.readers.turns import Role
 
@@ -51,15 +51,24 @@ def chat(native: Native) -> Said:
     ):
         return _visual_chat(turns)
     conversation = plain_turns(turns)
-    answers = observations(conversation.messages)
-    has_feedback = any(each.startswith(_FEEDBACK) for each in answers)
+    kind = _kind(conversation.messages)
     return Said(
         messages=conversation.messages,
         used=frozenset({"conversations"}),
-        kind="trajectory" if has_feedback else "text",
+        kind=kind,
         meta=_fields(conversation),
-        observations=answers if has_feedback else [],
+        observations=observations(conversation.messages) if kind == "trajectory" else [],
     )
+
+
+def _kind(messages: Sequence[Message]) -> str:
+    """Return `trajectory` where anything is called or an environment answers, else `text`."""
+    acts = any(
+        each.tool_calls or each.role == "tool" or each.content.startswith(_FEEDBACK)
+        for each in messages
+        if each.role != "system"
+    )
+    return "trajectory" if acts else "text"
 
 
 def _fields(conversation: Conversation) -> dict[str, Any]:
@@ -136,12 +145,14 @@ def tool_messages(native: Native) -> Said:
             if beyond := beyond_tools(whole):
                 meta[name] = beyond
             break
+    kind = "trajectory" if tools else _kind(conversation.messages)
     return Said(
         messages=conversation.messages,
         used=frozenset(used),
+        kind=kind,
         tools=tools,
         meta=meta,
-        observations=observations(conversation.messages),
+        observations=observations(conversation.messages) if kind == "trajectory" else [],
     )
 
 

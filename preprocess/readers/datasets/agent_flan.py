@@ -64,6 +64,7 @@ READER = Reader(
     kind="trajectory",
     license="Apache-2.0",
     url="https://huggingface.co/datasets/internlm/Agent-FLAN",
+    released="2024-03",
     published="7 files of 761 to more than 5,000 conversations",
     layout="data/{agent_instruct,toolbench}_*.jsonl",
     unit="a conversation",

@@ -50,6 +50,7 @@ READER = Reader(
     license="unknown",
     terms="its repository states no licence; look at the card of the dataset before redistributing",
     url="https://huggingface.co/datasets/THUDM/AgentInstruct",
+    released="2023-10",
     published="1,866 trajectories",
     layout="data/<task>-*.parquet, *.json, *.jsonl",
     unit="a row, an element of an array, or a line",

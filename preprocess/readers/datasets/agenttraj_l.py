@@ -24,8 +24,9 @@ from preprocess.readers.draft import Draft, Dropped
 from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
+from preprocess.readers.openai_turns import tools_of
 from preprocess.readers.reader import Options, Reader
-from preprocess.readers.turns import observations, plain_turns, tools_of
+from preprocess.readers.turns import observations, plain_turns
 from preprocess.readers.understand.json_text import loads
 from preprocess.records import Message, Outcome, Tool, ToolCall
 
@@ -131,15 +132,13 @@ def _with_calls(messages: list[Message], native: Native) -> Iterator[Message]:
 
 def _call(text: str, number: int, native: Native) -> tuple[str, ToolCall] | None:
     """Return thought and call of a turn that is an action in JSON and nothing else."""
-    if text[:1] not in ("{", "`", "\n") or "function_name" not in text:
-        return None
     text = text.strip()
-    fenced = _FENCE.fullmatch(text) if text.startswith("`") else None
-    action_text = fenced[1] if fenced else text
-    if not action_text.startswith("{"):
+    if text.startswith("```") and (fenced := _FENCE.fullmatch(text)):
+        text = fenced[1]
+    if not (text.startswith("{") and text.endswith("}") and "function_name" in text):
         return None
     try:
-        action = loads(action_text, native)
+        action = loads(text, native)
     except Unreadable:
         return None
     if not isinstance(action, dict) or not action.keys() <= _CALL_FIELDS:
@@ -157,6 +156,7 @@ READER = Reader(
     license="MIT",
     terms="AgentGym's licence; ETO's trajectories state none here and are `unknown`",
     url="https://huggingface.co/datasets/AgentGym/AgentTraj-L",
+    released="2024-06",
     published="14,485 trajectories",
     layout="<environment>_train.json, *.jsonl with function calls, Toolusage goals and prompts",
     unit="an element of an array, a line, a file of prompts, or a session log",

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from preprocess.readers.draft import Draft
 from preprocess.readers.native import Native, Unreadable, to_json_text
 from preprocess.readers.observations import note_truncated
-from preprocess.readers.turns import beyond_tools, request, tools_of
+from preprocess.readers.openai_turns import beyond_tools, tools_of
+from preprocess.readers.turns import request
 from preprocess.readers.understand.json_text import loads
-from preprocess.readers.whole import head_of, json_values, read_whole
+from preprocess.readers.whole import head_of, read_together
 from preprocess.records import Message, ToolCall
 
 if TYPE_CHECKING:
@@ -203,11 +204,11 @@ def is_session(path: Path) -> bool:
 
 def read_session(reader: Reader, path: Path, relative: str, limit_bytes: int) -> Iterator[Outcome]:
     """Yield the outcome of the log of a person's session."""
-    return read_whole(reader, path, relative, limit_bytes, _convert_session)
+    return read_together(reader, path, relative, limit_bytes, _convert_session)
 
 
 def _convert_session(native: Native) -> Iterator[Draft]:
-    pages = json_values(native)
+    pages = native.value
     if not all(isinstance(page, dict) and isinstance(page.get("goal"), dict) for page in pages):
         raise Unreadable("unknown_layout")
     goal = pages[0]["goal"]

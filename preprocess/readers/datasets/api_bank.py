@@ -18,7 +18,7 @@ from preprocess.readers.draft import Draft, Dropped
 from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.reader import Options, Reader
-from preprocess.readers.whole import head_of, read_whole
+from preprocess.readers.whole import head_of, read_together, read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def read_file(path: Path, relative: str, _options: Options, limit_bytes: int) ->
     if _is_text(path):
         return read_whole(READER, path, relative, limit_bytes, convert_scene)
     if _is_lines(path) and _DIALOGUE.match(head_of(path)):
-        return read_whole(READER, path, relative, limit_bytes, convert_dialogue)
+        return read_together(READER, path, relative, limit_bytes, convert_dialogue)
     return read_json(READER, path, relative, limit_bytes, convert)
 
 
@@ -69,7 +69,8 @@ READER = Reader(
     license="MIT",
     terms="MIT by its repository, Apache-2.0 by the licence file beside the data",
     url="https://github.com/AlibabaResearch/DAMO-ConvAI/tree/main/api-bank",
-    published="2,202 dialogues of 2,211 APIs",
+    released="2023-04",
+    published="1,888 dialogues for training, 314 for evaluation",
     layout="lv1-lv2-samples/*/*.jsonl, lv3-samples/*.txt, data/all_apis.csv, *.json",
     unit="a dialogue, a scene, a row, or an element",
     accepts=Named(".jsonl", ".txt", ".csv", ".json"),

@@ -10,7 +10,6 @@ from preprocess.readers.observations import note_truncated
 from preprocess.readers.turns import Conversation, refuse_silence
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import python_parameters
-from preprocess.readers.whole import json_values
 from preprocess.records import Message, Tool, ToolCall
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def convert_dialogue(native: Native) -> Iterator[Draft]:
     fields: list[dict[str, Any]] = []
     documents: dict[str, Tool] = {}
     number = 0
-    for turn in json_values(native):
+    for turn in native.value:
         if not isinstance(turn, dict):
             raise Unreadable("turn_is_no_object")
         if turn.get("role") in ("User", "AI") and isinstance(turn.get("text"), str):

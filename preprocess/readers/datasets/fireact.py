@@ -148,6 +148,7 @@ READER = Reader(
     kind="trajectory",
     license="MIT",
     url="https://github.com/anchen1011/FireAct",
+    released="2023-10",
     published="4 pairs of files of 500 to 2,063 trajectories",
     layout="finetune/alpaca_format/*.json, finetune/gpt_format/*.jsonl",
     unit="an element of an array or a line; a row of a table",

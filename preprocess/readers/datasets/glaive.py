@@ -7,8 +7,9 @@ another and `chat` all turns as one text.
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
@@ -18,7 +19,6 @@ from preprocess.readers.function_calls import Calls, kind_of
 from preprocess.readers.function_documents import tools_of
 from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
-from preprocess.readers.observations import note_truncated
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.understand.json_text import loads
 
@@ -29,13 +29,16 @@ if TYPE_CHECKING:
     from preprocess.records import Outcome
 
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
+_SHARED = frozenset(("from", "value"))
+_REASONED = frozenset(("role", "content"))
 _ORDER = ("reasoning", "text", "tool_call")
 _FUNCTIONS = "functions. Use them if required -"
-_TURN = re.compile(r"(?:^|\n\s*)(USER|ASSISTANT|FUNCTION RESPONSE): ?")
+_TURN = re.compile(r"(?:^|\n)[ \t]*(USER|ASSISTANT|FUNCTION RESPONSE): ?")
 _CALL = re.compile(
     r'(?s)(.*?)<functioncall>\s*(\{\s*"name"\s*:\s*"[^"]*")\s*(?:,\s*"arguments"\s*:\s*(.*?))?\s*\}\s*'
 )
 _END = "<|endoftext|>"
+_DECODER = json.JSONDecoder()
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -64,11 +67,7 @@ def convert(native: Native) -> Iterator[Draft]:
 
 def _draft(tools: Any, turns: Turns, meta: dict[str, Any]) -> Draft:
     messages = turns.finished()
-    if turns.reasoning:
-        meta["reasoning_characters"] = turns.reasoning
-    if turns.calls.extras:
-        meta["tool_calls"] = turns.calls.extras
-    note_truncated(meta, [each.content for each in messages if each.role == "tool"])
+    meta |= turns.notes()
     return Draft(kind=kind_of(tools, messages), tools=tools, messages=messages, meta=meta)
 
 
@@ -86,8 +85,7 @@ def _shared(value: dict[str, Any], turns: Turns, native: Native) -> None:
     for turn in value["conversations"]:
         if not isinstance(turn, dict) or not isinstance(turn.get("value"), str):
             raise Unreadable("invalid_turn")
-        if turn.keys() - {"from", "value"}:
-            raise Unreadable("invalid_turn")
+        turns.keep(turn, _SHARED)
         role, text = str(turn.get("from")), turn["value"]
         if role == "function_call":
             turns.called(turns.calls.of_objects(loads(text, native)))
@@ -102,10 +100,10 @@ def _shared(value: dict[str, Any], turns: Turns, native: Native) -> None:
 def _reasoned(value: dict[str, Any], turns: Turns, native: Native) -> None:
     """Take turns whose content is a list of reasoning, text and calls."""
     for turn in value["messages"]:
-        if not isinstance(turn, dict) or turn.keys() != {"role", "content"}:
+        if not isinstance(turn, dict) or "content" not in turn:
             raise Unreadable("invalid_turn")
-        role = turn["role"]
-        parts = turn["content"]
+        turns.keep(turn, _REASONED)
+        role, parts = turn.get("role"), turn["content"]
         if isinstance(parts, str):
             parts = [{"type": "text", "value": parts}]
         texts = _texts(parts)
@@ -128,7 +126,7 @@ def _texts(parts: Any) -> list[tuple[str, str]]:
     for part in parts:
         if not isinstance(part, dict) or not isinstance(part.get("value"), str):
             raise Unreadable("invalid_turn")
-        if part.get("type") not in _ORDER:
+        if part.get("type") not in _ORDER or len(part) > 2:
             raise Unreadable("unknown_part")
         made.append((part["type"], part["value"]))
     return made
@@ -189,15 +187,19 @@ def _spoken(text: str, turns: Turns, native: Native) -> None:
 
 def _one_after_another(text: str, native: Native) -> list[Any]:
     """Return the JSON objects that stand one after another in a text."""
-    text = text.strip()
-    if not text or not text.startswith("{"):
-        return [] if not text else _refuse()
-    joined = re.sub(r"\}\s*\n\s*\n?\{", "},{", text)
-    documents = loads(f"[{joined}]", native)
-    return documents if isinstance(documents, list) else _refuse()
+    documents = []
+    rest = text.strip()
+    while rest:
+        try:
+            _, end = _DECODER.raw_decode(rest)
+        except (ValueError, RecursionError):
+            _refuse()
+        documents.append(loads(rest[:end], native))
+        rest = rest[end:].lstrip()
+    return documents
 
 
-def _refuse() -> list[Any]:
+def _refuse() -> NoReturn:
     raise Unreadable("invalid_function_document")
 
 

@@ -87,7 +87,11 @@ def _card(card: dict[str, Any], part: str = "") -> Draft:
     text = page(name, description, [each for each in sections if not _is_unsaid(each[1])])
     if not text:
         raise Unreadable("empty_text")
-    schema = {"type": "object", "properties": {name: {} for name in _arguments(card)}}
+    names = _arguments(card)
+    properties: dict[str, Any] = (
+        {} if names is None else {"properties": {name: {} for name in names}}
+    )
+    schema = {"type": "object", **properties}
     tools = (Tool(name=name, description=description, parameters=schema),) if name else ()
     meta = {"api_data": card} if part else card
     return Draft(kind="tool_documentation", part=part, text=text, tools=tools, meta=meta)
@@ -106,13 +110,16 @@ def _is_unsaid(text: str) -> bool:
     return all(line.strip().lower() in _UNSAID for line in lines)
 
 
-def _arguments(card: dict[str, Any]) -> list[str]:
-    """Return the names of the arguments that a card lists; of what type they are it never says."""
+def _arguments(card: dict[str, Any]) -> list[str] | None:
+    """Return the names of the arguments that a card lists, None if it lists no names.
+
+    Of what type they are it never says.
+    """
     given = card.get("api_arguments")
-    names = list(given) if isinstance(given, dict | list) else []
-    if not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names):
-        return []
-    return names
+    if not isinstance(given, dict | list):
+        return None
+    are_names = all(isinstance(name, str) and _NAME.fullmatch(name) for name in given)
+    return list(given) if are_names else None
 
 
 def _evaluated(value: dict[str, Any]) -> Draft:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TYPE = re.compile(
-    r"\s*(\[REQUIRED\])?\s*(string|integer|boolean|number|object|array)\s*(?:$|[:(])", re.IGNORECASE
+    r"(?:\[REQUIRED\]\s*)?(string|integer|boolean|number|object|array)\s*(?:$|[:(])", re.IGNORECASE
 )
 _LAST_COMMA = re.compile(rb'(?s)("(?:[^"\\]|\\.)*+")|,(?=\s*[}\]])')
 _QUESTIONS = ("questions", "Questions")
@@ -89,8 +89,8 @@ def _parameters(arguments: Any) -> dict[str, Any]:
         if not isinstance(said, str):
             continue
         about["description"] = said
-        if match := _TYPE.match(said):
-            about["type"] = match[2].lower()
+        if match := _TYPE.match(said.lstrip()):
+            about["type"] = match[1].lower()
         if said.lstrip().startswith("[REQUIRED]"):
             required.append(name)
     return {"type": "object", "properties": properties, "required": required}

@@ -15,7 +15,6 @@ from preprocess.readers.function_calls import Calls, kind_of
 from preprocess.readers.function_documents import tools_of
 from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
-from preprocess.readers.observations import note_truncated
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import python_parameters
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from preprocess.records import Outcome
 
 _FIELDS = frozenset(("query", "answers", "tools"))
+_TURN = frozenset(("role", "content"))
 _FENCED = re.compile(r"(?s)\s*```(?:json)?\s*(\[.*\])\s*```\s*")
 
 
@@ -45,10 +45,8 @@ def convert(native: Native) -> Iterator[Draft]:
         meta["answers"] = value["answers"]
     if rest:
         meta["tools"] = rest
-    if turns.calls.extras:
-        meta["answers"] = turns.calls.extras
     messages = turns.finished()
-    note_truncated(meta, [each.content for each in messages if each.role == "tool"])
+    meta |= turns.notes()
     yield Draft(kind=kind_of(tools, messages), tools=tools, messages=messages, meta=meta)
 
 
@@ -69,9 +67,8 @@ def _dialogue(query: Any, turns: Turns, native: Native) -> None:
     for turn in query:
         if not isinstance(turn, dict) or not isinstance(turn.get("content"), str):
             raise Unreadable("invalid_turn")
-        if turn.keys() != {"role", "content"}:
-            raise Unreadable("invalid_turn")
-        role, text = turn["role"], turn["content"]
+        turns.keep(turn, _TURN)
+        role, text = str(turn.get("role")), turn["content"]
         if role == "tool":
             turns.answered(text)
         elif role in ("agent", "assistant"):

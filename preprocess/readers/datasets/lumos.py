@@ -70,6 +70,7 @@ READER = Reader(
     kind="trajectory",
     license="MIT",
     url="https://github.com/allenai/lumos",
+    released="2023-11",
     published="about 40,000 annotations",
     layout="lumos_<domain>_{plan,ground}_{iterative,onetime}.jsonl, train/*/converted/*.json",
     unit="a line, or an element of an array",

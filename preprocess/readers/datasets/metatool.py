@@ -98,6 +98,7 @@ READER = Reader(
     kind="function_call",
     license="MIT",
     url="https://github.com/HowieHwong/MetaTool",
+    released="2023-10",
     published="21,127 requests",
     layout="dataset/**/*.csv and *.json",
     unit="a row, an element of an array, or a map of tools",

@@ -45,6 +45,7 @@ READER = Reader(
     kind="trajectory",
     license="MIT",
     url="https://github.com/ysymyth/ReAct",
+    released="2022-10",
     published="the prompts of its four tasks",
     layout="prompts/*.json",
     unit="a file",

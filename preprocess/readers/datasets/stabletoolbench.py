@@ -35,6 +35,7 @@ READER = Reader(
     license="Apache-2.0",
     terms="requests of ToolBench's test split: leave them out where ToolBench's scores count",
     url="https://github.com/THUNLP-MT/StableToolBench",
+    released="2024-03",
     published="765 solvable queries",
     layout="solvable_queries/*/*.json, data_example/*/*/*.json",
     unit="an element of an array; else a file",

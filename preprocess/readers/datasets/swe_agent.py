@@ -14,8 +14,9 @@ from preprocess.readers.draft import Draft
 from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
+from preprocess.readers.openai_turns import openai_turns
 from preprocess.readers.reader import Options, Reader
-from preprocess.readers.turns import observations, openai_turns, text_of_parts
+from preprocess.readers.turns import observations, text_of_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,10 +74,11 @@ READER = Reader(
     kind="trajectory",
     license="MIT",
     url="https://github.com/SWE-agent/SWE-agent",
+    released="2024-04",
     published="demonstrations and test data of its repository",
     layout="trajectories/**/*.traj",
     unit="a file",
-    accepts=Named(".traj"),
+    accepts=Named(".traj", ".traj.json"),
     read_file=read_file,
     streams=True,
 )

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 type Json = Any
 
-_DEEPEST = 6
-"""Below it a schema is shown as JSON."""
+_DEEPEST = 12
+"""Blanks of indentation beyond which a schema is shown as JSON: six levels."""
 
-_SIMPLE = frozenset(("description", "type", "$ref"))
-_SAID = frozenset(("description", "type", "$ref", "items", "properties", "required", "title"))
+_PLAIN = frozenset(("description", "type", "$ref"))
+_PLAIN_KEYS = len(_PLAIN)
+_SAID = _PLAIN | {"items", "properties", "required"}
+_BODY_SAID = frozenset(("description", "schema", "content"))
 
 
 def title_of(document: dict[str, Json]) -> str:
@@ -36,6 +38,11 @@ def description_of(operation: dict[str, Json]) -> str:
     return f"{summary}\n\n{description}" if description else summary
 
 
+def first_line(operation: dict[str, Json]) -> str:
+    """Return the first line of what describes an operation."""
+    return description_of(operation).split("\n", 1)[0]
+
+
 def responses(operation: dict[str, Json], references: References) -> str:
     """Return the list of an operation's responses, empty if it states none."""
     found = operation.get("responses")
@@ -47,6 +54,10 @@ def responses(operation: dict[str, Json], references: References) -> str:
     return "\n".join(lines)
 
 
+# What follows is called for every property of every schema: lists are passed on, since generators
+# inside generators took twice the time.
+
+
 def _add_response(lines: list[str], status: str, response: Json) -> None:
     if not isinstance(response, dict):
         lines.append(f"- {status}: {to_json_text(response)}")
@@ -54,17 +65,21 @@ def _add_response(lines: list[str], status: str, response: Json) -> None:
     lines.append(f"- {status}: {_text(response.get('description'))}")
     if len(response) == 1:
         return
-    bodies = {"": response}
+    _add_body(lines, "", response)
     content = response.get("content")
     if isinstance(content, dict):
-        bodies |= {kind: body for kind, body in content.items() if isinstance(body, dict)}
-    for kind, body in bodies.items():
-        schema = body.get("schema")
-        if isinstance(schema, dict):
-            _add_property(lines, kind or "body", schema, 1)
-        for key, value in body.items():
-            if key not in ("description", "schema", "content"):
-                lines.append(f"  - {f'{kind} ' if kind else ''}{key}: {to_json_text(value)}")
+        for kind, body in content.items():
+            if isinstance(body, dict):
+                _add_body(lines, kind, body)
+
+
+def _add_body(lines: list[str], kind: str, body: dict[str, Json]) -> None:
+    schema = body.get("schema")
+    if isinstance(schema, dict):
+        _add_property(lines, kind or "body", schema, "", "  ")
+    for key, value in body.items():
+        if key not in _BODY_SAID:
+            lines.append(f"  - {f'{kind} ' if kind else ''}{key}: {to_json_text(value)}")
 
 
 def schema_page(heading: str, name: str, schema: Json) -> str:
@@ -74,59 +89,54 @@ def schema_page(heading: str, name: str, schema: Json) -> str:
     lines = [heading, f"Schema {name} ({_type(schema)})"]
     if _text(schema.get("description")):
         lines += ["", _text(schema["description"])]
-    lines.append("")
-    _add_inside(lines, schema, 0)
-    return "\n".join(lines).rstrip()
+    inside: list[str] = []
+    _add_inside(inside, schema, "")
+    return "\n".join([*lines, "", *inside] if inside else lines)
 
 
-def _add_property(
-    lines: list[str], name: str, schema: Json, depth: int, *, required: bool = False
-) -> None:
-    indent = "  " * depth
-    if not isinstance(schema, dict) or depth > _DEEPEST:
+def _add_property(lines: list[str], name: str, schema: Json, mark: str, indent: str) -> None:
+    if not isinstance(schema, dict) or len(indent) > _DEEPEST:
         lines.append(f"{indent}- {name}: {to_json_text(schema)}")
         return
-    mark = ", required" if required else ""
-    described = _text(schema.get("description"))
-    lines.append(f"{indent}- {name} ({_type(schema)}{mark}){': ' if described else ''}{described}")
-    if not schema.keys() <= _SIMPLE:
-        _add_inside(lines, schema, depth + 1)
+    description = schema.get("description")
+    if description:
+        lines.append(f"{indent}- {name} ({_type(schema)}{mark}): {_text(description)}")
+    else:
+        lines.append(f"{indent}- {name} ({_type(schema)}{mark})")
+    if len(schema) > _PLAIN_KEYS or not schema.keys() <= _PLAIN:
+        _add_inside(lines, schema, indent + "  ")
 
 
-def _add_inside(lines: list[str], schema: dict[str, Json], depth: int) -> None:
-    indent = "  " * depth
-    if schema.get("title") is not None:
-        lines.append(f"{indent}- title: {to_json_text(schema['title'])}")
+def _add_inside(lines: list[str], schema: dict[str, Json], indent: str) -> None:
     for key, value in schema.items():
         if key not in _SAID:
             lines.append(f"{indent}- {key}: {to_json_text(value)}")
     needed = schema.get("required")
-    names = needed if isinstance(needed, list) else []
+    names = needed if isinstance(needed, list) else ()
     properties = schema.get("properties")
-    missing = names
+    missing: Sequence[Json] = names
     if isinstance(properties, dict):
         for name, each in properties.items():
-            _add_property(lines, name, each, depth, required=name in names)
+            _add_property(lines, name, each, ", required" if name in names else "", indent)
         missing = [name for name in names if name not in properties]
     if missing:
         lines.append(f"{indent}- required: {to_json_text(missing)}")
     items = schema.get("items")
     if isinstance(items, dict) and not _is_plain(items):
-        _add_property(lines, "each", items, depth)
+        _add_property(lines, "each", items, "", indent)
 
 
 def _type(schema: dict[str, Json]) -> str:
+    kind = schema.get("type")
+    if isinstance(kind, str) and kind != "array" and "$ref" not in schema:
+        return kind
     reference = schema.get("$ref")
     if isinstance(reference, str):
         return reference
-    kind = schema.get("type")
-    if isinstance(kind, str) and kind != "array":
-        return kind or "any"
-    name = " or ".join(map(str, kind)) if isinstance(kind, list) else str(kind or "any")
     items = schema.get("items")
     if kind == "array" and isinstance(items, dict):
         return f"array of {_type(items)}"
-    return name
+    return " or ".join(map(str, kind)) if isinstance(kind, list) else str(kind or "any")
 
 
 def _is_plain(schema: dict[str, Json]) -> bool:

@@ -11,8 +11,9 @@ _PREFIXES = ("#/definitions/", "#/components/schemas/")
 _VALUES = frozenset(("enum", "example", "examples", "default"))
 """Keywords that hold values, not schemas."""
 
-_NESTED = (dict, list)
-_MARKS = frozenset(("required", "exclusiveMinimum", "exclusiveMaximum"))
+_LOOKED_AT = frozenset(("$ref", "type", "required", "exclusiveMinimum", "exclusiveMaximum"))
+"""Keywords with values that JSON Schema may have otherwise."""
+
 MOST_DEFINITIONS = 64
 """A tool's schema brings at most so many of the document's; a reference beyond them takes any
 value and says in `x-schema` which one it was."""
@@ -104,31 +105,42 @@ def local(schema: Json, named: dict[str, None]) -> Json:
         named: Gains the names of the schemas that it refers to.
     """
     if isinstance(schema, list):
-        changed = [local(each, named) if isinstance(each, _NESTED) else each for each in schema]
+        changed = [local(each, named) if isinstance(each, dict | list) else each for each in schema]
         return changed if any(map(is_not, changed, schema)) else schema
-    made: dict[str, Json] | None = None
+    if not isinstance(schema, dict):
+        return schema
+    made = schema
     for key, value in schema.items():
-        if isinstance(value, str):
-            if key == "$ref":
-                name = _name_of(value)
-                if name is not None:
-                    named[name] = None
-                    made = made or dict(schema)
-                    made["$ref"] = f"#/$defs/{_escaped(name)}"
-            elif key == "type" and value == "file":  # of Swagger alone
-                made = made or dict(schema)
-                made |= {"type": "string", "format": "binary"}
-        elif isinstance(value, _NESTED):
+        kind = type(value)
+        if kind is dict or kind is list:
             if key in _VALUES:
                 continue
             other = local(value, named)
             if other is not value:
-                made = made or dict(schema)
+                made = dict(schema) if made is schema else made
                 made[key] = other
-        elif key in _MARKS and isinstance(value, bool):
-            made = made or dict(schema)  # as an older JSON Schema has them
-            made[f"x-{key}"] = made.pop(key)
-    return schema if made is None else made
+        elif key in _LOOKED_AT:
+            other = _changed(key, value, named)
+            if other is not None:
+                made = dict(schema) if made is schema else made
+                if key not in other:
+                    del made[key]
+                made |= other  # a keyword that stays keeps its place
+    return made
+
+
+def _changed(key: str, value: Json, named: dict[str, None]) -> dict[str, Json] | None:
+    """Return what stands in a keyword's place, None where it stays."""
+    if key == "$ref":
+        name = _name_of(value)
+        if name is None:
+            return None
+        named[name] = None
+        return {"$ref": f"#/$defs/{_escaped(name)}"}
+    if key == "type":  # `file` is Swagger's alone
+        return {"type": "string", "format": "binary"} if value == "file" else None
+    # Truth values are those of an older JSON Schema.
+    return {f"x-{key}": value} if isinstance(value, bool) else None
 
 
 def without(schema: Json, names: set[str]) -> Json:
@@ -146,10 +158,11 @@ def without(schema: Json, names: set[str]) -> Json:
     return {key: without(value, names) for key, value in schema.items()}
 
 
-def _name_of(reference: str) -> str | None:
-    for prefix in _PREFIXES:
-        if reference.startswith(prefix):
-            return reference.removeprefix(prefix).replace("~1", "/").replace("~0", "~")
+def _name_of(reference: Json) -> str | None:
+    if isinstance(reference, str):
+        for prefix in _PREFIXES:
+            if reference.startswith(prefix):
+                return reference.removeprefix(prefix).replace("~1", "/").replace("~0", "~")
     return None
 
 

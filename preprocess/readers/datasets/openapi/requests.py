@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from preprocess.readers.datasets.openapi.references import References
 
@@ -60,7 +60,7 @@ def request_of(operation: dict[str, Json], shared: Json, references: References)
 
 def _parameters(
     shared: Json, own: Json, references: References, broken: list[Json]
-) -> Iterator[dict[str, Json]]:
+) -> Iterable[dict[str, Json]]:
     found: dict[tuple[Json, str], dict[str, Json]] = {}
     for given in (shared, own):
         for each in given if isinstance(given, list) else ():
@@ -69,25 +69,20 @@ def _parameters(
                 found[str(parameter.get("in")), parameter["name"]] = parameter
             else:
                 broken.append(each)
-    yield from found.values()
+    return found.values()
 
 
 def _property(parameter: dict[str, Json]) -> dict[str, Json]:
     """Return the schema of a parameter: OpenAPI 2 writes it beside the name, 3 below `schema`."""
     schema = parameter.get("schema")
-    content = parameter.get("content")
-    if schema is None and isinstance(content, dict):
-        schema = next(
-            (each.get("schema") for each in content.values() if isinstance(each, dict)), None
-        )
-    made: dict[str, Json] = {}
+    if schema is None and "content" in parameter:
+        content = parameter["content"]
+        kinds = content.values() if isinstance(content, dict) else ()
+        schema = next((each.get("schema") for each in kinds if isinstance(each, dict)), None)
+    made: dict[str, Json] = dict(schema) if isinstance(schema, dict) else {}
     if "description" in parameter:
         made["description"] = parameter["description"]
-    if isinstance(schema, dict):
-        made = {**schema, **made}
-    for key, value in parameter.items():
-        if key not in _OWN:
-            made[key] = value
+    made |= {key: value for key, value in parameter.items() if key not in _OWN}
     return made
 
 

@@ -101,6 +101,7 @@ READER = Reader(
     kind="trajectory",
     license="Apache-2.0",
     url="https://github.com/tangqiaoyu/ToolAlpaca",
+    released="2023-06",
     published="3.9k instances from more than 400 APIs",
     layout="data/{train_data,eval_*,validation_data,public_apis}.json, evalution_outputs/*.json",
     unit="an API with its requests; else a file",

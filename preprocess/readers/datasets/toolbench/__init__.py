@@ -36,6 +36,7 @@ READER = Reader(
     license="Apache-2.0",
     terms="code and data for research; responses came from RapidAPI's hub and from ChatGPT",
     url="https://github.com/OpenBMB/ToolBench",
+    released="2023-07",
     published="126,486 instances, 16,464 APIs",
     layout="instruction/*.json, answer/*/*.json, toolllama_*.json, tools/<category>/*.json",
     unit="an element of an array; else a file",

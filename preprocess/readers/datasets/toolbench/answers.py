@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.datasets.toolbench.functions import functions_of
 from preprocess.readers.draft import Draft
-from preprocess.readers.episode import Episode
+from preprocess.readers.episode import Episode, Spelled
 from preprocess.readers.native import Native, Unreadable
 from preprocess.readers.turns import role_of
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from preprocess.records import Tool
 
-_FIELDS = frozenset({"role", "content", "function_call", "name"})
+_FIELDS = frozenset({"role", "content", "function_call", "tool_calls", "tool_call_id", "name"})
 
 
 def convert_answer(native: Native) -> Iterator[Draft]:
@@ -92,28 +92,39 @@ def _tell(episode: Episode, chain: list[dict[str, Any]]) -> list[dict[str, Any]]
             content = ""
         elif not isinstance(content, str):
             raise Unreadable("content_is_no_text")
-        call = turn.get("function_call")
-        if call is not None:
-            name, arguments = _spelled(call)
-            episode.call(content, name, arguments)
+        calls = _spelled(turn)
+        if calls:
+            episode.calls(content, calls)
         elif role == "tool":
-            episode.observe(content, turn.get("name"))
+            episode.observe(content, turn.get("name"), identifier=turn.get("tool_call_id"))
         else:
             episode.say(role, content)
         rest = {key: turn[key] for key in turn if key not in _FIELDS}
-        if role == "tool" and episode.messages[-1].tool_call_id is None and "name" in turn:
-            rest["name"] = turn["name"]
+        if role == "tool" and episode.messages[-1].tool_call_id is None:
+            rest |= {key: turn[key] for key in ("name", "tool_call_id") if key in turn}
         if rest:
             extra.append({"turn": number, **rest})
     return extra
 
 
-def _spelled(call: Any) -> tuple[str, str]:
+def _spelled(turn: dict[str, Any]) -> list[Spelled]:
+    """Return the calls of a turn; the source's ids are those of OpenAI's newer spelling."""
+    given = turn.get("tool_calls") or []
+    if not isinstance(given, list):
+        raise Unreadable("invalid_function_call")
+    if turn.get("function_call") is not None:
+        given = [*given, {"function": turn["function_call"]}]
+    return [_call(each) for each in given]
+
+
+def _call(given: Any) -> Spelled:
+    call = given.get("function") if isinstance(given, dict) else None
     name = call.get("name") if isinstance(call, dict) else None
     arguments = call.get("arguments") if isinstance(call, dict) else None
     if not isinstance(name, str) or not isinstance(arguments, str):
         raise Unreadable("invalid_function_call")
-    return name, arguments
+    identifier = given.get("id")
+    return Spelled(name, arguments, identifier if isinstance(identifier, str) else None)
 
 
 def _attempts(

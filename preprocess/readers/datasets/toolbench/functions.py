@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from preprocess.readers.native import Unreadable
-from preprocess.readers.turns import beyond_tools, tools_of
+from preprocess.readers.openai_turns import beyond_tools, tools_of
 from preprocess.records import Tool
 
 

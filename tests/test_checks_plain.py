@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preprocess.checks.flat import surely_fit
+from preprocess.checks.plain import surely_fit
 
 _WORDS = ("string", "integer", "number", "boolean", "array", "object", "null", "text", 3)
 _SCALARS = st.one_of(
