@@ -49,7 +49,7 @@ class Calls:
             objects = [objects]
         if not isinstance(objects, list):
             raise Unreadable("invalid_call")
-        return tuple(self._of_object(each) for each in objects)
+        return tuple([self._of_object(each) for each in objects])
 
     def _of_object(self, given: Any) -> ToolCall:
         if not isinstance(given, dict):
