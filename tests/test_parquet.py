@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -357,3 +358,35 @@ def test_numbers_are_read_and_decide_what_stays(tmp_path: Path) -> None:
         manifest = run([tmp_path / "a.parquet"], output, DedupConfig(keep=(rule,)))
         assert [record["id"] for record in survivors(output)] == [survivor]
         assert manifest.notices == []
+
+
+def test_numbers_called_as_what_must_be_strings_are_left_out(tmp_path: Path) -> None:
+    from test_dedup import run, survivors
+
+    columns: dict[str, Any] = {name: [7, 8] for name in ("id", "kind", "source")}
+    columns |= {"text": ["one text", "another"], "meta_id": [7, 8]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    assert run([tmp_path / "a.parquet"], tmp_path / "out").counts.rejected == {}
+    left = [{"text": "one text", "meta_id": 7}, {"text": "another", "meta_id": 8}]
+    assert survivors(tmp_path / "out") == left
+
+
+def test_a_long_list_behind_many_nulls_is_looked_at_once(tmp_path: Path) -> None:
+    rows = 10_000
+    messages = [*[None] * rows, json.dumps(conversation(0) * 8_000)]
+    assert len(messages[-1] or "") > 16_000_000
+    table = pa.table({"text": ["a"] * (rows + 1), "messages": messages})
+    pq.write_table(table, tmp_path / "a.parquet")
+    started = time.process_time()
+    assert json.loads(_rust_ext.read_line(tmp_path / "a.parquet", rows - 1)) == {"text": "a"}
+    read = json.loads(_rust_ext.read_line(tmp_path / "a.parquet", rows))
+    assert time.process_time() - started < 5, "each null of a block cost a look at the list"
+    assert read["messages"] == conversation(0) * 8_000
+
+
+def test_a_text_field_called_messages_is_a_column_of_strings(tmp_path: Path) -> None:
+    texts = ["[1, 2]", "said"]
+    pq.write_table(pa.table({"messages": texts}), tmp_path / "a.parquet")
+    scanned = json.loads(_rust_ext.scan_records(tmp_path / "a.parquet", text_field="messages"))
+    assert scanned["records"] == 2
+    assert scanned["text_bytes"] == sum(map(len, texts))
