@@ -37,7 +37,7 @@ def counts(directory: Path) -> dict[str, object]:
 
 @pytest.mark.parametrize("stage", ["tokenize", "dedup", "train-tokenizer"])
 def test_missing_file(preprocess: Preprocess, tokenizer: Path, stage: str) -> None:
-    options = {
+    options: dict[str, list[str | Path]] = {
         "tokenize": ["--tokenizer", tokenizer],
         "dedup": [],
         "train-tokenizer": ["--vocab-size", "300"],

@@ -321,10 +321,12 @@ def test_nested_messages_are_refused_by_dedup_alone(tmp_path: Path, preprocess: 
 
 
 def test_numbers_are_read_and_decide_what_stays(tmp_path: Path) -> None:
-    from test_dedup import DedupConfig, run, survivors
+    from test_dedup import run, survivors
+
+    from preprocess.dedup import DedupConfig
 
     scores = [1.5, None, -2.0, float("nan"), 1e300, float("inf"), 0.0]
-    types = {
+    types: dict[str, tuple[pa.DataType, list[Any]]] = {
         "i8": (pa.int8(), [-128, None, 3, 4, 5, 6, 7]),
         "u16": (pa.uint16(), [65535, None, 3, 4, 5, 6, 7]),
         "i32": (pa.int32(), [-(2**31), None, 3, 4, 5, 6, 7]),
