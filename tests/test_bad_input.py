@@ -37,7 +37,7 @@ def counts(directory: Path) -> dict[str, object]:
 
 @pytest.mark.parametrize("stage", ["tokenize", "dedup", "train-tokenizer"])
 def test_missing_file(preprocess: Preprocess, tokenizer: Path, stage: str) -> None:
-    options = {
+    options: dict[str, list[str | Path]] = {
         "tokenize": ["--tokenizer", tokenizer],
         "dedup": [],
         "train-tokenizer": ["--vocab-size", "300"],
@@ -380,10 +380,14 @@ def small(mounted: Path) -> object:
     subprocess.run(["umount", str(mounted)], check=True)
 
 
-def test_full_disk(tmp_path: Path, preprocess: Preprocess, tokenizer: Path, small: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_full_disk(
+    tmp_path: Path, preprocess: Preprocess, tokenizer: Path, small: Path, workers: str
+) -> None:
     texts = [f"{number * 7919 % 100_003} the quick fox" * 20 for number in range(6_000)]
     write_records(tmp_path / "a.jsonl", texts)
-    done = preprocess("tokenize", "a.jsonl", "small/out", "--tokenizer", tokenizer)
+    command = ["tokenize", "a.jsonl", "small/out", "--tokenizer", tokenizer, "--workers", workers]
+    done = preprocess(*command)
     assert done.returncode == 1
     assert done.stderr.startswith("preprocess tokenize: small/out/units/00000-00000-part.bin: ")
     assert done.stderr.endswith(
@@ -392,7 +396,7 @@ def test_full_disk(tmp_path: Path, preprocess: Preprocess, tokenizer: Path, smal
     )
     assert list(Path(small / "out/units").iterdir()) == [], "what was not finished is removed"
     subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
-    done = preprocess("tokenize", "a.jsonl", "small/out", "--tokenizer", tokenizer)
+    done = preprocess(*command)
     assert done.returncode == 0, done.stderr
     assert counts(small / "out")["out"] == 6_000
     done = preprocess("ingest", "a.jsonl", "small/in", "--dataset", "jsonl")

@@ -41,8 +41,7 @@ def test_a_run_accounts_for_every_native_record(
         line for line in golden.TABLE.read_text().splitlines() if line.startswith(f"{dataset}/")
     ]
     assert counts["native"] == sum(_of(line, "native") for line in lines)
-    read = sum(_of(line, "out") for line in lines)
-    assert counts["out"] == read - counts["dropped"].get("benchmark", 0)
+    assert counts["out"] == sum(_of(line, "out") for line in lines)
     rejected = tmp_path / "out/rejected.jsonl.zst"
     found = []
     if rejected.exists():

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Preprocess
 from leaves import counts, lost_leaves, read_all
 from read_values import outcome_of, own_meta, record_of, rejected, turns
 
@@ -76,7 +75,7 @@ def leaderboard(answer: str, **function: Any) -> dict[str, Any]:
 
 def test_records_of_the_leaderboard_are_a_benchmark(tmp_path: Path) -> None:
     record = record_of(READER, tmp_path, leaderboard("f(port='x')"))
-    assert record.meta["benchmark"] == "bfcl_v1"
+    assert (record.source, record.meta["benchmark"]) == ("bfcl_v1", "bfcl_v1")
     several = {"question": "Which?", "function": [leaderboard("")["function"]] * 2}
     record = record_of(READER, tmp_path, several)
     assert (len(record.tools), record.meta["benchmark"]) == (2, "bfcl_v1")
@@ -161,20 +160,3 @@ def test_a_field_with_a_name_of_ours_is_kept_apart(tmp_path: Path, name: str) ->
     assert record.meta["checks"]["valid"] is True
     assert isinstance(record.meta["template"], str)
     assert "benchmark" not in record.meta
-
-
-def test_records_of_the_leaderboard_never_reach_training(
-    tmp_path: Path, preprocess: Preprocess
-) -> None:
-    function = {"name": "f", "description": "d", "parameters": PARAMETERS}
-    asked = {"question": "q", "function": function}
-    natives = [asked | {"model_answer": "f(port='a')"}, asked, {"f": {"port": ["a"]}}]
-    (tmp_path / "a.json").write_text(json.dumps(natives))
-    done = preprocess("ingest", "a.json", "out", "--dataset", "openfunctions")
-    assert done.returncode == 0, done.stderr
-    counts = json.loads((tmp_path / "out/manifest.json").read_text())["counts"]
-    assert (counts["in"], counts["out"], counts["dropped"]) == (3, 1, {"benchmark": 2})
-    done = preprocess("ingest", "a.json", "evaluated", "--dataset", "bfcl_v3")
-    assert done.returncode == 0, done.stderr
-    counts = json.loads((tmp_path / "evaluated/manifest.json").read_text())["counts"]
-    assert counts["out"] == 3

@@ -6,7 +6,7 @@ the source's own text is the best there is) and the checks of its calls.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,6 +16,9 @@ from preprocess.render import text_of
 
 if TYPE_CHECKING:
     from preprocess.readers.reader import Reader
+
+
+_SOURCE_FIELDS = "source_fields"
 
 
 class Draft(msgspec.Struct, kw_only=True):
@@ -39,13 +42,27 @@ class Draft(msgspec.Struct, kw_only=True):
     part: str = ""
     """Tells it from the others where one native record gives several."""
 
-    benchmark: str = ""
-    """The benchmark that it belongs to, where its dataset as a whole is none."""
-
     license: str | None = None
     """Where one file or record has another licence than its dataset."""
 
     url: str | None = None
+
+    benchmark: str = ""
+    """The benchmark that it belongs to, where a dataset brings one along; its source then."""
+
+
+def note(meta: dict[str, Any], name: str, value: Any) -> None:
+    """Set a field of `meta` that is ours; a field that the source has by its name makes way.
+
+    The source's field is then one of the object `source_fields`.
+    """
+    if name in meta:
+        kept = meta.get(_SOURCE_FIELDS, {})
+        meta[_SOURCE_FIELDS] = {
+            **(kept if isinstance(kept, dict) else {_SOURCE_FIELDS: kept}),
+            name: meta[name],
+        }
+    meta[name] = value
 
 
 class Dropped(msgspec.Struct, frozen=True):
@@ -61,40 +78,31 @@ def finish(reader: Reader, origin: Origin, draft: Draft) -> Record:
         ValueError: The draft has neither text nor anything to render.
     """
     path = f"{origin.path}:{draft.part}" if draft.part else origin.path
-    identifier = f"{reader.name}/{path}#{origin.record}"
+    benchmark = draft.benchmark or (reader.name if reader.is_benchmark else "")
+    source = benchmark or reader.name
+    identifier = f"{source}/{path}#{origin.record}"
     if draft.url:
         origin = Origin(path=origin.path, record=origin.record, url=draft.url)
-    meta = _without_ours(draft.meta)
+    meta = dict(draft.meta)
     checks = check_calls(draft.tools, draft.messages)
     if checks is not None:
-        meta["checks"] = checks
-    if reader.is_benchmark or draft.benchmark:
-        meta["benchmark"] = draft.benchmark or reader.name
+        note(meta, "checks", checks)
+    if benchmark:
+        note(meta, "benchmark", benchmark)
     text = draft.text
     if text is None:
-        text, meta["template"] = text_of(identifier, draft.kind, draft.tools, draft.messages)
+        text, template = text_of(identifier, draft.kind, draft.tools, draft.messages)
+        note(meta, "template", template)
     if draft.preface or draft.appendix:
         text = "\n\n".join(filter(None, (draft.preface, text, draft.appendix)))
     return Record(
         id=identifier,
         text=text,
         kind=draft.kind,
-        source=reader.name,
+        source=source,
         license=draft.license or reader.license,
         origin=origin,
         tools=draft.tools,
         messages=draft.messages,
         meta=meta,
     )
-
-
-_OURS: Final = ("checks", "template", "benchmark", "source_fields")
-"""Names in `meta` whose meaning is ours, whatever a source calls its fields."""
-
-
-def _without_ours(meta: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy of a source's fields; those that have a name of ours in `source_fields`."""
-    if not any(name in meta for name in _OURS):
-        return dict(meta)
-    kept = {name: meta[name] for name in meta if name not in _OURS}
-    return {**kept, "source_fields": {name: meta[name] for name in meta if name in _OURS}}

@@ -50,13 +50,13 @@ class Calls:
             objects = [objects]
         if not isinstance(objects, list):
             raise Unreadable("invalid_call")
-        return tuple(self._of_object(each) for each in objects)
+        return tuple([self._of_object(each) for each in objects])
 
     def _of_object(self, given: Any) -> ToolCall:
         if not isinstance(given, dict):
             raise Unreadable("invalid_call")
-        if given.keys() == _PLAIN:
-            name, arguments = given["name"], given["arguments"]
+        if len(given) == 2:
+            name, arguments = given.get("name"), given.get("arguments")
             if type(name) is str and type(arguments) is dict:
                 return self.made(name, arguments)
         inner = given.get("function")
@@ -89,7 +89,6 @@ class Calls:
         return tuple(self.made(name, arguments) for name, arguments in pairs)
 
 
-_PLAIN = frozenset(("name", "arguments"))
 _KNOWN = frozenset(("name", "arguments", "tool", "parameters", "function", "type", "id"))
 
 

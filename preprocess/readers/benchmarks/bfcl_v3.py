@@ -45,8 +45,8 @@ def convert(native: Native) -> Iterator[Draft]:
         tools, rest = tools_of([value])
         meta = {key: each for key, each in rest[0].items() if key != "name"} if rest else {}
         yield Draft(kind="tool_documentation", tools=tools, meta=meta)
-    elif is_accepted(value):  # of version 1: lines without an id
-        yield Draft(kind="function_call", text=to_json_text(value), meta={"ground_truth": value})
+    elif is_accepted(value):  # of version 1, without an id
+        yield Draft(kind="function_call", text=to_json_text(value), meta={"ground_truth": [value]})
     else:
         raise Unreadable("unknown_layout")
 
@@ -121,9 +121,7 @@ def _lines(truth: Any) -> str:
     lines: list[str] = []
     for each in truth:
         group = each if isinstance(each, list) else [each]
-        lines += [
-            call if isinstance(call, str) else msgspec.json.encode(call).decode() for call in group
-        ]
+        lines += [call if isinstance(call, str) else to_json_text(call) for call in group]
     if not any(line.strip() for line in lines):
         raise Unreadable("no_answer")
     return "\n".join(lines)

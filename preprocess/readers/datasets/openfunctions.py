@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, asked, called, kind_of
 from preprocess.readers.function_documents import Rest, tools_of
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json
+from preprocess.readers.native import Native, Unreadable, read_json, to_json_text
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import json_schema, rapidapi_parameters
@@ -45,7 +43,7 @@ def convert(native: Native) -> Iterator[Draft]:
     elif (message := _completion(value)) is not None:
         yield _answered(value, message, native)
     elif is_accepted(value):
-        text = msgspec.json.encode(value).decode()
+        text = to_json_text(value)
         meta = {"possible_answer": value}
         yield Draft(kind="function_call", text=text, meta=meta, benchmark=_LEADERBOARD)
     else:

@@ -38,13 +38,13 @@ def drafts_of(native: Native) -> Iterator[Draft]:
             rest[path] = item
             continue
         shared = operations.get("parameters", [])
-        others = {k: v for k, v in operations.items() if k not in (*METHODS, "parameters")}
+        methods = [name for name in METHODS if isinstance(operations.get(name), dict)]
+        said = {*methods, "parameters"} if methods else set()
+        others = {key: value for key, value in operations.items() if key not in said}
         if others:
             rest[path] = others
-        for method in METHODS:
-            operation = operations.get(method)
-            if not isinstance(operation, dict):
-                continue
+        for method in methods:
+            operation = operations[method]
             name = _name(operation, method, path)
             part = _unique(name, names)
             request = request_of(operation, shared, references)
