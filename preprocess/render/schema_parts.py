@@ -27,7 +27,7 @@ def parts_of(schema: dict[str, Any]) -> tuple[list[Parameter], dict[str, Any]]:
     if schema.get("type", "object") != "object":
         rest["type"] = schema["type"]
     is_list = names is required or required is None
-    if not (is_list and all([name in properties for name in names])):  # noqa: C419 - quicker
+    if not (is_list and all([type(name) is str and name in properties for name in names])):  # noqa: C419 - quicker
         rest["required"] = required
     return parameters, rest
 
