@@ -14,21 +14,29 @@ from numpy.typing import NDArray
 
 type _Path = str | PathLike[str]
 type _Progress = Callable[[int, int], object] | None
+type _Asked = tuple[str | None, str | None, str | None]
+type _Render = Callable[
+    [Sequence[_Asked]], Sequence[tuple[list[tuple[str, bool, bool]], int] | str]
+]
 
 __all__ = [
+    "ChatTemplate",
     "CorruptDataError",
     "NativeRecords",
+    "RecordLines",
     "Tokenizer",
     "TokenizerError",
     "__version__",
     "audit_dataset",
     "band_ranges",
     "band_records",
+    "chat_template_names",
     "check_keep",
     "check_substring_memory",
     "compared_text",
     "connect_records",
     "connect_summary",
+    "conversation_fields",
     "count_lines",
     "cut_losses",
     "cut_pieces",
@@ -38,6 +46,7 @@ __all__ = [
     "find_document",
     "find_records",
     "gather_cuts",
+    "json_fault",
     "merge_datasets",
     "minhash_signatures",
     "piece_parts",
@@ -60,6 +69,29 @@ class CorruptDataError(ValueError):
 
 class TokenizerError(ValueError):
     """A tokenizer file is not understood."""
+
+@final
+class ChatTemplate:
+    """A chat template by name, for one tokenizer and the roles that are trained. Immutable."""
+
+    def __new__(
+        cls, name: str, tokenizer: Tokenizer, *, train_roles: Sequence[str]
+    ) -> ChatTemplate:
+        """Look the template's control tokens up.
+
+        Raises:
+            ValueError: There is no such template or role, or the tokenizer lacks a control token.
+        """
+
+    def render(self, line: bytes) -> str | tuple[list[tuple[str, bool, bool]], int]:
+        """Return a record's spans (text, special, trained), and how often data spells a token.
+
+        A special span without text keeps its neighbours from sharing a token. A string is the
+        reason why the record has no rendering.
+
+        Raises:
+            ValueError: The line is no record.
+        """
 
 @final
 class Tokenizer:
@@ -96,6 +128,10 @@ class Tokenizer:
     @property
     def fallback_reason(self) -> str | None:
         """Why the tokenizers library does the work, None if it does not."""
+
+    @property
+    def added_tokens(self) -> list[tuple[str, bool]]:
+        """Tokens that texts are cut at, sorted, and for each whether it is special."""
 
     @property
     def special_tokens(self) -> list[tuple[str, int]]:
@@ -171,6 +207,38 @@ class NativeRecords:
     def damage(self) -> str | None:
         """Where the file broke off, if it did; complete behind the last batch."""
 
+def chat_template_names() -> list[str]:
+    """Return the names of the chat templates."""
+
+def conversation_fields(line: bytes) -> tuple[str | None, str | None, str | None]:
+    """Return `messages`, `tools` and `meta` of a record as its line spells them, None for null.
+
+    Raises:
+        ValueError: The line is no record.
+    """
+
+def json_fault(data: bytes, /) -> str | None:
+    """Why bytes are not one value of JSON as strictly as a native record has to be; None: they are.
+
+    The words are those that native records are rejected for, `duplicate_key` for example.
+    """
+
+@final
+class RecordLines:
+    """The lines of a record file, whatever its format, in batches; an iterator.
+
+    Each is its bytes, whether it was over the limit and this is its head, and whether the file
+    broke off in it. A record of a `.json` file that is spread over lines is put into one; rows of
+    Parquet and texts of WET are the lines that they stand for.
+    """
+
+    def __new__(cls, path: _Path, *, limit_bytes: int) -> RecordLines: ...
+    def __iter__(self) -> RecordLines: ...
+    def __next__(self) -> list[tuple[bytes, bool, bool]]: ...
+    @property
+    def damage(self) -> str | None:
+        """Where the file broke off, if it did; complete behind the last batch."""
+
 def tokenize_unit(
     tokenizer: Tokenizer,
     files: Sequence[tuple[_Path, str]],
@@ -179,6 +247,8 @@ def tokenize_unit(
     unit: int,
     text_field: str,
     spans_field: str | None = None,
+    chat_template: ChatTemplate | None = None,
+    render: _Render | None = None,
     kinds: Sequence[str],
     eod_id: int | None,
     holdout: float,
@@ -189,7 +259,9 @@ def tokenize_unit(
 ) -> str:
     """Tokenize the files of a unit into shards in `journal`; return its summary as JSON.
 
-    With `spans_field` records are lists of spans, and each shard has a mask beside it.
+    With `spans_field` records are lists of spans, with `chat_template` or `render` their messages
+    are rendered to such, and each shard has a mask beside it. `render` gets `messages`, `tools` and
+    `meta` of several records as JSON, and returns for each what `ChatTemplate.render` does.
     """
 
 def audit_dataset(

@@ -19,8 +19,8 @@ import xxhash
 from preprocess import _rust_ext
 from preprocess.errors import UserError
 from preprocess.manifest import DIFFERING_SHOWN, Agreement
-from preprocess.readers.lines import Line, read_lines
-from preprocess.readers.rows import read_rows
+from preprocess.readers.lines import read_lines
+from preprocess.readers.record_lines import read_record_lines
 from preprocess.records import TruncatedInput
 from preprocess.sidecar import with_suffix
 
@@ -167,7 +167,7 @@ def _texts(files: Sequence[InputFile], text_field: str, wanted: set[str]) -> dic
 def _records(file: InputFile, text_field: str, wanted: set[str]) -> Iterator[tuple[str, str]]:
     fields = _Fields(text_field)
     number = -1
-    for line in _lines(file, text_field):
+    for line in read_record_lines(file.path, text_field, "id"):
         data = line.data.removeprefix(b"\xef\xbb\xbf")
         if not data.strip(BLANK):
             continue
@@ -225,9 +225,3 @@ class _Number:
     """Stands for a number that nobody needs."""
 
     def __init__(self, _spelled: str) -> None: ...
-
-
-def _lines(file: InputFile, text_field: str) -> Iterator[Line]:
-    if file.path.suffix == ".parquet":
-        return read_rows(file.path, text_field, "id")
-    return read_lines(file.path)

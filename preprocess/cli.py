@@ -368,6 +368,16 @@ def tokenize(
     spans_field: Annotated[
         str | None, typer.Option(help="Field with a list of spans, for datasets with a mask.")
     ] = None,
+    chat_template: Annotated[
+        str | None,
+        typer.Option(
+            help="Render messages: llama3_1, mistral_v3, qwen2_5, hermes, a tokenizer's directory, "
+            "or a .jinja file."
+        ),
+    ] = None,
+    train_roles: Annotated[
+        str, typer.Option(help="Whose turns are trained, as assistant,tool.")
+    ] = "assistant",
     check: Annotated[
         int, typer.Option(min=0, help="Compare so many sampled records with the reference library.")
     ] = 0,
@@ -379,6 +389,7 @@ def tokenize(
     verbose: Verbose = False,
 ) -> None:
     """Encode records into Megatron .bin/.idx shards."""
+    from preprocess.chat.roles import parse_roles
     from preprocess.tokenize import TokenizeConfig
     from preprocess.tokenize import tokenize as run
 
@@ -387,9 +398,12 @@ def tokenize(
         raise Misuse("expected --eod or --no-eod, got both")
     if spans_field is not None and text_field != "text":
         raise Misuse("expected --text-field or --spans-field, got both")
-    if spans_field is not None and check:
+    if chat_template is not None and (spans_field is not None or text_field != "text"):
+        raise Misuse("expected --chat-template or a field with text or spans, got both")
+    by_spans = "--spans-field" if spans_field is not None else "--chat-template"
+    if check and (spans_field is not None or chat_template is not None):
         raise Misuse(
-            "expected --check or --spans-field, got both; no reference library takes records in "
+            f"expected --check or {by_spans}, got both; no reference library takes records in "
             "spans, so leave --check out"
         )
     with as_misuse():
@@ -401,6 +415,8 @@ def tokenize(
             group=group,
             text_field=text_field,
             spans_field=spans_field,
+            chat_template=chat_template,
+            train_roles=parse_roles(train_roles),
             check=check,
         )
     options = run_options(workers, memory, task, num_tasks, max_rejected)
@@ -412,6 +428,8 @@ def tokenize(
             f"  encoder: {described['encoder']}; end of document: {described['eod']!r} "
             f"(id {described['eod_id']}, {described['eod_reason']})"
         )
+        if literal := manifest.details.get("literal_special_tokens"):
+            say(f"  {literal:,} times messages spell a token of the tokenizer: they are text")
         if described["fallback"]:
             say(f"  encoded by the tokenizers library, which is slower: {described['fallback']}")
 
@@ -491,11 +509,18 @@ def inspect_path(
     clusters: Annotated[
         int | None, typer.Option(min=1, help="Show so many of the largest clusters of a dedup.")
     ] = None,
+    chat_template: Annotated[
+        str | None, typer.Option(help="Show the record as this template renders it.")
+    ] = None,
+    train_roles: Annotated[
+        str, typer.Option(help="Whose turns are trained, as assistant,tool.")
+    ] = "assistant",
     verbose: Verbose = False,
 ) -> None:
     """Show a manifest, a record, a document decoded, or clusters of duplicates."""
+    from preprocess.chat.roles import parse_roles
     from preprocess.inspect import clusters as show_clusters
-    from preprocess.inspect import inspect
+    from preprocess.inspect import inspect, rendered
 
     State.verbose |= verbose
     if clusters is not None:
@@ -503,6 +528,15 @@ def inspect_path(
             raise Misuse("expected --clusters alone, got it with --record or --tokenizer")
         show_clusters(path, clusters, terminal())
         return
+    if chat_template is not None:
+        if tokenizer is None:
+            raise Misuse("expected --tokenizer with --chat-template, which makes tokens, got none")
+        with as_misuse():
+            roles = parse_roles(train_roles)
+        rendered(path, record or 0, chat_template, tokenizer, roles, terminal())
+        return
+    if train_roles != "assistant":
+        raise Misuse("expected --train-roles with --chat-template, got it alone")
     inspect(path, record, tokenizer, terminal())
 
 

@@ -12,6 +12,7 @@ import xxhash
 from preprocess import _rust_ext
 from preprocess.dedup_notices import Connected, notices
 from preprocess.errors import UserError
+from preprocess.fetch import local_unit
 from preprocess.loss_alarm import refuse_losses
 from preprocess.manifest import Counts, InputEntry, Share, to_json
 from preprocess.run_directory import VERSION, FileSummary, UnitResult, UnitShard
@@ -110,18 +111,19 @@ class DedupRun:
         with self.options.report("dedup: sign", self.expected_text_bytes()) as progress:
 
             def sign(number: int) -> None:
-                _rust_ext.sign_records(
-                    files_of(self.directory.units[number]),
-                    shape=self.config.shape,
-                    key=self.config.key,
-                    keep=list(self.config.keep),
-                    fingerprint=self.fingerprint,
-                    output=self.signatures[number],
-                    rejected=self.directory.rejected_path(number, 0),
-                    workers=self.options.workers,
-                    memory_bytes=self.options.memory_bytes,
-                    progress=progress,
-                )
+                with local_unit(self.directory.units[number], self.directory.journal) as unit:
+                    _rust_ext.sign_records(
+                        files_of(unit),
+                        shape=self.config.shape,
+                        key=self.config.key,
+                        keep=list(self.config.keep),
+                        fingerprint=self.fingerprint,
+                        output=self.signatures[number],
+                        rejected=self.directory.rejected_path(number, 0),
+                        workers=self.options.workers,
+                        memory_bytes=self.options.memory_bytes,
+                        progress=progress,
+                    )
 
             for number, _ in self.waiting(self._signed()):
                 sign(number)

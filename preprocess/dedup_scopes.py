@@ -28,6 +28,7 @@ inputs' manifests say how long the texts are.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, override
 
 import msgspec
@@ -35,6 +36,7 @@ import msgspec
 from preprocess import _rust_ext
 from preprocess.dedup_run import DedupRun, files_of
 from preprocess.errors import UserError
+from preprocess.fetch import local_unit
 from preprocess.loss_alarm import TextLoss, refuse_text_losses
 from preprocess.manifest import write_whole
 
@@ -154,17 +156,18 @@ class PieceRun(CutRun):
         with self.options.report(label, self.expected_text_bytes()) as progress:
 
             def sign(number: int) -> None:
-                _rust_ext.sign_pieces(
-                    files_of(self.directory.units[number]),
-                    grain=self.config.scope,
-                    min_chars=self.config.min_piece_chars,
-                    fingerprint=self.fingerprint,
-                    signatures=self.signatures[number],
-                    output=self.pieces[number],
-                    workers=self.options.workers,
-                    memory_bytes=self.options.memory_bytes,
-                    progress=progress,
-                )
+                with local_unit(self.directory.units[number], self.directory.journal) as unit:
+                    _rust_ext.sign_pieces(
+                        files_of(unit),
+                        grain=self.config.scope,
+                        min_chars=self.config.min_piece_chars,
+                        fingerprint=self.fingerprint,
+                        signatures=self.signatures[number],
+                        output=self.pieces[number],
+                        workers=self.options.workers,
+                        memory_bytes=self.options.memory_bytes,
+                        progress=progress,
+                    )
 
             for number, _ in self.waiting([[path] for path in self.pieces]):
                 sign(number)
@@ -202,9 +205,16 @@ class SubstringRun(CutRun):
 
     @override
     def find_cuts(self) -> None:
-        with self.options.report("dedup: substrings", self.expected_text_bytes()) as progress:
+        with (
+            contextlib.ExitStack() as fetched,
+            self.options.report("dedup: substrings", self.expected_text_bytes()) as progress,
+        ):
+            units = [
+                fetched.enter_context(local_unit(unit, self.directory.journal))
+                for unit in self.directory.units
+            ]
             _rust_ext.cut_substrings(
-                [files_of(unit) for unit in self.directory.units],
+                [files_of(unit) for unit in units],
                 min_bytes=self.config.min_substring_bytes,
                 fingerprint=self.fingerprint,
                 signatures=self.signatures,

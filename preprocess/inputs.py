@@ -6,22 +6,31 @@ import glob
 import os
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import xxhash
 
+from preprocess.addresses import Place, is_address
 from preprocess.errors import UserError
-from preprocess.manifest import MANIFEST, Share, read_manifest
+from preprocess.manifest import MANIFEST, Share, parse_manifest, read_manifest
 from preprocess.records import portable_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-RECORD_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
+    from preprocess.manifest import Manifest
+
+LINE_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+JSON_SUFFIXES = (".json", ".json.gz", ".json.zst")
+WARC_SUFFIXES = tuple(f".{kind}{end}" for kind in ("wet", "warc") for end in ("", ".gz", ".zst"))
+RECORD_SUFFIXES = (*LINE_SUFFIXES, ".parquet", *JSON_SUFFIXES, *WARC_SUFFIXES)
+RECORD_FILES = ".jsonl, .json, .wet, each also .gz and .zst, .parquet"
 NOT_RECORDS = (".", "rejected.", "clusters.", "cuts.")
 """Names that begin so are hidden, or stand beside the shards of a stage."""
+NO_RECORDS = (MANIFEST, "run.json")
+"""What stages write beside their shards."""
 SPELLED_LIKE_RECORDS = re.compile(r"\.(json|parquet)", re.IGNORECASE)
 UNIT_BYTES = 256 << 20
 """A unit of loose files ends with the file that brings it to this stored size."""
@@ -42,11 +51,13 @@ class InputFile:
     """Whether `xxh3` is that of the whole file."""
     text_bytes: int | None = None
     composition: tuple[Share, ...] = ()
+    address: str | None = None
+    """Where it is fetched from; until then `path` says no more than its name."""
 
     @property
     def shown(self) -> str:
-        """The path as a manifest can hold it: names need not be UTF-8."""
-        return portable_path(str(self.path))
+        """The path or address as a manifest can hold it: names need not be UTF-8."""
+        return portable_path(self.address or str(self.path))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,15 +72,18 @@ class Unit:
 
 
 def is_record_file(relative: PurePosixPath) -> bool:
-    """Return whether a name promises records: one JSON object a line, or rows."""
+    """Return whether a name promises records: JSON, rows, or texts of a WET file."""
     name = relative.name
-    return name.endswith(RECORD_SUFFIXES) and not name.startswith(NOT_RECORDS)
+    is_aside = name.startswith(NOT_RECORDS) or name in NO_RECORDS
+    return name.endswith(RECORD_SUFFIXES) and not is_aside
 
 
 def resolve(
     inputs: list[str], accepts: Callable[[PurePosixPath], bool], expected: str
 ) -> list[InputFile]:
     """Return the files that the inputs name: files, globs, directories, record directories.
+
+    Each may be an address that fsspec knows instead of a path.
 
     Files of a directory are taken if `accepts` says so, in the order of their path's bytes; a file
     that is named is always taken. `expected` says in words what is accepted.
@@ -80,7 +94,12 @@ def resolve(
     """
     files: list[InputFile] = []
     for given in inputs:
-        for path in _expand(given):
+        places = Place(given).matches() if is_address(given) else []
+        for place in places:
+            if place.local is None:
+                files += _remote(place, accepts, expected)
+        local = [place.local for place in places if place.local is not None]
+        for path in local if places else _expand(given):
             if path.is_dir():
                 found = _directory(path, accepts)
                 if not found:
@@ -114,11 +133,11 @@ def record_files(inputs: list[str]) -> list[InputFile]:
     Raises:
         UserError: As `resolve`, or a named file has another extension.
     """
-    files = resolve(inputs, is_record_file, f"record files ({', '.join(RECORD_SUFFIXES)})")
+    files = resolve(inputs, is_record_file, f"record files ({RECORD_FILES})")
     for file in files:
         if not file.path.name.endswith(RECORD_SUFFIXES):
             raise UserError(
-                f"{file.path}: expected a file of records ({', '.join(RECORD_SUFFIXES)}) or a "
+                f"{file.shown}: expected a file of records ({RECORD_FILES}) or a "
                 "directory of them; rename it, or make records of it with `preprocess ingest`"
             )
     return files
@@ -178,6 +197,7 @@ def _directory(directory: Path, accepts: Callable[[PurePosixPath], bool]) -> lis
                 "command that began it again, or `preprocess verify --complete` after its tasks"
             )
         named = [relative for relative in _walk(directory) if accepts(relative)]
+        named = [relative for relative in named if not _is_sidecar(directory / relative)]
         there = [relative for relative in named if (directory / relative).is_file()]
         if left := sorted(set(named) - set(there)):
             # Real trees hold dangling links; a run of hours does not fail for one, nor hide it.
@@ -188,6 +208,13 @@ def _directory(directory: Path, accepts: Callable[[PurePosixPath], bool]) -> lis
             )
         _say_passed_over(directory, accepts)
         return [_file(directory / relative, str(relative)) for relative in there]
+    return [
+        replace(file, path=directory / file.relative) for file in _shards(str(directory), manifest)
+    ]
+
+
+def _shards(directory: str, manifest: Manifest) -> list[InputFile]:
+    """Return the shards of a record directory."""
     if manifest.problems:
         raise UserError(
             f"{directory}: expected whole output, but {manifest.problems[0]}; mend that input and "
@@ -195,7 +222,7 @@ def _directory(directory: Path, accepts: Callable[[PurePosixPath], bool]) -> lis
         )
     return [
         InputFile(
-            path=directory / shard.name,
+            path=Path(shard.name),
             relative=shard.name,
             bytes=shard.bytes,
             xxh3=shard.xxh3,
@@ -205,6 +232,48 @@ def _directory(directory: Path, accepts: Callable[[PurePosixPath], bool]) -> lis
         )
         for shard in manifest.shards
     ]
+
+
+def _remote(
+    place: Place, accepts: Callable[[PurePosixPath], bool], expected: str
+) -> list[InputFile]:
+    """Return the files at an address: one, those of a directory, or the shards of a stage."""
+    if not place.is_directory():
+        return [_remote_file(place, place.name)]
+    if (listed := place.beside(MANIFEST)).exists():
+        manifest = parse_manifest(listed.read(), listed.address)
+        return [
+            replace(file, address=place.beside(file.relative).address)
+            for file in _shards(place.address, manifest)
+        ]
+    if place.beside("run.json").exists():
+        raise UserError(
+            f"{place.address}: expected a complete directory, but it has no {MANIFEST}; complete "
+            "it where it was begun"
+        )
+    found = [
+        _remote_file(file, relative)
+        for relative, file in place.below()
+        if accepts(PurePosixPath(relative))
+    ]
+    if not found:
+        raise UserError(f"expected {expected} in {place.address}, found none; check the address")
+    return found
+
+
+def _remote_file(place: Place, relative: str) -> InputFile:
+    size = place.size()
+    digest = xxhash.xxh3_64(place.read(0, min(size, FINGERPRINT_BYTES)) if size else b"")
+    if size > FINGERPRINT_BYTES:
+        digest.update(place.read(max(FINGERPRINT_BYTES, size - FINGERPRINT_BYTES), size))
+    return InputFile(
+        path=Path(place.name),
+        relative=portable_path(relative),
+        bytes=size,
+        xxh3=digest.hexdigest(),
+        is_hashed=False,
+        address=place.address,
+    )
 
 
 def _say_passed_over(directory: Path, accepts: Callable[[PurePosixPath], bool]) -> None:
@@ -218,7 +287,7 @@ def _say_passed_over(directory: Path, accepts: Callable[[PurePosixPath], bool]) 
             below / name
             for name in names
             if SPELLED_LIKE_RECORDS.search(name)
-            and not name.endswith((*RECORD_SUFFIXES, ".json"))
+            and not name.endswith(RECORD_SUFFIXES)
             and not name.startswith(NOT_RECORDS)
             and not accepts(PurePosixPath((below / name).relative_to(directory)))
         ]
@@ -230,6 +299,11 @@ def _say_passed_over(directory: Path, accepts: Callable[[PurePosixPath], bool]) 
             "inputs, or rename them",
             file=sys.stderr,
         )
+
+
+def _is_sidecar(path: Path) -> bool:
+    """Return whether a `.json` describes the indexed dataset that it stands beside."""
+    return path.suffix == ".json" and path.with_suffix(".idx").exists()
 
 
 def _walk(directory: Path) -> Iterator[PurePosixPath]:
@@ -266,19 +340,21 @@ def _file(path: Path, relative: str) -> InputFile:
 
 
 def _refuse_twins(files: list[InputFile]) -> None:
-    seen: dict[str, Path] = {}
+    seen: dict[str, str] = {}
     places: set[str] = set()
     for file in files:
         # Of the path itself links are not followed: two names in one directory are two files.
-        place = os.path.join(os.path.realpath(file.path.parent), file.path.name)  # noqa: PTH118
+        place = file.address or os.path.join(  # noqa: PTH118
+            os.path.realpath(file.path.parent), file.path.name
+        )
         if place in places:
-            raise UserError(f"{file.path}: expected each file once, it is among the inputs twice")
+            raise UserError(f"{file.shown}: expected each file once, it is among the inputs twice")
         places.add(place)
         if file.is_hashed:
             continue  # shards are all named alike; their records' ids are their own
-        other = seen.setdefault(file.relative, file.path)
-        if other is not file.path:
+        other = seen.setdefault(file.relative, file.shown)
+        if other != file.shown:
             raise UserError(
-                f"{other} and {file.path} would give records the same id ({file.relative}#...); "
+                f"{other} and {file.shown} would give records the same id ({file.relative}#...); "
                 "give the folder that holds both as one input, or run twice"
             )

@@ -86,6 +86,44 @@ def inspect(path: Path, number: int | None, tokenizer: Path | None, console: Con
         )
 
 
+def rendered(
+    path: Path,
+    number: int,
+    given: str,
+    tokenizer: Path,
+    train_roles: tuple[str, ...],
+    console: Console,
+) -> None:
+    """Show a record as a chat template renders it.
+
+    Raises:
+        UserError: The path holds no records, the number is too high, or the record has no
+            rendering.
+    """
+    from preprocess.chat.show import show_rendered
+
+    line = _rust_ext.read_line(*_record_file(path, number))
+    show_rendered(line, given, tokenizer, train_roles, console)
+
+
+def _record_file(path: Path, number: int) -> tuple[Path, int]:
+    """Return the file of a record and its number there."""
+    if path.is_file() and path.name.endswith(RECORD_SUFFIXES):
+        return path, number
+    manifest = read_manifest(path)
+    if manifest is None or any(shard.name.endswith(".bin") for shard in manifest.shards):
+        raise UserError(
+            f"{path}: expected records for --chat-template, a directory of `ingest` or a file of "
+            f"them ({', '.join(RECORD_SUFFIXES)}); check the path"
+        )
+    left = number
+    for shard in manifest.shards:
+        if left < shard.records:
+            return path / shard.name, left
+        left -= shard.records
+    raise UserError(f"{path}: expected a number below {manifest.counts.out}, got {number}")
+
+
 def _manifest(path: Path, manifest: Manifest, console: Console) -> None:
     counts = manifest.counts
     console.print(f"{path}: stage {manifest.stage}, version {manifest.version}", highlight=False)

@@ -207,12 +207,20 @@ def read_manifest(directory: Path) -> Manifest | None:
         content = (directory / MANIFEST).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    return parse_manifest(content, str(directory / MANIFEST))
+
+
+def parse_manifest(content: bytes, place: str) -> Manifest:
+    """Return the manifest that a file holds.
+
+    Raises:
+        UserError: It is none; `place` names it.
+    """
     try:
         return msgspec.json.decode(content, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UserError(
-            f"{directory / MANIFEST}: expected a manifest, but {error}; "
-            "make the directory again into a new place"
+            f"{place}: expected a manifest, but {error}; make the directory again into a new place"
         ) from error
 
 

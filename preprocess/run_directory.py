@@ -32,6 +32,7 @@ import msgspec
 
 from preprocess.agreement import refuse_difference
 from preprocess.errors import Misuse, UserError
+from preprocess.fetch import local_unit, named
 from preprocess.manifest import (
     MANIFEST,
     RUN,
@@ -233,7 +234,7 @@ class RunDirectory:
                 if self.manifest() is not None:
                     return  # an equal run has completed the directory meanwhile
                 try:
-                    result = do(unit)
+                    result = self._do(unit, do)
                     write_whole(self.journal / f"{unit.index:05}.json", to_json(result))
                 except FileNotFoundError:
                     # An equal run that is ahead of us gives our files their final names, and in
@@ -242,6 +243,15 @@ class RunDirectory:
                         raise
         if options.task is not None:
             self._finish_task(options.task, options.num_tasks)
+
+    def _do(self, unit: Unit, do: Callable[[Unit], UnitResult]) -> UnitResult:
+        """Do a unit, what of it lies elsewhere fetched for as long."""
+        with local_unit(unit, self.journal) as local:
+            result = do(local)
+            if local is unit:
+                return result
+            problems = [named(problem, local.files) for problem in result.problems]
+            return msgspec.structs.replace(result, problems=problems)
 
     def _finish_task(self, task: int, num_tasks: int) -> None:
         folder = self.path / "tasks"

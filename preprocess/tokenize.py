@@ -10,6 +10,8 @@ import msgspec
 
 from preprocess import _rust_ext
 from preprocess.agreement import check_unit, refuse_difference, sample_size
+from preprocess.chat import roles
+from preprocess.chat.template import ChatTemplate
 from preprocess.end_of_document import EndOfDocument, resolve_eod
 from preprocess.errors import UserError
 from preprocess.inputs import Unit, record_files, refuse_inside, units_of
@@ -61,6 +63,14 @@ class TokenizeConfig:
 
     spans_field: str | None = None
     """A field with a list of spans, instead of a text; then each dataset has a mask."""
+
+    chat_template: str | None = None
+    """A template's name, a tokenizer's directory or a file in Jinja that renders `messages` and
+    `tools`, instead of a text; then each dataset has a mask, too."""
+
+    train_roles: tuple[str, ...] = roles.DEFAULT
+    """With a chat template: whose turns are trained where a message does not say."""
+
     check: int = 0
     """So many records, sampled by id, are encoded by the reference library too; 0: none, since
     loading a second tokenizer and reading the input again cost seconds that few runs need."""
@@ -73,13 +83,28 @@ class TokenizeConfig:
             raise ValueError(f"holdout ({self.holdout}) must be between 0 and 1")
         if self.check < 0:
             raise ValueError(f"check ({self.check}) must be 0 or more")
-        if self.check and self.spans_field is not None:
+        if self.spans_field is not None and self.chat_template is not None:
             raise ValueError(
-                f"check ({self.check}) must be 0 with a spans_field: no reference library takes "
-                "records in spans"
+                f"spans_field ({self.spans_field}) and chat_template ({self.chat_template}) must "
+                "not both be given: a template makes spans of messages"
+            )
+        if self.check and self.has_masks:
+            raise ValueError(
+                f"check ({self.check}) must be 0 with a spans_field or a chat_template: no "
+                "reference library takes records in spans"
+            )
+        if self.train_roles != roles.DEFAULT and self.chat_template is None:
+            raise ValueError(
+                f"train_roles ({', '.join(self.train_roles)}) must be left out without a "
+                "chat_template, which alone knows roles"
             )
         if self.group is not None and self.group not in GROUPS:
             raise ValueError(f"group ({self.group!r}) must be one of {', '.join(GROUPS)}")
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether each dataset has a mask beside it."""
+        return self.spans_field is not None or self.chat_template is not None
 
 
 class _FileEntry(msgspec.Struct, frozen=True):
@@ -98,6 +123,7 @@ class _ShardEntry(msgspec.Struct, frozen=True):
     dropped: dict[str, int]
     rejected: dict[str, int]
     series: list[_FileEntry]
+    literal_tokens: int = 0
 
 
 class _UnitSummary(msgspec.Struct, frozen=True):
@@ -113,6 +139,7 @@ class _Job:
     directory: RunDirectory
     config: TokenizeConfig
     tokenizer: _rust_ext.Tokenizer
+    chat: ChatTemplate | None
     eod: EndOfDocument | None
     reference: Reference | None
     options: RunOptions
@@ -134,7 +161,11 @@ def tokenize(
     """
     refuse_inside(inputs, output)
     tokenizer = _rust_ext.Tokenizer.load(config.tokenizer)
+    chat = _chat_template(config, tokenizer)
     eod = resolve_eod(tokenizer, config.eod) if config.append_eod else None
+    turn_end = _turn_end(config, chat, eod)
+    if turn_end is not None:
+        eod = None
     files = record_files(list(inputs))
     refuse_benchmarks(share for file in files for share in file.composition)
     kinds = set(GROUPS[config.group]) if config.group else None
@@ -149,14 +180,19 @@ def tokenize(
                 f"expected records of the group {config.group} in {', '.join(inputs)}, "
                 "their manifest lists none; check --group"
             )
-    if config.spans_field is not None:
-        _refuse_rows(files)
+    if config.has_masks:
+        _refuse_rows(files, "--spans-field" if config.spans_field else "--chat-template")
     # Before anything is begun: the library may not be there.
     reference = load_reference(tokenizer) if config.check else None
     directory = RunDirectory.begin(
         output,
         "tokenize",
-        {**_describe(config, tokenizer, eod), **options.limits()},
+        {
+            **_describe(config, tokenizer, eod),
+            **({"eod_reason": turn_end} if turn_end is not None else {}),
+            **_describe_chat(config, chat),
+            **options.limits(),
+        },
         units_of(files),
     )
     manifest = directory.manifest()
@@ -167,6 +203,7 @@ def tokenize(
                 directory=directory,
                 config=config,
                 tokenizer=tokenizer,
+                chat=chat,
                 eod=eod,
                 reference=reference,
                 options=options,
@@ -207,17 +244,50 @@ def _describe(
         "eod_reason": eod.reason if eod else "--no-eod",
         "holdout": config.holdout,
         "group": config.group,
-        "text_field": config.text_field if config.spans_field is None else None,
+        "text_field": None if config.has_masks else config.text_field,
         "spans_field": config.spans_field,
         "shard_text_bytes": config.shard_text_bytes,
     }
 
 
-def _refuse_rows(files: Sequence[InputFile]) -> None:
+def _chat_template(config: TokenizeConfig, tokenizer: _rust_ext.Tokenizer) -> ChatTemplate | None:
+    if config.chat_template is None:
+        return None
+    return ChatTemplate(config.chat_template, tokenizer, config.train_roles)
+
+
+def _turn_end(
+    config: TokenizeConfig, chat: ChatTemplate | None, eod: EndOfDocument | None
+) -> str | None:
+    """Return why documents end in their last turn alone: the template ends turns as documents end.
+
+    A document would else hold its end inside, and every reader would cut it there.
+
+    Raises:
+        UserError: That token was asked for by name.
+    """
+    if chat is None or eod is None or not chat.writes(eod.token):
+        return None
+    if config.eod is not None:
+        raise UserError(
+            f"--eod {config.eod}: expected a token that ends documents alone, but the chat "
+            f"template {chat.source.name} writes it in conversations; name another one, or give "
+            "--no-eod"
+        )
+    return f"none, since {chat.source.name} writes {eod.token} in conversations"
+
+
+def _describe_chat(config: TokenizeConfig, chat: ChatTemplate | None) -> dict[str, Any]:
+    if chat is None:
+        return {}
+    return {**chat.describe(), "train_roles": list(config.train_roles)}
+
+
+def _refuse_rows(files: Sequence[InputFile], option: str) -> None:
     for file in files:
         if file.path.suffix == ".parquet":
             raise UserError(
-                f"{file.path}: expected lines of JSON for --spans-field, found Parquet, of which "
+                f"{file.path}: expected lines of JSON for {option}, found Parquet, of which "
                 "only columns of strings are read; write the records as .jsonl"
             )
 
@@ -236,6 +306,8 @@ def _do(unit: Unit, job: _Job) -> UnitResult:
         unit=unit.index,
         text_field=config.text_field,
         spans_field=config.spans_field,
+        chat_template=job.chat.named if job.chat else None,
+        render=job.chat.jinja if job.chat else None,
         kinds=GROUPS[config.group] if config.group else (),
         eod_id=job.eod.id if job.eod else None,
         holdout=config.holdout,
@@ -259,6 +331,7 @@ def _do(unit: Unit, job: _Job) -> UnitResult:
             for file, (records, size, xxh3) in zip(unit.files, summary.inputs, strict=True)
         ],
         problems=summary.problems + _changed(unit, summary),
+        details=_details(summary, job),
         check=_check(unit, shards, job),
     )
 
@@ -275,6 +348,12 @@ def _check(unit: Unit, shards: list[UnitShard], job: _Job) -> Agreement | None:
         text_field=job.config.text_field,
         eod_id=job.eod.id if job.eod else None,
     )
+
+
+def _details(summary: _UnitSummary, job: _Job) -> dict[str, int]:
+    if job.chat is None:
+        return {}
+    return {"literal_special_tokens": sum(entry.literal_tokens for entry in summary.shards)}
 
 
 def _changed(unit: Unit, summary: _UnitSummary) -> list[str]:

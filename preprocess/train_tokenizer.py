@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from preprocess.errors import UserError
+from preprocess.fetch import local_files, named
 from preprocess.inputs import InputFile, record_files, refuse_inside, units_of
 from preprocess.manifest import (
     Counts,
@@ -18,8 +19,7 @@ from preprocess.manifest import (
     write_manifest,
     write_whole,
 )
-from preprocess.readers.lines import Line, read_lines
-from preprocess.readers.rows import read_rows
+from preprocess.readers.record_lines import read_record_lines
 from preprocess.records import Origin, Rejection, TruncatedInput
 from preprocess.run_directory import REJECTED, VERSION, RunDirectory, RunOptions, judge
 
@@ -58,9 +58,14 @@ class _Sampler:
     """Yields every n-th text of the input and keeps the books."""
 
     def __init__(
-        self, files: Sequence[InputFile], config: TrainTokenizerConfig, progress: ProgressCallback
+        self,
+        files: Sequence[InputFile],
+        config: TrainTokenizerConfig,
+        scratch: Path,
+        progress: ProgressCallback,
     ) -> None:
         self._files = files
+        self._scratch = scratch
         self._field = config.text_field
         self._progress = progress
         expected = sum(_text_bytes(file) for file in files)
@@ -73,18 +78,22 @@ class _Sampler:
 
     def texts(self) -> Iterator[str]:
         for file in self._files:
-            before = self.counts.native
-            try:
-                yield from self._texts(file)
-            except TruncatedInput as error:
-                self.problems.append(str(error))
-            records = self.counts.native - before
-            size, xxh3 = hash_file(file.path)
-            self.entries.append(InputEntry(path=file.shown, bytes=size, records=records, xxh3=xxh3))
+            with local_files((file,), self._scratch) as files:
+                yield from self._file(*files)
+
+    def _file(self, file: InputFile) -> Iterator[str]:
+        before = self.counts.native
+        try:
+            yield from self._texts(file)
+        except TruncatedInput as error:
+            self.problems.append(named(str(error), (file,)))
+        records = self.counts.native - before
+        size, xxh3 = hash_file(file.path)
+        self.entries.append(InputEntry(path=file.shown, bytes=size, records=records, xxh3=xxh3))
 
     def _texts(self, file: InputFile) -> Iterator[str]:
         ordinal = 0
-        for line in _lines(file.path, self._field):
+        for line in read_record_lines(file.path, self._field):
             if not line.data.strip():
                 continue
             number = self.counts.native
@@ -109,10 +118,6 @@ class _Sampler:
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, RecursionError):
             return None
         return text if isinstance(text, str) else None
-
-
-def _lines(path: Path, field: str) -> Iterator[Line]:
-    return read_rows(path, field) if path.suffix == ".parquet" else read_lines(path)
 
 
 def train_tokenizer(
@@ -146,7 +151,7 @@ def _train(
 ) -> Manifest:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    sampler = _Sampler(files, config, progress)
+    sampler = _Sampler(files, config, directory.journal, progress)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -144,3 +144,19 @@ def test_a_plan_shows_how_far_each_stage_is(tmp_path: Path, preprocess: Preproce
     assert not (tmp_path / "run").exists()
     done = preprocess("run", "plan.toml")
     assert (done.returncode, done.stdout.count("complete")) == (0, 2)
+
+
+@pytest.mark.parametrize("source", ["bfcl_v3", "bfcl_v1", "agentbench"])
+def test_a_benchmark_is_never_tokenized(
+    source: str, tmp_path: Path, tokenizer: Path, preprocess: Preprocess
+) -> None:
+    lines = record("s", 0) + record(source, 1, text="y")
+    (tmp_path / "loose.jsonl").write_bytes(lines)
+    done = preprocess("tokenize", "loose.jsonl", "tokens", "--tokenizer", tokenizer)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert f"found 1 of {source}, a benchmark" in done.stderr
+    assert not (tmp_path / "tokens/manifest.json").exists()
+    assert preprocess("dedup", "loose.jsonl", "unique").returncode == 0
+    done = preprocess("tokenize", "unique", "other", "--tokenizer", tokenizer)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert not (tmp_path / "other").exists()

@@ -114,6 +114,13 @@ def test_accepted_calls_of_a_dialogue_stand_one_a_line(tmp_path: Path) -> None:
     assert record.meta["ground_truth"] == truth
 
 
+def test_accepted_answers_of_the_first_version_have_no_id(tmp_path: Path) -> None:
+    value = {"geo.find": {"x": [1, ""], "where": {"city": ["a"]}}}
+    record = record_of(READER, tmp_path, value)
+    assert json.loads(record.text) == value
+    assert own_meta(record) == {"ground_truth": [value], **MARK}
+
+
 def test_a_function_is_documentation_with_its_response(tmp_path: Path) -> None:
     response = {"type": "dict", "properties": {"ok": {"type": "boolean"}}}
     record = record_of(READER, tmp_path, {**function(), "response": response})

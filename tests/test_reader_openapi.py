@@ -253,6 +253,13 @@ def test_odd_documents_lose_nothing(tmp_path: Path, change: dict[str, Any]) -> N
     assert "document#0" in records
 
 
+def test_paths_without_operations_stay_whole(tmp_path: Path) -> None:
+    path = tmp_path / "odd.json"
+    paths = {"/a": {"parameters": [{"name": "x", "in": "query"}]}, "/b": {"get": "text"}}
+    path.write_text(json.dumps({**SWAGGER, "paths": paths}))
+    assert records_of(path)["document#0"].meta["paths"] == paths
+
+
 def test_a_schema_of_very_many_definitions_is_cut_where_it_says_so(tmp_path: Path) -> None:
     chain = {
         f"D{n}": {"type": "object", "properties": {"next": {"$ref": f"#/definitions/D{n + 1}"}}}

@@ -75,7 +75,7 @@ def leaderboard(answer: str, **function: Any) -> dict[str, Any]:
 
 def test_records_of_the_leaderboard_are_a_benchmark(tmp_path: Path) -> None:
     record = record_of(READER, tmp_path, leaderboard("f(port='x')"))
-    assert record.meta["benchmark"] == "bfcl_v1"
+    assert (record.source, record.meta["benchmark"]) == ("bfcl_v1", "bfcl_v1")
     several = {"question": "Which?", "function": [leaderboard("")["function"]] * 2}
     record = record_of(READER, tmp_path, several)
     assert (len(record.tools), record.meta["benchmark"]) == (2, "bfcl_v1")

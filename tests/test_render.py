@@ -27,6 +27,7 @@ from preprocess.render import (
     text_of,
 )
 from preprocess.render.conversation import LAYOUTS
+from preprocess.render.schema_parts import parts_of
 from preprocess.render.spans import Unfit
 from preprocess.render.specimens import MESSAGES, TOOLS
 from preprocess.render.values import DEEPEST_LITERAL, json_text
@@ -223,6 +224,15 @@ def test_documentation_loses_nothing_of_a_tool(template: str) -> None:
         assert word in squeezed
     for word in ("minLength", "x-type", "date", "additionalProperties", "null", "Nothing."):
         assert word in squeezed
+
+
+@pytest.mark.parametrize("required", [[{"a": 1}], [["a"]], [1], {"a": 1}, "a", None])
+def test_a_list_of_required_names_may_hold_anything(required: Any) -> None:
+    schema = {"type": "object", "properties": {"a": {}}, "required": required}
+    assert parts_of(schema) == (
+        [("a", "a" in (required or ()) and isinstance(required, list), None, "", {})],
+        {} if required is None else {"required": required},
+    )
 
 
 def test_signatures_are_python() -> None:

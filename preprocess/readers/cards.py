@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+from preprocess.readers.native import to_json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,7 +53,7 @@ def prose(value: Any) -> str:
         return "\n".join(f"- {key}: {_word(each)}" for key, each in value.items())
     if isinstance(value, dict | list) and not value:
         return ""
-    return msgspec.json.encode(value).decode()
+    return to_json_text(value)
 
 
 def _is_scalar(value: Any) -> bool:
@@ -61,4 +61,4 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _word(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return value if isinstance(value, str) else to_json_text(value)

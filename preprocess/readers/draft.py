@@ -47,6 +47,9 @@ class Draft(msgspec.Struct, kw_only=True):
 
     url: str | None = None
 
+    benchmark: str = ""
+    """The benchmark that it belongs to, where a dataset brings one along; its source then."""
+
 
 def note(meta: dict[str, Any], name: str, value: Any) -> None:
     """Set a field of `meta` that is ours; a field that the source has by its name makes way.
@@ -75,15 +78,17 @@ def finish(reader: Reader, origin: Origin, draft: Draft) -> Record:
         ValueError: The draft has neither text nor anything to render.
     """
     path = f"{origin.path}:{draft.part}" if draft.part else origin.path
-    identifier = f"{reader.name}/{path}#{origin.record}"
+    benchmark = draft.benchmark or (reader.name if reader.is_benchmark else "")
+    source = benchmark or reader.name
+    identifier = f"{source}/{path}#{origin.record}"
     if draft.url:
         origin = Origin(path=origin.path, record=origin.record, url=draft.url)
     meta = dict(draft.meta)
     checks = check_calls(draft.tools, draft.messages)
     if checks is not None:
         note(meta, "checks", checks)
-    if reader.is_benchmark:
-        note(meta, "benchmark", reader.name)
+    if benchmark:
+        note(meta, "benchmark", benchmark)
     text = draft.text
     if text is None:
         text, template = text_of(identifier, draft.kind, draft.tools, draft.messages)
@@ -94,7 +99,7 @@ def finish(reader: Reader, origin: Origin, draft: Draft) -> Record:
         id=identifier,
         text=text,
         kind=draft.kind,
-        source=reader.name,
+        source=source,
         license=draft.license or reader.license,
         origin=origin,
         tools=draft.tools,

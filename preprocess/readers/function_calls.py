@@ -54,8 +54,8 @@ class Calls:
     def _of_object(self, given: Any) -> ToolCall:
         if not isinstance(given, dict):
             raise Unreadable("invalid_call")
-        if given.keys() == _PLAIN:
-            name, arguments = given["name"], given["arguments"]
+        if len(given) == 2:
+            name, arguments = given.get("name"), given.get("arguments")
             if type(name) is str and type(arguments) is dict:
                 return self.made(name, arguments)
         inner = given.get("function")
@@ -88,7 +88,6 @@ class Calls:
         return tuple(self.made(name, arguments) for name, arguments in pairs)
 
 
-_PLAIN = frozenset(("name", "arguments"))
 _KNOWN = frozenset(("name", "arguments", "tool", "parameters", "function", "type", "id"))
 
 

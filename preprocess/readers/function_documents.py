@@ -53,9 +53,9 @@ def tools_of(
 
 def tool_of(document: Any, parameters: Parameters | None = None) -> tuple[Tool, Rest]:
     """Return the tool of one document, and what else that says; see `tools_of`."""
-    if type(document) is dict and document.keys() == _FIELDS and parameters:
-        name, description = document["name"], document["description"]
-        if type(name) is str and type(description) is str:
+    if parameters and type(document) is dict and len(document) == len(_FIELDS):
+        name, description = document.get("name"), document.get("description")
+        if type(name) is str and type(description) is str and "parameters" in document:
             schema = parameters(document["parameters"])
             return Tool(name=name, description=description, parameters=schema), {}
     outer: Rest = {}

@@ -48,10 +48,13 @@ _MODULES = {
 """Modules below this package by dataset, in the order of the table that users see."""
 
 
-BENCHMARKS = frozenset(
+_BROUGHT_ALONG = {"bfcl_v1"}
+"""Benchmarks among the files of a dataset: the leaderboard's, beside OpenFunctions."""
+
+BENCHMARKS = _BROUGHT_ALONG.union(
     name for name, module in _MODULES.items() if module.startswith("benchmarks.")
 )
-"""Datasets no record of which is ever trained on."""
+"""Sources no record of which is ever trained on."""
 
 
 class Registry(Mapping[str, "Reader"]):

@@ -79,8 +79,10 @@ def _sources(run: Run) -> str:
                 "; ".join(filter(None, remarks)) or "-",
             ]
         )
-    unknown = sorted(names - set(READERS))
-    rows += [[name, "-", "-", "-", "-", "not read by `preprocess ingest`"] for name in unknown]
+    for name in sorted(names - set(READERS)):
+        is_benchmark = name in BENCHMARKS
+        remark = "a benchmark: never trained on" if is_benchmark else "no dataset of `ingest`"
+        rows.append([name, "-", "-", "-", "-", remark])
     if not rows:
         return ""
     headings = ["source", "licence", "released", "published size", "where", "terms"]

@@ -102,6 +102,7 @@ fn tokenize(input: &Path, output: &Path, workers: usize, dtype: Dtype) {
     let options = Options {
         text_field: "text".into(),
         spans_field: None,
+        chat: None,
         kinds: vec![],
         eod: Some(0),
         dtype,

@@ -5,6 +5,7 @@
 //! [`indexed`] writes the ids as a Megatron dataset, [`output`] puts files down whole. Only `python` names `PyO3`, and only the
 //! feature of that name compiles it.
 
+pub mod chat;
 pub mod control;
 pub mod cuts;
 pub mod error;

@@ -1,4 +1,4 @@
-"""Benchmark `bfcl_v3`: the Berkeley Function-Calling Leaderboard, versions 2 and 3.
+"""Benchmark `bfcl_v3`: the Berkeley Function-Calling Leaderboard, versions 1 to 3.
 
 Questions, accepted answers and the functions of the multi-turn categories stand in files of
 their own, each read by itself; a record keeps the `id` that joins them.
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from preprocess.readers.answered_turns import Turns
+from preprocess.readers.datasets.openfunctions import is_accepted
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, called
 from preprocess.readers.function_documents import tools_of
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json
+from preprocess.readers.native import Native, Unreadable, read_json, to_json_text
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import json_schema
@@ -44,6 +45,8 @@ def convert(native: Native) -> Iterator[Draft]:
         tools, rest = tools_of([value])
         meta = {key: each for key, each in rest[0].items() if key != "name"} if rest else {}
         yield Draft(kind="tool_documentation", tools=tools, meta=meta)
+    elif is_accepted(value):  # of version 1, without an id
+        yield Draft(kind="function_call", text=to_json_text(value), meta={"ground_truth": [value]})
     else:
         raise Unreadable("unknown_layout")
 
@@ -118,9 +121,7 @@ def _lines(truth: Any) -> str:
     lines: list[str] = []
     for each in truth:
         group = each if isinstance(each, list) else [each]
-        lines += [
-            call if isinstance(call, str) else msgspec.json.encode(call).decode() for call in group
-        ]
+        lines += [call if isinstance(call, str) else to_json_text(call) for call in group]
     if not any(line.strip() for line in lines):
         raise Unreadable("no_answer")
     return "\n".join(lines)

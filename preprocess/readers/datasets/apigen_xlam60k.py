@@ -29,7 +29,9 @@ _FIELDS = frozenset(("query", "answers", "tools"))
 def convert(native: Native) -> Iterator[Draft]:
     """Yield the request with its calls."""
     value = native.value
-    if not isinstance(value, dict) or not value.keys() >= _FIELDS:
+    if not isinstance(value, dict) or not (
+        "query" in value and "answers" in value and "tools" in value
+    ):
         raise Unreadable("unknown_layout")
     tools, rest = tools_of(_inner(value["tools"], native), python_parameters)
     calls = Calls(native)

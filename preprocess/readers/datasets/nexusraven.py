@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 _TURN = re.compile(r"turns_\d+")
 _OPTION = re.compile(
-    r"(?s)OPTION:\s*<func_start>(def .*?)<func_end>"
-    r'\s*<docstring_start>\s*"""(.*?)"""\s*<docstring_end>'
+    r"(?s)\s*<func_start>(def [^<]*)<func_end>"
+    r'\s*<docstring_start>\s*"""(.*)"""\s*<docstring_end>\s*'
 )
-_FUNCTION = re.compile(r'(?s)Function:\s*((?:async )?def .*?"""(.*?)""")')
-_ASKED = re.compile(r"(?s)User Query:\s*(.*?)<human_end>")
+_FUNCTION = re.compile(r'(?s)\s*((?:async )?def .*""")\s*')
+_QUERY, _END = "User Query:", "<human_end>"
 _PLEASE = "Please pick a function from the above options"
 _ANSWERS = ("answer", "response", "output", "completion")
 
@@ -109,14 +109,20 @@ def _refuse() -> list[Any]:
 
 def _options(text: Any, native: Native) -> tuple[Tool, ...]:
     """Return the functions that are declared between markers; nothing else may stand there."""
-    if not isinstance(text, str) or _OPTION.sub("", text).strip():
+    if not isinstance(text, str):
         raise Unreadable("invalid_function_document")
-    return tuple(_option(head, about, native) for head, about in _OPTION.findall(text))
+    before, *options = text.split("OPTION:")
+    matches = [_OPTION.fullmatch(option) for option in options]
+    if before.strip():
+        raise Unreadable("invalid_function_document")
+    return tuple(_option(match, native) for match in matches)
 
 
-def _option(head: str, docstring: str, native: Native) -> Tool:
-    quoted = docstring.replace("\\", "\\\\")
-    (tool,) = tools_of_source(f'{head}:\n    """{_indented(quoted)}"""', native)
+def _option(match: re.Match[str] | None, native: Native) -> Tool:
+    if match is None:
+        raise Unreadable("invalid_function_document")
+    quoted = match[2].replace("\\", "\\\\")
+    (tool,) = tools_of_source(f'{match[1]}:\n    """{_indented(quoted)}"""', native)
     return tool
 
 
@@ -128,13 +134,12 @@ def _indented(docstring: str) -> str:
 def _prompt(value: dict[str, Any], native: Native) -> Draft:
     """Return a prompt of the model, its answer, and what both say."""
     prompt = value["prompt"]
-    question = _ASKED.search(prompt)
+    declared, found, question = prompt.partition(_QUERY)
     answer = next((name for name in _ANSWERS if isinstance(value.get(name), str)), None)
-    if question is None:
+    if not found or _END not in question:
         raise Unreadable("unknown_prompt")
-    tools = tuple(_option(head, about, native) for head, about in _OPTION.findall(prompt))
-    tools += tuple(_defined(source, native) for source, _ in _FUNCTION.findall(prompt))
-    messages = [asked(_last_question(question[1]))]
+    tools = _declared(declared, native)
+    messages = [asked(_last_question(question.partition(_END)[0]))]
     meta = {key: value[key] for key in value if key not in ("prompt", answer)}
     text = prompt
     if answer is not None:
@@ -149,9 +154,19 @@ def _last_question(text: str) -> str:
     return text.rpartition("Question: ")[2].partition(_PLEASE)[0].strip()
 
 
-def _defined(source: str, native: Native) -> Tool:
+def _declared(text: str, native: Native) -> tuple[Tool, ...]:
+    """Return the functions before a query, in the layout of either version of the model."""
+    if "OPTION:" in text:
+        return _options(text[text.index("OPTION:") :], native)
+    sources = text.split("Function:\n")[1:]
+    return tuple(_defined(_FUNCTION.fullmatch(source), native) for source in sources)
+
+
+def _defined(match: re.Match[str] | None, native: Native) -> Tool:
     """Return the function of a definition whose docstring need not be indented."""
-    head, quotes, body = source.partition('"""')
+    if match is None:
+        raise Unreadable("invalid_function_document")
+    head, quotes, body = match[1].partition('"""')
     (tool,) = tools_of_source(f"{head.rstrip()}\n    {quotes}{_indented(body)}", native)
     return tool
 

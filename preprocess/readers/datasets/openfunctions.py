@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, asked, called, kind_of
 from preprocess.readers.function_documents import Rest, tools_of
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json
+from preprocess.readers.native import Native, Unreadable, read_json, to_json_text
 from preprocess.readers.reader import Options, Reader
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import json_schema, rapidapi_parameters
@@ -45,9 +43,9 @@ def convert(native: Native) -> Iterator[Draft]:
     elif (message := _completion(value)) is not None:
         yield _answered(value, message, native)
     elif is_accepted(value):
-        text = msgspec.json.encode(value).decode()
-        meta = {"possible_answer": value, "benchmark": _LEADERBOARD}
-        yield Draft(kind="function_call", text=text, meta=meta)
+        text = to_json_text(value)
+        meta = {"possible_answer": value}
+        yield Draft(kind="function_call", text=text, meta=meta, benchmark=_LEADERBOARD)
     else:
         raise Unreadable("unknown_layout")
 
@@ -78,9 +76,14 @@ def _asked(value: dict[str, Any], question: str, functions: str, native: Native)
     meta = {key: value[key] for key in value if key not in (question, functions)}
     if rest:
         meta[functions] = rest
-    if "human_eval_answer" in value or answer is None:
-        meta["benchmark"] = _LEADERBOARD
-    return Draft(kind="function_call", tools=tools, messages=tuple(messages), meta=meta)
+    is_leaderboard = "human_eval_answer" in value or answer is None
+    return Draft(
+        kind="function_call",
+        tools=tools,
+        messages=tuple(messages),
+        meta=meta,
+        benchmark=_LEADERBOARD if is_leaderboard else "",
+    )
 
 
 def _answer(answer: Any, tools: tuple[Tool, ...], calls: Calls) -> Message:

@@ -93,7 +93,7 @@ def _plain_parameters(flat: Mapping[str, Any]) -> dict[str, Any] | None:
     properties: dict[str, Any] = {}
     needed: list[str] = []
     for name, about in flat.items():
-        if type(about) is not dict or not about.keys() <= _PLAIN_KEYS:
+        if type(about) is not dict or not _PLAIN_KEYS.issuperset(about):
             return None
         word = about.get("type")
         known = _PLAIN_WORDS.get(word) if type(word) is str else None

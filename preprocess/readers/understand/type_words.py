@@ -69,6 +69,9 @@ _DEFAULT_MARK: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _PARENTHESES: Final = re.compile(r"^\s*(list|array|tuple|set)\((\w+)\)\s*$", re.IGNORECASE)
+_LONGEST: Final = 1000
+"""Characters of a type that is taken apart; the patterns take quadratic time on blanks."""
+
 _DATE: Final = re.compile(r"(?:date|time|datetime)\b", re.IGNORECASE)
 
 
@@ -104,7 +107,7 @@ def parse_type(words: Any) -> TypeWords:
         return TypeWords()
     if not isinstance(words, str):
         return TypeWords(plain_type(words))
-    return _parse(words)
+    return _parse(words) if len(words) <= _LONGEST else TypeWords({"x-type": words})
 
 
 @lru_cache(maxsize=4096)

@@ -266,7 +266,7 @@ fn text(scanner: &mut Scanner<'_>, scratch: &mut Scratch) -> Result<Option<Text>
 ///
 /// # Errors
 /// `WrongType` for a line end inside.
-pub(super) fn checked_id(id: Option<Cow<'_, str>>) -> Result<Option<Cow<'_, str>>, Unreadable> {
+pub(crate) fn checked_id(id: Option<Cow<'_, str>>) -> Result<Option<Cow<'_, str>>, Unreadable> {
     // A byte order mark is passed over where it begins a line.
     let blank = |c: char| c.is_whitespace() || c == '\u{feff}';
     let Some(id) = id.filter(|id| !id.chars().all(blank)) else { return Ok(None) };
@@ -286,7 +286,7 @@ fn string(bytes: &[u8], value: Option<Value>) -> Result<Option<Cow<'_, str>>, Un
 }
 
 /// Returns what a short string stands for.
-pub(super) fn unquote<'a>(bytes: &'a [u8], quoted: &Quoted) -> Result<Cow<'a, [u8]>, Fault> {
+pub(crate) fn unquote<'a>(bytes: &'a [u8], quoted: &Quoted) -> Result<Cow<'a, [u8]>, Fault> {
     let Quoted { range, has_escapes } = quoted;
     if !has_escapes {
         return Ok(Cow::Borrowed(&bytes[range.clone()]));

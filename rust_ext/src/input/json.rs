@@ -8,15 +8,15 @@
 use std::ops::Range;
 
 /// Room beyond the unescaped string that [`Scanner::unescape`] writes to.
-pub(super) use super::unescape::SLACK;
+pub(crate) use super::unescape::SLACK;
 use super::unescape::{BLOCK, SIMPLE, is_special, special, unescape};
 
 /// How deep values may be nested; what Python's parsers bear is about as much.
-pub(super) const MAX_DEPTH: usize = 1_000;
+pub(crate) const MAX_DEPTH: usize = 1_000;
 
 /// Why a scan ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Invalid,
     TooDeep,
 }
@@ -25,13 +25,13 @@ type Scanned<T> = Result<T, Fault>;
 
 /// Where a string lies between its quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Quoted {
-    pub(super) range: Range<usize>,
-    pub(super) has_escapes: bool,
+pub(crate) struct Quoted {
+    pub(crate) range: Range<usize>,
+    pub(crate) has_escapes: bool,
 }
 
 /// A position in a line.
-pub(super) struct Scanner<'a> {
+pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     /// The objects and lists that are open: a bit each, 1 for an object.
@@ -40,27 +40,27 @@ pub(super) struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0, open: [0; MAX_DEPTH.div_ceil(64)], depth: 0 }
     }
 
     /// Returns how many bytes have been passed.
-    pub(super) fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.at
     }
 
     /// Returns how many bytes are left.
-    pub(super) fn remaining(&self) -> usize {
+    pub(crate) fn remaining(&self) -> usize {
         self.bytes.len() - self.at
     }
 
     /// Returns bytes of the line.
-    pub(super) fn bytes(&self, range: Range<usize>) -> &'a [u8] {
+    pub(crate) fn bytes(&self, range: Range<usize>) -> &'a [u8] {
         &self.bytes[range]
     }
 
     /// Passes white space and returns the byte behind it, without passing that.
-    pub(super) fn peek(&mut self) -> Scanned<u8> {
+    pub(crate) fn peek(&mut self) -> Scanned<u8> {
         loop {
             match self.bytes.get(self.at) {
                 Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
@@ -71,7 +71,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes `byte`, which must be the next that is no white space.
-    pub(super) fn expect(&mut self, byte: u8) -> Scanned<()> {
+    pub(crate) fn expect(&mut self, byte: u8) -> Scanned<()> {
         if self.peek()? != byte {
             return Err(Fault::Invalid);
         }
@@ -80,32 +80,32 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes `byte` if it is the next that is no white space.
-    pub(super) fn accept(&mut self, byte: u8) -> Scanned<bool> {
+    pub(crate) fn accept(&mut self, byte: u8) -> Scanned<bool> {
         let is_next = self.peek()? == byte;
         self.at += usize::from(is_next);
         Ok(is_next)
     }
 
     /// Checks that nothing follows.
-    pub(super) fn end(&mut self) -> Scanned<()> {
+    pub(crate) fn end(&mut self) -> Scanned<()> {
         if self.peek().is_ok() { Err(Fault::Invalid) } else { Ok(()) }
     }
 
     /// Begins an object, which counts as a level.
-    pub(super) fn open_object(&mut self) -> Scanned<()> {
+    pub(crate) fn open_object(&mut self) -> Scanned<()> {
         self.expect(b'{')?;
         self.descend(true)
     }
 
     /// Ends the object that was opened last and not ended.
-    pub(super) fn close_object(&mut self) -> Scanned<()> {
+    pub(crate) fn close_object(&mut self) -> Scanned<()> {
         self.expect(b'}')?;
         self.depth -= 1;
         Ok(())
     }
 
     /// Passes a string, opening quote included.
-    pub(super) fn string(&mut self) -> Scanned<Quoted> {
+    pub(crate) fn string(&mut self) -> Scanned<Quoted> {
         self.expect(b'"')?;
         let start = self.at;
         let mut has_escapes = false;
@@ -128,7 +128,7 @@ impl<'a> Scanner<'a> {
     /// Passes a string up to its first escape or its end, and says whether that is its end.
     ///
     /// At an escape it stands before the backslash, for [`Scanner::unescape`].
-    pub(super) fn plain_string(&mut self) -> Scanned<(Range<usize>, bool)> {
+    pub(crate) fn plain_string(&mut self) -> Scanned<(Range<usize>, bool)> {
         self.expect(b'"')?;
         let start = self.at;
         self.pass_plain();
@@ -147,7 +147,7 @@ impl<'a> Scanner<'a> {
     ///
     /// `to` must have room for the bytes that are left of the line and [`SLACK`] more: what a
     /// string stands for is never longer than the string.
-    pub(super) fn unescape(&mut self, to: &mut [u8]) -> Scanned<usize> {
+    pub(crate) fn unescape(&mut self, to: &mut [u8]) -> Scanned<usize> {
         let mut length = 0;
         loop {
             let (passed, written) = unescape(&self.bytes[self.at..], &mut to[length..]);
@@ -170,7 +170,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes any value.
-    pub(super) fn skip_value(&mut self) -> Scanned<()> {
+    pub(crate) fn skip_value(&mut self) -> Scanned<()> {
         let outer = self.depth;
         loop {
             let byte = self.peek()?;

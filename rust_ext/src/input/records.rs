@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use super::json_records::JsonRecords;
 use super::lines::{Batch, Batches};
 use super::parquet_rows::ParquetRows;
-use super::source::{Source, SourceSummary};
+use super::source::{Compression, Source, SourceSummary};
+use super::warc::WetTexts;
 use crate::Result;
 
 /// Which columns of a Parquet file are read; lines of JSON are always whole.
@@ -18,12 +20,41 @@ pub enum Columns<'a> {
     Records,
 }
 
+/// What a file's name says of its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Lines,
+    Json,
+    Parquet,
+    Warc,
+}
+
+impl Format {
+    fn of(path: &Path) -> Self {
+        let name = match Compression::of(path) {
+            Compression::Plain => path.file_name(),
+            Compression::Gzip | Compression::Zstd => path.file_stem(),
+        };
+        let extension = name.and_then(|name| Path::new(name).extension());
+        match extension.and_then(|extension| extension.to_str()) {
+            Some("json") => Self::Json,
+            Some("parquet") => Self::Parquet,
+            Some("warc" | "wet") => Self::Warc,
+            _ => Self::Lines,
+        }
+    }
+}
+
 /// The records of one file, in order.
 pub enum Records {
     /// Lines, plain or compressed.
     Lines(Batches),
     /// Rows of a Parquet file, as lines.
     Rows(Box<ParquetRows>),
+    /// Records of a `.json` file, as lines.
+    Json(Box<JsonRecords>),
+    /// Texts of a WET file, as lines.
+    Texts(Box<WetTexts>),
 }
 
 impl Records {
@@ -37,11 +68,19 @@ impl Records {
         batch_bytes: usize,
         max_line_bytes: usize,
     ) -> Result<Self> {
-        if path.extension().is_some_and(|extension| extension == "parquet") {
-            let rows = ParquetRows::open(path, columns, batch_bytes, max_line_bytes)?;
-            return Ok(Self::Rows(Box::new(rows)));
+        match Format::of(path) {
+            Format::Lines => {
+                Ok(Self::Lines(Batches::new(Source::open(path)?, batch_bytes, max_line_bytes)))
+            }
+            Format::Parquet => {
+                let rows = ParquetRows::open(path, columns, batch_bytes, max_line_bytes)?;
+                Ok(Self::Rows(Box::new(rows)))
+            }
+            Format::Json => Ok(Self::Json(Box::new(JsonRecords::open(path, max_line_bytes)?))),
+            Format::Warc => {
+                Ok(Self::Texts(Box::new(WetTexts::open(path, batch_bytes, max_line_bytes)?)))
+            }
         }
-        Ok(Self::Lines(Batches::new(Source::open(path)?, batch_bytes, max_line_bytes)))
     }
 
     /// Returns the next batch, or `None` at the end; see [`Batches::next_batch`].
@@ -52,6 +91,8 @@ impl Records {
         match self {
             Self::Lines(batches) => batches.next_batch(recycled),
             Self::Rows(rows) => rows.next_batch(recycled),
+            Self::Json(records) => records.next_batch(recycled),
+            Self::Texts(texts) => texts.next_batch(recycled),
         }
     }
 
@@ -63,6 +104,8 @@ impl Records {
         match self {
             Self::Lines(batches) => batches.finish(),
             Self::Rows(rows) => rows.finish(),
+            Self::Json(records) => records.finish(),
+            Self::Texts(texts) => texts.finish(),
         }
     }
 }

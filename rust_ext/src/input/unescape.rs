@@ -15,7 +15,7 @@ use crate::simd::{self, Level};
 pub(crate) const BLOCK: usize = 32;
 
 /// Room beyond what is written that may be overwritten.
-pub(super) const SLACK: usize = 64;
+pub(crate) const SLACK: usize = 64;
 
 /// What a backslash and a letter stand for; 0 is for what is no escape, or one of a code point.
 pub(super) const SIMPLE: [u8; 256] = {

@@ -1,12 +1,13 @@
 //! One value of JSON, checked as it is read, block by block.
 //!
 //! It stops where the bytes end and goes on when there are more, so that no byte is looked at
-//! twice however long a record is. Nothing calls itself: nesting costs a byte a level. A fault that
+//! twice however long a record is. Nothing calls itself: nesting costs a bit a level. A fault that
 //! leaves no doubt where the value ends (a key that occurs twice, `NaN`, a tabulator in a string)
 //! is noted, and the value is read to its end; anything else breaks it.
 
 use super::fault::{Fault, MAX_DEPTH};
 use super::keys::Keys;
+use super::nesting::Nesting;
 use super::number::Number;
 use crate::input::json::simple_escape;
 use crate::input::unescape::{BLOCK, is_special, special};
@@ -48,8 +49,7 @@ pub(super) enum LineEnds {
 pub(super) struct Checker {
     /// Where to go on, counted from the first byte of the value.
     pub(super) at: usize,
-    /// What is open, outermost first: whether it is an object.
-    pub(super) open: Vec<bool>,
+    pub(super) open: Nesting,
     /// The first fault that leaves no doubt where the value ends.
     pub(super) fault: Option<Fault>,
     /// Whether a line ended inside of a string, and strings may be what is not.
@@ -58,11 +58,26 @@ pub(super) struct Checker {
     pub(super) may_be_inexact: bool,
     line_ends: LineEnds,
     state: State,
-    keys: Keys,
-    /// Whether keys are still at hand to be compared.
-    has_keys: bool,
+    /// `None` once keys are no longer at hand, or need no longer be compared.
+    keys: Option<Keys>,
     token_start: usize,
     has_escapes: bool,
+}
+
+/// Returns what is wrong with bytes that should be one value and blanks around it, if anything is.
+#[must_use]
+pub fn fault_of(bytes: &[u8]) -> Option<Fault> {
+    let mut checker = Checker::new(LineEnds::Stand);
+    let progress = match checker.run(bytes) {
+        Progress::More => checker.end(),
+        other => other,
+    };
+    let is_whole = progress == Progress::Done
+        && bytes[checker.at..].iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+    if simdutf8::basic::from_utf8(bytes).is_err() {
+        return Some(Fault::InvalidUtf8);
+    }
+    if is_whole { checker.fault } else { Some(Fault::InvalidJson) }
 }
 
 /// `None` goes on.
@@ -72,14 +87,13 @@ impl Checker {
     pub(super) fn new(line_ends: LineEnds) -> Self {
         Self {
             at: 0,
-            open: Vec::new(),
+            open: Nesting::default(),
             fault: None,
             has_line_end: false,
             may_be_inexact: false,
             line_ends,
             state: State::Value,
-            keys: Keys::default(),
-            has_keys: true,
+            keys: Some(Keys::default()),
             token_start: 0,
             has_escapes: false,
         }
@@ -94,8 +108,7 @@ impl Checker {
         self.may_be_inexact = false;
         self.line_ends = line_ends;
         self.state = State::Value;
-        self.keys.clear();
-        self.has_keys = true;
+        self.keys.get_or_insert_default().clear();
     }
 
     /// Goes on in `bytes`, which begin where the value begins.
@@ -128,12 +141,12 @@ impl Checker {
     /// Forgets the bytes passed, of which none is needed again but to compare keys.
     pub(super) fn forget(&mut self) {
         self.at = 0;
-        self.has_keys = false;
-        self.keys.clear();
+        self.keys = None;
     }
 
     fn note(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
+        self.keys = None; // nothing more can be wrong with them
     }
 
     fn next_token(&mut self, bytes: &[u8]) -> Option<u8> {
@@ -155,11 +168,11 @@ impl Checker {
             (State::Value | State::FirstElement, b'[') => self.open(false),
             (State::FirstElement, b']') | (State::FirstKey, b'}') => self.close(bytes),
             (State::After, b',') => {
-                let is_object = self.open.last() == Some(&true);
+                let is_object = self.open.last() == Some(true);
                 self.pass(if is_object { State::Key } else { State::Value })
             }
-            (State::After, b'}') if self.open.last() == Some(&true) => self.close(bytes),
-            (State::After, b']') if self.open.last() == Some(&false) => self.close(bytes),
+            (State::After, b'}') if self.open.last() == Some(true) => self.close(bytes),
+            (State::After, b']') if self.open.last() == Some(false) => self.close(bytes),
             (State::Value | State::FirstElement, _) => self.scalar(bytes, byte),
             _ => Some(Progress::Broken),
         }
@@ -173,18 +186,18 @@ impl Checker {
 
     fn open(&mut self, is_object: bool) -> Step {
         self.open.push(is_object);
-        if self.open.len() > MAX_DEPTH {
+        if self.open.depth() > MAX_DEPTH {
             self.note(Fault::TooDeep);
         }
-        if is_object && self.has_keys {
-            self.keys.open();
+        if is_object && let Some(keys) = &mut self.keys {
+            keys.open();
         }
         self.pass(if is_object { State::FirstKey } else { State::FirstElement })
     }
 
     fn close(&mut self, bytes: &[u8]) -> Step {
         let is_object = self.open.pop() == Some(true);
-        if is_object && self.has_keys && self.keys.close(bytes) {
+        if is_object && self.keys.as_mut().is_some_and(|keys| keys.close(bytes)) {
             self.note(Fault::DuplicateKey);
         }
         self.pass(State::After)
@@ -203,8 +216,8 @@ impl Checker {
             let step = match byte {
                 b'"' => {
                     self.at += 1;
-                    if is_key && self.has_keys {
-                        self.keys.add(bytes, self.token_start, self.at, self.has_escapes);
+                    if is_key && let Some(keys) = &mut self.keys {
+                        keys.add(bytes, self.token_start, self.at, self.has_escapes);
                     }
                     self.state = if is_key { State::Colon } else { State::After };
                     return None;

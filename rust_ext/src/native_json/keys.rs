@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Up to so many keys are compared each with each.
@@ -18,12 +19,12 @@ pub(super) struct Keys {
     objects: Vec<usize>,
 }
 
+/// Eight bytes: a record may consist of little else than keys.
 #[derive(Clone, Copy, Debug)]
 struct Key {
-    hash: u64,
-    /// Where it lies in the record, its quotes included.
-    start: usize,
-    end: usize,
+    hash: u32,
+    /// Where it lies in the record: at this quote.
+    start: u32,
 }
 
 impl Keys {
@@ -37,11 +38,13 @@ impl Keys {
         self.objects.push(self.keys.len());
     }
 
-    /// Takes a key that lies at `start..end` of `bytes`, quotes included.
+    /// Takes a key that lies at `start..end` of `bytes`, quotes included; beyond the first 4 GiB of
+    /// a record, which nobody reads as one, keys are not looked at.
     pub(super) fn add(&mut self, bytes: &[u8], start: usize, end: usize, has_escapes: bool) {
+        let Ok(place) = u32::try_from(start) else { return };
         let quoted = &bytes[start..end];
         let hash = if has_escapes { xxh3_64(&unescaped(quoted)) } else { xxh3_64(inside(quoted)) };
-        self.keys.push(Key { hash, start, end });
+        self.keys.push(Key { hash: (hash >> 32) as u32, start: place });
     }
 
     /// Ends the innermost object; says whether it had a key twice.
@@ -61,12 +64,27 @@ fn has_twice(keys: &mut [Key], bytes: &[u8]) -> bool {
         });
     }
     keys.sort_unstable_by_key(|key| key.hash);
-    keys.chunk_by(|one, other| one.hash == other.hash)
-        .any(|alike| alike[1..].iter().any(|key| is_same(alike[0], *key, bytes)))
+    keys.chunk_by(|one, other| one.hash == other.hash).any(|alike| {
+        (1..alike.len()).any(|at| alike[..at].iter().any(|other| is_same(*other, alike[at], bytes)))
+    })
 }
 
 fn is_same(one: Key, other: Key, bytes: &[u8]) -> bool {
-    unescaped(&bytes[one.start..one.end]) == unescaped(&bytes[other.start..other.end])
+    unescaped(quoted_at(bytes, one.start)) == unescaped(quoted_at(bytes, other.start))
+}
+
+/// Returns the string that begins at a quote.
+fn quoted_at(bytes: &[u8], start: u32) -> &[u8] {
+    let quoted = &bytes[start as usize..];
+    let mut at = 1;
+    while let Some(found) = quoted.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found + 1;
+        if quoted[at - 1] == b'"' {
+            return &quoted[..at];
+        }
+        at += 1;
+    }
+    quoted
 }
 
 fn inside(quoted: &[u8]) -> &[u8] {

@@ -6,6 +6,8 @@
 
 use memchr::memchr_iter;
 
+use super::nesting::Nesting;
+
 /// What was found of the end of a broken element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -22,13 +24,13 @@ pub(super) enum End {
 pub(super) struct Structure {
     /// Where to go on, counted from the first byte of the element.
     pub(super) at: usize,
-    open: Vec<bool>,
+    open: Nesting,
     is_in_text: bool,
 }
 
 impl Structure {
     /// Begins at a byte outside of strings; `open` are the brackets that are open there.
-    pub(super) fn new(at: usize, open: Vec<bool>) -> Self {
+    pub(super) fn new(at: usize, open: Nesting) -> Self {
         Self { at, open, is_in_text: false }
     }
 
@@ -79,7 +81,7 @@ mod tests {
     use super::*;
 
     fn end(element: &str) -> (End, usize) {
-        let mut structure = Structure::new(0, Vec::new());
+        let mut structure = Structure::new(0, Nesting::default());
         (structure.run(element.as_bytes()), structure.at)
     }
 

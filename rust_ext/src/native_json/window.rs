@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::Result;
-use crate::input::Source;
+use crate::input::{Source, SourceSummary};
 
 /// Bytes read at a time.
 pub(super) const BLOCK_BYTES: usize = 1 << 20;
@@ -40,6 +40,11 @@ impl Window {
         self.is_ended = filled.is_ended;
         self.damage = filled.damage;
         Ok(filled.count)
+    }
+
+    /// Ends the reading: the file's size and hash, and its damage.
+    pub(super) fn finish(self) -> Result<(SourceSummary, Option<String>)> {
+        Ok((self.source.finish()?, self.damage))
     }
 
     /// Forgets the first bytes.

@@ -6,6 +6,7 @@
 #![allow(clippy::needless_pass_by_value)] // arguments come owned from Python
 
 mod call;
+mod chat;
 mod indexed;
 mod minhash;
 mod native_json;
@@ -24,6 +25,8 @@ mod extension {
     #[pymodule_export]
     use super::call::{CorruptDataError, TokenizerError};
     #[pymodule_export]
+    use super::chat::{PyTemplate, chat_template_names, conversation_fields};
+    #[pymodule_export]
     use super::indexed::{
         audit_dataset, count_lines, merge_datasets, read_document, rebuild_index,
     };
@@ -34,9 +37,11 @@ mod extension {
         write_clusters,
     };
     #[pymodule_export]
-    use super::native_json::PyNativeRecords;
+    use super::native_json::{PyNativeRecords, json_fault};
     #[pymodule_export]
-    use super::records::{compared_text, find_document, find_records, read_line, scan_records};
+    use super::records::{
+        PyRecordLines, compared_text, find_document, find_records, read_line, scan_records,
+    };
     #[pymodule_export]
     use super::scopes::{
         check_substring_memory, cut_losses, cut_pieces, cut_substrings, gather_cuts, piece_parts,

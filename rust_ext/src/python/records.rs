@@ -1,11 +1,13 @@
 //! Bindings that look at record files: count them, show a line, find a record.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::call;
+use crate::input::lines::Line;
 use crate::input::{Batch, Columns, Records, Scratch, fields, lookup, own_content};
 use crate::{Error, Result};
 
@@ -81,6 +83,52 @@ fn find_line(
         "{}: expected a record below {records}, got {record}",
         path.display()
     )))
+}
+
+/// Batches of the lines of a record file, whatever its format: each line, whether it was over the
+/// limit and this is its head, and whether the file broke off in it.
+#[pyclass(name = "RecordLines", module = "preprocess._rust_ext")]
+pub(super) struct PyRecordLines {
+    /// `None` behind the last batch. What decodes Parquet may move between threads, not be shared.
+    records: Mutex<Option<Records>>,
+    damage: Option<String>,
+}
+
+type PyLine<'py> = (Bound<'py, PyBytes>, bool, bool);
+
+#[pymethods]
+impl PyRecordLines {
+    #[new]
+    #[pyo3(signature = (path, *, limit_bytes))]
+    fn new(path: PathBuf, limit_bytes: usize) -> PyResult<Self> {
+        let records = Records::open(&path, Columns::All, BATCH_BYTES, limit_bytes)?;
+        Ok(Self { records: Mutex::new(Some(records)), damage: None })
+    }
+
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Vec<PyLine<'py>>>> {
+        let held = self.records.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some(records) = held else { return Ok(None) };
+        let Some(batch) = py.detach(|| records.next_batch(Batch::default()))? else {
+            if let Some(records) = held.take() {
+                self.damage = py.detach(|| records.finish())?.1;
+            }
+            return Ok(None);
+        };
+        let wrap = |line: &Line| {
+            (PyBytes::new(py, batch.line(line)), line.is_oversized, line.is_truncated)
+        };
+        Ok(Some(batch.lines.iter().map(wrap).collect()))
+    }
+
+    /// Where the file broke off, if it did; complete behind the last batch.
+    #[getter]
+    fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
+    }
 }
 
 type Found<'py> = (Vec<(String, u64, Bound<'py, PyBytes>)>, Option<String>);

@@ -75,6 +75,12 @@ impl PyTokenizer {
         self.inner.special_tokens().map(|(token, id)| (token.to_owned(), id)).collect()
     }
 
+    /// Added tokens in alphabetical order, and for each whether it is special.
+    #[getter]
+    fn added_tokens(&self) -> Vec<(String, bool)> {
+        self.inner.added_tokens()
+    }
+
     /// Returns the id of a token as its file spells it, None without one.
     fn token_to_id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)

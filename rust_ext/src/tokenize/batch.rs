@@ -1,5 +1,6 @@
 //! A batch of lines becomes documents: what one worker does.
 
+mod messages;
 mod spans;
 
 use std::borrow::Cow;
@@ -31,8 +32,16 @@ pub(super) enum Series {
 /// One line's fate, in the order of the input.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// A document of so many tokens and bytes of id, text; the number of its share.
-    Document { series: Series, tokens: u32, id_bytes: u32, text_bytes: u32, share: u32 },
+    /// A document of so many tokens and bytes of id, text; the number of its share; how often its
+    /// data spells a token.
+    Document {
+        series: Series,
+        tokens: u32,
+        id_bytes: u32,
+        text_bytes: u32,
+        share: u32,
+        literal_tokens: u32,
+    },
     /// A record dropped by a rule.
     Dropped(&'static str),
     /// An unreadable line; its entry has so many bytes.
@@ -100,7 +109,14 @@ impl Encoded {
         self.ids[series as usize].push(b'\n');
         #[allow(clippy::cast_possible_truncation)] // an id is shorter than its line
         let id_bytes = id.len() as u32 + 1;
-        self.events.push(Event::Document { series, tokens, id_bytes, text_bytes, share });
+        self.events.push(Event::Document {
+            series,
+            tokens,
+            id_bytes,
+            text_bytes,
+            share,
+            literal_tokens: 0,
+        });
     }
 
     pub(super) fn text_bytes(&self) -> u64 {
@@ -150,6 +166,10 @@ impl<'a, E: Encode> Worker<'a, E> {
         let lines = batch.lines.get(done..).unwrap_or_default();
         let mut encoded = self.used.take();
         encoded.begin(file, batch.first_record + done as u64, lines.len() as u64);
+        if let Some(chat) = &self.options.chat {
+            self.lines_of_messages(batch, lines, chat.as_ref(), &mut encoded)?;
+            return Ok(encoded);
+        }
         for (number, line) in (encoded.first_record..).zip(lines) {
             match &self.options.spans_field {
                 None => self.line(batch, line, number, &mut encoded)?,

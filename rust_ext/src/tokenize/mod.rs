@@ -12,10 +12,12 @@ mod shard;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use encode::{Encode, RecordEncoder};
 pub use shard::{FileEntry, ShardEntry};
 
+use crate::chat::Render;
 use crate::control::Control;
 use crate::indexed::Dtype;
 use crate::input::{Columns, InputFile, Job, UnitReader};
@@ -30,6 +32,8 @@ pub struct Options {
     pub text_field: String,
     /// The field that holds a list of spans, instead of a text: then shards have masks.
     pub spans_field: Option<String>,
+    /// Renders `messages` and `tools` to spans, instead of a text: then, too.
+    pub chat: Option<Arc<dyn Render>>,
     /// Only records whose kind is among these; empty: all.
     pub kinds: Vec<String>,
     /// The token that ends a document.
@@ -48,6 +52,14 @@ pub struct Options {
     pub workers: usize,
     /// Bytes that records in flight may take.
     pub memory_bytes: usize,
+}
+
+impl Options {
+    /// Returns whether each dataset has a mask beside it.
+    #[must_use]
+    pub fn has_masks(&self) -> bool {
+        self.spans_field.is_some() || self.chat.is_some()
+    }
 }
 
 /// What became of a unit.

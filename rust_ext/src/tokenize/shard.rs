@@ -48,6 +48,9 @@ pub struct ShardEntry {
     pub dropped: Reasons,
     /// Lines rejected, by reason.
     pub rejected: Reasons,
+    /// How often messages of its documents spell a token of the tokenizer.
+    #[serde(default)]
+    pub literal_tokens: u64,
     /// The series that got documents.
     pub series: Vec<FileEntry>,
     /// Name of the file of its rejected lines, in the journal.
@@ -185,7 +188,8 @@ impl<'a> UnitWriter<'a> {
         for event in &encoded.events[events.clone()] {
             count(event, &mut self.current.dropped, &mut self.current.rejected);
             match event {
-                Event::Document { series, tokens, id_bytes, text_bytes, share } => {
+                Event::Document { series, tokens, id_bytes, text_bytes, share, literal_tokens } => {
+                    self.current.literal_tokens += u64::from(*literal_tokens);
                     let which = *series as usize;
                     lengths[which].push(*tokens);
                     piece.elements[which] += u64::from(*tokens) * size;
@@ -237,7 +241,7 @@ impl<'a> UnitWriter<'a> {
     fn series(&mut self, which: usize) -> Result<&mut Open> {
         if self.open[which].is_none() {
             let name = SERIES[which];
-            let mask = if self.options.spans_field.is_some() {
+            let mask = if self.options.has_masks() {
                 let (bin, idx) = (self.path(name, "_mask.bin"), self.path(name, "_mask.idx"));
                 Some((Writer::create(&bin, &idx, Dtype::Uint8)?, 0))
             } else {
@@ -336,6 +340,7 @@ mod tests {
         Options {
             text_field: "text".into(),
             spans_field: None,
+            chat: None,
             kinds: vec![],
             eod: Some(0),
             dtype: Dtype::Uint16,

@@ -141,6 +141,21 @@ impl Tokenizer {
         self.special_tokens.iter().map(|(token, id)| (token.as_str(), *id))
     }
 
+    /// Returns the tokens that texts are cut at, and for each whether it is special, sorted: what a
+    /// template may name, and what data must not become.
+    #[must_use]
+    pub fn added_tokens(&self) -> Vec<(String, bool)> {
+        let special: std::collections::BTreeMap<String, bool> =
+            self.special_tokens.iter().map(|(token, _)| (token.clone(), true)).collect();
+        let others = self.other_ids.keys().filter(|token| self.special_id(token).is_some());
+        let mut all = special;
+        for token in others {
+            all.entry(token.clone()).or_insert(false);
+        }
+        all.retain(|token, _| !token.is_empty());
+        all.into_iter().collect()
+    }
+
     /// Returns the bytes that `ids` stand for, special tokens spelled out.
     ///
     /// For byte-level models these are the bytes that were encoded; the other two give text.

@@ -5,7 +5,8 @@
 //! and the answer behind it may share a token, and then they do. What differs from parsing that
 //! string is the point of spans: a special token spelled in a text span stays text, so that no
 //! record can end a turn by quoting its end. White space that a special token takes (`lstrip`,
-//! `rstrip`) is taken here too.
+//! `rstrip`) is taken here too. A special span without text is no token: the texts on its sides are
+//! encoded apart, so that together they cannot spell an added token that is not special.
 //!
 //! **Mask.** It goes by position, never by value: a special token is trained if its span is; any
 //! other token is trained if one byte or more of it lies in a trained span. So every trained byte
@@ -26,7 +27,7 @@ use crate::{Error, Result};
 /// A part of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span<'a> {
-    /// The text, or the content of a special token.
+    /// The text, or the content of a special token; see the module for one without.
     pub text: Cow<'a, str>,
     /// Whether it is one special or added token, named by its content.
     pub special: bool,
@@ -120,6 +121,11 @@ impl Encoder<'_> {
         for (number, span) in spans.iter().enumerate() {
             if !span.special {
                 run.push(span);
+                continue;
+            }
+            if span.text.is_empty() {
+                self.encode_run(&run, false, &mut output)?;
+                run.restart(false);
                 continue;
             }
             let special = self.tokenizer.special(&span.text).ok_or_else(|| {

@@ -10,6 +10,16 @@ use crate::tokenize::elements::Elements;
 use crate::tokenize::encode::Encode;
 use crate::tokenizer::{MAX_TEXT_BYTES, Span};
 
+/// A record in spans, but for its spans.
+pub(super) struct Named<'a> {
+    /// Its line.
+    pub(super) raw: &'a [u8],
+    pub(super) number: u64,
+    pub(super) id: Option<Cow<'a, str>>,
+    pub(super) kind: Option<Cow<'a, str>>,
+    pub(super) source: Option<Cow<'a, str>>,
+}
+
 impl<E: Encode> Worker<'_, E> {
     /// Encodes one line whose field is a list of spans.
     pub(super) fn line_of_spans(
@@ -20,25 +30,37 @@ impl<E: Encode> Worker<'_, E> {
         field: &str,
         to: &mut Encoded,
     ) -> Result<()> {
-        let (options, file) = (self.options, &self.files[to.file]);
+        let raw = batch.line(line);
         let fields = match span_fields::parse(batch, line, field) {
             Ok(fields) => fields,
             Err(fault) => {
-                to.reject(&file.relative, number, fault.reason(), batch.line(line));
+                to.reject(&self.files[to.file].relative, number, fault.reason(), raw);
                 return Ok(());
             }
         };
-        let kind = fields.kind.as_deref().unwrap_or("text");
-        if !is_wanted(options, kind) {
+        if !is_wanted(self.options, fields.kind.as_deref().unwrap_or("text")) {
             to.events.push(Event::Dropped("other_group"));
             return Ok(());
         }
-        let id = fields.id.unwrap_or_else(|| Cow::Owned(format!("{}#{number}", file.relative)));
+        let (id, kind, source) = (fields.id, fields.kind, fields.source);
+        self.keep_spans(Named { raw, number, id, kind, source }, &fields.spans, to)
+    }
+
+    /// Encodes a record in spans that is wanted, and notes what became of it.
+    pub(super) fn keep_spans(
+        &mut self,
+        record: Named<'_>,
+        spans: &[Span<'_>],
+        to: &mut Encoded,
+    ) -> Result<()> {
+        let (options, file, number) = (self.options, &self.files[to.file], record.number);
+        let kind = record.kind.as_deref().unwrap_or("text");
+        let id = record.id.unwrap_or_else(|| Cow::Owned(format!("{}#{number}", file.relative)));
         let series = series_of(options, self.holdout_below, &id);
         let which = series as usize;
         let (elements, mask) = (&mut to.elements[which], &mut to.masks[which]);
         let begin = (elements.len(), mask.len());
-        let fate = self.encode_spans(&fields.spans, elements, mask)?;
+        let fate = self.encode_spans(spans, elements, mask)?;
         if !matches!(fate, Fate::Kept) {
             elements.truncate(begin.0);
             mask.truncate(begin.1);
@@ -47,14 +69,14 @@ impl<E: Encode> Worker<'_, E> {
         match fate {
             Fate::Kept => {
                 let tokens = count_of(tokens, &file.path)?;
-                let source = fields.source.as_deref().unwrap_or("unknown");
+                let source = record.source.as_deref().unwrap_or("unknown");
                 let share = to.shares.number(source, kind);
-                let text_bytes = u32::try_from(text_bytes(&fields.spans)).unwrap_or(u32::MAX);
+                let text_bytes = u32::try_from(text_bytes(spans)).unwrap_or(u32::MAX);
                 to.document(series, tokens, &id, text_bytes, share);
             }
             Fate::Dropped(rule) => to.events.push(Event::Dropped(rule)),
             Fate::Rejected(reason) => {
-                to.reject(&file.relative, number, reason, batch.line(line));
+                to.reject(&file.relative, number, reason, record.raw);
             }
         }
         Ok(())
@@ -71,7 +93,8 @@ impl<E: Encode> Worker<'_, E> {
         if text_bytes(spans) > MAX_TEXT_BYTES {
             return Ok(Fate::Rejected("text_too_long"));
         }
-        if spans.iter().any(|span| span.special && !self.encode.is_special(&span.text)) {
+        let is_unknown = |text: &str| !text.is_empty() && !self.encode.is_special(text);
+        if spans.iter().any(|span| span.special && is_unknown(&span.text)) {
             return Ok(Fate::Rejected("unknown_special_token"));
         }
         let (options, start) = (self.options, mask.len());
