@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from preprocess.readers.reader import Reader
 
 
+_SOURCE_FIELDS = "source_fields"
+
+
 class Draft(msgspec.Struct, kw_only=True):
     """One record as a reader understood it."""
 
@@ -48,6 +51,20 @@ class Draft(msgspec.Struct, kw_only=True):
     """The benchmark that it belongs to, where a dataset brings one along; its source then."""
 
 
+def note(meta: dict[str, Any], name: str, value: Any) -> None:
+    """Set a field of `meta` that is ours; a field that the source has by its name makes way.
+
+    The source's field is then one of the object `source_fields`.
+    """
+    if name in meta:
+        kept = meta.get(_SOURCE_FIELDS, {})
+        meta[_SOURCE_FIELDS] = {
+            **(kept if isinstance(kept, dict) else {_SOURCE_FIELDS: kept}),
+            name: meta[name],
+        }
+    meta[name] = value
+
+
 class Dropped(msgspec.Struct, frozen=True):
     """A record that a reader's rule leaves out."""
 
@@ -69,12 +86,13 @@ def finish(reader: Reader, origin: Origin, draft: Draft) -> Record:
     meta = dict(draft.meta)
     checks = check_calls(draft.tools, draft.messages)
     if checks is not None:
-        meta["checks"] = checks
+        note(meta, "checks", checks)
     if benchmark:
-        meta["benchmark"] = benchmark
+        note(meta, "benchmark", benchmark)
     text = draft.text
     if text is None:
-        text, meta["template"] = text_of(identifier, draft.kind, draft.tools, draft.messages)
+        text, template = text_of(identifier, draft.kind, draft.tools, draft.messages)
+        note(meta, "template", template)
     if draft.preface or draft.appendix:
         text = "\n\n".join(filter(None, (draft.preface, text, draft.appendix)))
     return Record(
