@@ -195,6 +195,7 @@ def ingest(
     from preprocess.checks import REQUIREMENTS
     from preprocess.ingest import IngestConfig
     from preprocess.ingest import ingest as run
+    from preprocess.licences import named as named_licences
     from preprocess.readers import READERS
 
     State.verbose |= verbose
@@ -209,10 +210,14 @@ def ingest(
     for name in require or ():
         if name not in REQUIREMENTS:
             raise Misuse(f"--require: expected one of {', '.join(REQUIREMENTS)}, got {name!r}")
+    try:
+        allowed = () if licenses is None else named_licences(licenses)
+    except ValueError as error:
+        raise Misuse(f"--licenses: {error}") from error
     config = IngestConfig(
         dataset=dataset,
         require=tuple(sorted(set(require or ()))),
-        licenses=tuple(sorted(filter(None, map(str.strip, (licenses or "").split(","))))),
+        licenses=allowed,
         options={**READERS[dataset].options, **given},
     )
     options = run_options(workers, memory, task, num_tasks, max_rejected)

@@ -172,6 +172,8 @@ def _serve(connection: Connection[Any, Any], config: IngestConfig, limit_bytes: 
             _read_batch(connection, config, batch, limit_bytes)
         except BrokenPipeError:
             return  # the other side has ended, and told why
+        except UserError as error:
+            connection.send_bytes(_FAILED + str(error).encode())
         except OSError as error:
             name = error.filename or batch[0][0]
             reason = f"{name}: expected a readable file, but {error.strerror or error}"

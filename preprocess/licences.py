@@ -20,6 +20,18 @@ def is_non_commercial(license_: str) -> bool:
     return not _MARKS.isdisjoint(words)
 
 
+def named(listed: str) -> tuple[str, ...]:
+    """Return the licences of a list with commas between, sorted, each once.
+
+    Raises:
+        ValueError: One is empty, and so is a list without any.
+    """
+    found = {name.strip() for name in listed.split(",")}
+    if "" in found:
+        raise ValueError(f"expected SPDX names with commas between, or any, got {listed!r}")
+    return tuple(sorted(found))
+
+
 @dataclass(frozen=True, slots=True)
 class Licences:
     """What `--licenses` lets in."""
@@ -32,5 +44,7 @@ class Licences:
         if not self.allowed:
             return "non_commercial_license" if is_non_commercial(license_) else None
         if license_ in self.allowed or ANY in self.allowed:
+            return None
+        if license_.casefold() in map(str.casefold, self.allowed):  # as SPDX compares them
             return None
         return "license"

@@ -394,11 +394,14 @@ def judge(manifest: Manifest, directory: Path, options: RunOptions) -> None:
             "what could be read is kept; mend the input, or raise --max-rejected"
         )
     if counts.out == 0:
+        by_licence = not {"license", "non_commercial_license"}.isdisjoint(counts.dropped)
         dropped = ", ".join(f"{reason} {count:,}" for reason, count in counts.dropped.items())
         raise UserError(
             f"expected records, none is left of {counts.native:,} in the input"
             f"{f' (dropped: {dropped})' if dropped else ''}"
-            f"{f' (rejected: {reasons})' if reasons else ''}; check the input of {directory}"
+            f"{f' (rejected: {reasons})' if reasons else ''}; "
+            f"{'allow their licences by --licenses, or ' if by_licence else ''}"
+            f"check the input of {directory}"
         )
     refuse_difference(manifest.check, counts.out, directory)
 

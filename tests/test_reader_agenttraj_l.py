@@ -315,3 +315,15 @@ def test_real_calls_are_found(shared: Path) -> None:
     assert len(trajectories) == 3
     assert len(calls) == len(answered) == 15
     assert {call.name for call in calls} == {"search", "click"}
+
+
+@pytest.mark.parametrize(
+    "given", ["NaN", "Infinity", "9" * 5000, '{"a": 1, "a": 2}', "1e-9999999999999999999"]
+)
+def test_a_document_that_says_nothing_certain_is_rejected(tmp_path: Path, given: str) -> None:
+    document = f'{{"type": "function", "function": {{"name": "f", "parameters": {given}}}}}'
+    task = f"Call a function.\n{document}"
+    native = {"conversations": [_turn("human", None, task)], "item_id": "webshop_1"}
+    (outcome,) = _read(tmp_path, [native])
+    assert outcome.rejection is not None
+    assert outcome.rejection.reason == "invalid_tool_document"

@@ -72,3 +72,13 @@ def test_every_real_record_is_read_and_loses_nothing(shared: Path) -> None:
     root = shared / "data/agent/lumos"
     assert counts(read_all(READER, root, root)) == {"native": 69, "out": 69}
     assert lost_leaves(READER, root, root) == (381, [])
+
+
+def test_fields_that_are_named_as_ours_make_way(tmp_path: Path) -> None:
+    native = {"template": "t", "messages": [{"role": "user", "content": "Add 2 and 3"}]}
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, (native, {**native, "source_fields": "s"}))))
+    first, second = [each.records[0].meta for each in read_all(READER, path, tmp_path)]
+    assert first["source_fields"] == {"template": "t"}
+    assert first["template"] != "t"
+    assert second["source_fields"] == {"source_fields": "s", "template": "t"}

@@ -152,7 +152,7 @@ def test_every_real_record_is_read_whole(shared: Path) -> None:
     assert lost_leaves(READER, root, root) == (2927, [])
 
 
-@pytest.mark.parametrize("name", ["checks", "template", "benchmark", "source_fields"])
+@pytest.mark.parametrize("name", ["checks", "template", "benchmark"])
 def test_a_field_with_a_name_of_ours_is_kept_apart(tmp_path: Path, name: str) -> None:
     value = {"question": "q", "function": {"name": "f"}, "model_answer": "f()", name: {"a": "b"}}
     record = record_of(READER, tmp_path, value)
@@ -160,3 +160,10 @@ def test_a_field_with_a_name_of_ours_is_kept_apart(tmp_path: Path, name: str) ->
     assert record.meta["checks"]["valid"] is True
     assert isinstance(record.meta["template"], str)
     assert "benchmark" not in record.meta
+
+
+def test_a_field_called_checks_is_no_check(tmp_path: Path) -> None:
+    value = {"question": "q", "function": {"name": "f"}, "model_answer": "f(x)", "checks": {}}
+    record = record_of(READER, tmp_path, value)
+    assert "checks" not in record.meta
+    assert record.meta["source_fields"] == {"checks": {}}

@@ -191,6 +191,11 @@ def test_requests_without_answers_stay_with_the_api(tmp_path: Path) -> None:
     assert record.meta["Functions"] == functions
 
 
+def test_requests_whose_answers_are_null_stay_with_the_api(tmp_path: Path) -> None:
+    (record,) = read(tmp_path, {**API, "Instructions": [REQUEST], "Golden_Answers": None}).records
+    assert record.meta["Instructions"] == [REQUEST]
+
+
 LOG = " I look at the pond.\nASSISTANT Action: getPond\nASSISTANT Action Input: {'id': 7}"
 INSTANCE = {
     "input": REQUEST,

@@ -185,3 +185,11 @@ def test_every_real_call_is_answered_by_its_function(shared: Path) -> None:
     assert len(calls) > 50
     assert all(turn.tool_call_id for turn in answers)
     assert sum(record.meta.get("truncated_observations", 0) for record in records) == 10
+
+
+def test_an_api_may_be_described_twice(tmp_path: Path) -> None:
+    api = {"tool_name": "Tides", "api_name": "Height", "api_description": "Of the tide."}
+    native = {"query": QUERY, "api_list": [{**api, "description": "In metres."}]}
+    documented, _ = read(tmp_path, native).records
+    assert documented.tools[0].description == "Of the tide."
+    assert documented.meta["api_list"][0]["description"] == "In metres."

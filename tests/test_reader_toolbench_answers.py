@@ -277,3 +277,29 @@ def test_the_last_of_several_branches_is_told_and_all_are_kept(tmp_path: Path) -
     (record,) = read(tmp_path, results(nodes)).records
     assert turns(record) == [("user", QUERY), ("assistant", "Yes")]
     assert record.meta["answer"]["answer_details"] == nodes
+
+
+def test_what_a_turn_says_beyond_a_message_stays(tmp_path: Path) -> None:
+    first = {"role": "user", "content": QUERY, "name": "Ada"}
+    second = call("forecast_for_weather", "{}")
+    second["function_call"]["confidence"] = 0.5
+    (record,) = read(tmp_path, answer([[first, second]])).records
+    assert record.meta["train_message_fields"] == [
+        {"turn": 0, "name": "Ada"},
+        {"turn": 1, "tool_calls": [{"confidence": 0.5}]},
+    ]
+
+
+def test_what_a_node_of_a_result_says_beyond_its_message_stays(tmp_path: Path) -> None:
+    nodes = details(("user", QUERY), ("assistant", "Yes"))
+    nodes[0]["next"][0]["score"] = 0.5
+    (record,) = read(tmp_path, results(nodes)).records
+    assert record.meta["answer"]["answer_details"] == nodes
+
+
+def test_required_names_that_are_none_do_not_stop_it(tmp_path: Path) -> None:
+    functions = [{**FUNCTIONS[0], "parameters": {**PARAMETERS[0], "required": [["city"], {}]}}]
+    native = answer([[{"role": "user", "content": QUERY}]])
+    native["answer_generation"]["function"] = functions
+    (record,) = read(tmp_path, native).records
+    assert record.tools[0].parameters["required"] == [["city"], {}]

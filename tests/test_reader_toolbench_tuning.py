@@ -68,3 +68,12 @@ def test_an_action_that_is_no_single_call_stays_text(tmp_path: Path, said: str) 
     native = tuning(TUNING_SYSTEM + str(FUNCTIONS), said, "an answer")
     (record,) = read(tmp_path, [native]).records
     assert turns(record)[2:] == [("assistant", said), ("tool", "an answer", None)]
+
+
+def test_the_end_of_a_line_is_no_part_of_a_name(tmp_path: Path) -> None:
+    spelled = "Thought: Look.\r\nAction: forecast_for_weather\r\nAction Input: {}"
+    (record,) = read(tmp_path, [tuning(TUNING_SYSTEM + str(FUNCTIONS), spelled, "r")]).records
+    assert turns(record)[2:] == [
+        ("assistant", "Look.", ("call_0", "forecast_for_weather", {})),
+        ("tool", "r", "call_0"),
+    ]

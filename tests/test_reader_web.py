@@ -186,3 +186,69 @@ def test_all_real_documents_are_accounted_for(name: str, shared: Path) -> None:
     kept = sum(bool(each[0].records) for each in outcomes)
     empty = sum(each[0].dropped == ("empty",) for each in outcomes)
     assert (kept + empty, kept > 200) == (len(found), True)
+
+
+@pytest.mark.parametrize("name", ["undefined", "idna", "punycode", "raw_unicode_escape", "hex"])
+def test_a_page_may_claim_any_character_set(tmp_path: Path, name: str) -> None:
+    page = PAGE.replace("naïve", "na\\ud800ive").replace("<head>", f'<head><meta charset="{name}">')
+    write_archive(
+        tmp_path / "a.warc",
+        ("200 OK", f"text/html; charset={name}", page.encode()),
+        ("200 OK", "text/html", PAGE.encode()),
+    )
+    outcomes = read("web", tmp_path / "a.warc")
+    assert len(outcomes) == 2  # and what follows is still read
+    assert all("Straße" in record.text and "東京" in record.text for record in records(outcomes))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_the_mark_at_a_page_s_beginning_counts_most(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "a.html").write_bytes(f"\ufeff{PAGE}".encode(encoding))
+    (record,) = records(read("web", tmp_path / "a.html"))
+    assert "Straße, naïve, 東京." in record.text
+
+
+@pytest.mark.parametrize(
+    ("column", "fates"),
+    [
+        (pa.array([1, 2**62], pa.timestamp("ns")), ["1970-01-01 00:00:00.000000001", "2116-"]),
+        (
+            pa.array([1, 2**62], pa.timestamp("us")),
+            ["1970-01-01T00:00:00.000001", "<value out of range: 46116860"],
+        ),
+        (pa.array([1, 2], pa.timestamp("s", tz="No/Where")), ["value_out_of_range"] * 2),
+    ],
+)
+def test_times_beyond_those_of_python(tmp_path: Path, column: Any, fates: list[str]) -> None:
+    pq.write_table(pa.table({"text": ["a", "b"], "at": column}), tmp_path / "a.parquet")
+    read_as = [
+        each.rejection.reason if each.rejection else bytes(each.records[0].meta["at"]).decode()
+        for each in read("jsonl", tmp_path / "a.parquet")
+    ]
+    assert [fate in each for fate, each in zip(fates, read_as, strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize("name", ["jsonl", "agentinstruct"])
+def test_rows_that_are_none_are_rejected_and_kept(tmp_path: Path, name: str) -> None:
+    raw = pa.array([b"whole", b"\xff\xfe"])
+    text = pa.Array.from_buffers(pa.string(), 2, [None, *raw.buffers()[1:]])
+    pq.write_table(pa.table({"text": text}), tmp_path / "bytes.parquet")
+    twice = pa.Table.from_arrays([pa.array(["one"]), pa.array(["two"])], names=["text", "text"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    rejections = [each.rejection for each in read(name, tmp_path / "bytes.parquet")]
+    assert rejections[1] is not None
+    assert rejections[1].reason == "invalid_utf8"
+    assert b"\xff\xfe" in rejections[1].raw
+    (of_two,) = read(name, tmp_path / "twice.parquet")
+    assert of_two.rejection is not None
+    assert of_two.rejection.reason == "duplicate_column"
+    assert b"one" in of_two.rejection.raw
+    assert b"two" in of_two.rejection.raw
+
+
+def test_a_row_over_the_limit_is_rejected(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a" * 999, "b"]}), tmp_path / "a.parquet")
+    long, short = READERS["jsonl"].read(tmp_path / "a.parquet", "a.parquet", limit_bytes=500)
+    assert long.rejection is not None
+    assert long.rejection.reason == "over_memory"
+    assert short.records

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 
 _SOURCE_FIELDS = "source_fields"
+_OURS = ("checks", "benchmark", "template")
+"""Fields of `meta` that stages and the requirements read."""
 
 
 class Draft(msgspec.Struct, kw_only=True):
@@ -84,6 +86,10 @@ def finish(reader: Reader, origin: Origin, draft: Draft) -> Record:
     if draft.url:
         origin = Origin(path=origin.path, record=origin.record, url=draft.url)
     meta = dict(draft.meta)
+    for name in _OURS:
+        if name in meta:  # even where we say nothing under it: others trust what stands there
+            note(meta, name, None)
+            del meta[name]
     checks = check_calls(draft.tools, draft.messages)
     if checks is not None:
         note(meta, "checks", checks)

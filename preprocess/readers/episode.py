@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from preprocess.readers.draft import note
 from preprocess.readers.native import Unreadable
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.understand.json_text import loads
@@ -112,7 +113,7 @@ class Episode:
         """Return `meta` with the counts of cut observations and of malformed calls added."""
         note_truncated(meta, self._observations)
         if self.num_malformed:
-            meta["malformed_calls"] = self.num_malformed
+            note(meta, "malformed_calls", self.num_malformed)
         return meta
 
     def _parse(self, arguments: str) -> dict[str, Any] | None:

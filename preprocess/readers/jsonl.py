@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from preprocess.readers.lines import Line, read_lines
+from preprocess.readers.lines import HEAD_BYTES, Line, read_lines
 from preprocess.readers.native import elements
 from preprocess.readers.reader import Options, Reader
 from preprocess.records import Origin, Outcome, Record, Rejection, portable_path, record_id
@@ -36,7 +36,7 @@ def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> 
     """Yield the outcome of each line that is not blank, each element, or each row."""
     name = portable_path(relative)
     if path.suffix == ".parquet":
-        yield from _read_rows(path, name, options["text_field"])
+        yield from _read_rows(path, name, options["text_field"], limit_bytes)
         return
     if path.name.removesuffix(".gz").removesuffix(".zst").endswith(".json"):
         for number, (data, reason) in enumerate(elements(path, limit_bytes)):
@@ -68,11 +68,17 @@ def _outcome(origin: Origin, data: bytes, reason: str | None, text_field: str) -
         return Outcome(rejection=Rejection(origin=origin, reason=str(error), raw=data))
 
 
-def _read_rows(path: Path, name: str, text_field: str) -> Iterator[Outcome]:
-    from preprocess.readers.rows import read_whole_rows
+def _read_rows(path: Path, name: str, text_field: str, limit_bytes: int) -> Iterator[Outcome]:
+    from preprocess.readers.rows import OddRow, read_whole_rows
 
     for number, row in enumerate(read_whole_rows(path, text_field)):
-        yield _outcome(Origin(path=name, record=number), row, None, text_field)
+        origin = Origin(path=name, record=number)
+        if isinstance(row, OddRow):
+            yield _outcome(origin, row.raw, row.reason, text_field)
+        elif len(row) > limit_bytes:
+            yield _outcome(origin, row[:HEAD_BYTES], "over_memory", text_field)
+        else:
+            yield _outcome(origin, row, None, text_field)
 
 
 def _reason(error: _UnreadableError, line: Line) -> str:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from preprocess.readers.draft import note
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -46,7 +48,7 @@ def count_truncated(observations: Iterable[str]) -> int:
 def note_truncated(meta: dict[str, Any], observations: Iterable[str]) -> None:
     """Set `truncated_observations` of a record's `meta` if there are any."""
     if count := count_truncated(observations):
-        meta["truncated_observations"] = count
+        note(meta, "truncated_observations", count)
 
 
 def is_truncated(observation: str) -> bool:

@@ -82,13 +82,13 @@ def _calls(turn: dict[str, Any], number: int, native: Native, made: Conversation
     for each in given:
         calls.append(call_of(each, made.calls, native))
         made.calls += 1
-    beyond = [_beyond_call(each) for each in given]
+    beyond = [beyond_call(each) for each in given]
     if any(beyond):
         made.fields.append({"turn": number, "tool_calls": beyond})
     return calls
 
 
-def _beyond_call(given: dict[str, Any]) -> dict[str, Any]:
+def beyond_call(given: dict[str, Any]) -> dict[str, Any]:
     """Return what a call says beyond its name, arguments and id."""
     function = given.get("function", given)
     inner = function.items()

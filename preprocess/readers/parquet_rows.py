@@ -13,6 +13,7 @@ import msgspec
 
 from preprocess.readers.lines import HEAD_BYTES
 from preprocess.readers.native import Convert, outcome
+from preprocess.readers.rows import OddRow, rows_of
 from preprocess.records import Origin, Outcome, Rejection, TruncatedInput, portable_path
 
 if TYPE_CHECKING:
@@ -47,11 +48,15 @@ def read_parquet(
             has_bytes = _BINARY.search(str(file.schema_arrow)) is not None
             ordinal = 0
             for batch in file.iter_batches(batch_size=ROWS):
-                for row in batch.to_pylist():
+                for row in rows_of(batch):
                     origin = Origin(path=name, record=ordinal)
-                    yield _outcome(reader, row, origin, limit_bytes, convert, has_bytes=has_bytes)
                     ordinal += 1
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+                    if isinstance(row, OddRow):
+                        rejection = Rejection(origin=origin, reason=row.reason, raw=row.raw)
+                        yield Outcome(rejection=rejection)
+                        continue
+                    yield _outcome(reader, row, origin, limit_bytes, convert, has_bytes=has_bytes)
+    except (pa.ArrowException, OSError) as error:
         raise TruncatedInput(
             f"{path}: expected a whole Parquet file, it breaks off or is damaged "
             f"({str(error).partition(chr(10))[0]}); fetch the file again"

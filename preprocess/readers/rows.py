@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import datetime
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pyarrow import RecordBatch
+
 ROWS = 64
+_NOT_PYTHON = (ValueError, ArithmeticError, LookupError)
+"""What Arrow raises for values that Python cannot hold."""
+
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -49,11 +54,11 @@ def read_rows(path: Path, field: str, *others: str) -> Iterator[Line]:
         raise _damaged(path, error) from error
 
 
-def read_whole_rows(path: Path, field: str) -> Iterator[bytes]:
+def read_whole_rows(path: Path, field: str) -> Iterator[bytes | OddRow]:
     """Yield each row of a file as a JSON object of all its columns, nulls left out.
 
     Times are written as ISO 8601, bytes that are no UTF-8 as base64, and numbers that JSON has not
-    (NaN, infinities) as their names.
+    (NaN, infinities) as their names. A row that Python cannot hold comes as it is.
 
     Raises:
         TruncatedInput: The file is cut off or damaged. Every row before that was yielded.
@@ -66,10 +71,71 @@ def read_whole_rows(path: Path, field: str) -> Iterator[bytes]:
         with pq.ParquetFile(path) as file:
             _expect_column(path, file.schema_arrow.names, field)
             for batch in file.iter_batches(batch_size=ROWS):
-                for row in batch.to_pylist():
-                    yield _ENCODER.encode(_plain(row))
+                for row in rows_of(batch):
+                    yield row if isinstance(row, OddRow) else _ENCODER.encode(_plain(row))
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
+
+
+class OddRow(NamedTuple):
+    """A row that is none to Python."""
+
+    reason: str
+    raw: bytes
+    """The row as a stream of Arrow."""
+
+
+def rows_of(batch: RecordBatch) -> Iterator[dict[str, Any] | OddRow]:
+    """Yield each row of a batch as an object of its columns.
+
+    Columns may hold times beyond those of Python, which are then spelled by Arrow, or in zones that
+    nobody knows; strings that are no UTF-8; and several may have one name.
+    """
+    if len(set(batch.schema.names)) < len(batch.schema.names):
+        yield from (OddRow("duplicate_column", _stream(row)) for row in _singly(batch))
+        return
+    try:
+        yield from batch.to_pylist()
+    except _NOT_PYTHON:
+        yield from map(_row, _singly(batch))
+
+
+def _row(batch: RecordBatch) -> dict[str, Any] | OddRow:
+    """Return the only row of a batch."""
+    import pyarrow as pa
+
+    for spelled in (False, True):
+        try:
+            row: dict[str, Any] = (_with_times_spelled(batch) if spelled else batch).to_pylist()[0]
+        except UnicodeDecodeError:
+            return OddRow("invalid_utf8", _stream(batch))
+        except (*_NOT_PYTHON, pa.ArrowException):
+            continue
+        return row
+    return OddRow("value_out_of_range", _stream(batch))
+
+
+def _with_times_spelled(batch: RecordBatch) -> RecordBatch:
+    import pyarrow as pa
+
+    columns = [
+        column.cast(pa.string()) if pa.types.is_temporal(column.type) else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _singly(batch: RecordBatch) -> Iterator[RecordBatch]:
+    return (batch.slice(number, 1) for number in range(batch.num_rows))
+
+
+def _stream(row: RecordBatch) -> bytes:
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, row.schema) as stream:
+        stream.write_batch(row)
+    return bytes(sink.getvalue())
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.datasets.agenttraj_l_files import (
     convert_goal,
@@ -22,7 +22,7 @@ from preprocess.readers.datasets.agenttraj_l_files import (
 )
 from preprocess.readers.draft import Draft, Dropped
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json
+from preprocess.readers.native import Native, Unreadable, exact_number, read_json
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.openai_turns import tools_of
 from preprocess.readers.reader import Options, Reader
@@ -94,17 +94,30 @@ def _documented(instruction: str) -> tuple[Tool, ...]:
 
 @lru_cache(maxsize=64)  # a file gives every trajectory the same ones
 def _parsed_documents(instruction: str) -> tuple[Tool, ...]:
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(
+        parse_float=exact_number, parse_constant=_refuse, object_pairs_hook=_distinct
+    )
     documents, end = [], 0
     for start in _DOCUMENT.finditer(instruction):
         if start.start() < end:
             continue
         try:
             document, end = decoder.raw_decode(instruction, start.start())
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise Unreadable("invalid_tool_document") from error
         documents.append(document)
     return tools_of(documents)
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("an object with one key twice")
+    return made
 
 
 def _with_calls(messages: list[Message], native: Native) -> Iterator[Message]:

@@ -35,6 +35,11 @@ _META = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
 _META_BYTES = 4096
 """Where a page has to say its character set; HTML asks for the first 1,024."""
 
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _LATIN = frozenset(("iso-8859-1", "iso8859-1", "latin1", "latin-1", "us-ascii", "ascii"))
 _LINES_AT_END = 2
 """Line ends behind every record of an archive."""
@@ -150,14 +155,18 @@ def decode_page(data: bytes, stated: str | None) -> str:
     from trafilatura.utils import decode_file
 
     own = _META.search(data, 0, _META_BYTES)
-    names = [own[1].decode("ascii")] if own else []
-    for name in [*([stated] if stated else []), *names, "utf-8"]:
+    names = [encoding for mark, encoding in _MARKS if data.startswith(mark)]
+    names += [stated] if stated else []
+    names += [own[1].decode("ascii")] if own else []
+    for name in [*names, "utf-8"]:
         # Browsers read what calls itself Latin-1 as its extension by Windows.
         encoding = "cp1252" if name.lower() in _LATIN else name
         try:
-            return data.decode("utf-8-sig" if data.startswith(codecs.BOM_UTF8) else encoding)
-        except (UnicodeDecodeError, LookupError):
+            text = data.decode(encoding)
+            text.encode()  # some codecs make lone surrogates
+        except (UnicodeError, LookupError):  # LookupError: no codec, or not one for text
             continue
+        return text
     guessed: str = decode_file(data)
     return guessed
 

@@ -7,19 +7,29 @@ from typing import TYPE_CHECKING, Any
 from preprocess.readers.native import to_json_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from preprocess.readers.datasets.openapi.references import References
 
 type Json = Any
 
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _DEEPEST = 12
 """Blanks of indentation beyond which a schema is shown as JSON: six levels."""
 
 _PLAIN = frozenset(("description", "type", "$ref"))
 _PLAIN_KEYS = len(_PLAIN)
-_SAID = _PLAIN | {"items", "properties", "required"}
-_BODY_SAID = frozenset(("description", "schema", "content"))
+_SAID: dict[str, type | tuple[type, ...]] = {
+    "description": object,
+    "type": object,
+    "$ref": str,
+    "items": dict,
+    "properties": dict,
+    "required": list,
+}
+"""Keywords that are shown in words, where their values are what OpenAPI has there."""
+
+_DESCRIBED = frozenset(("description",))
 
 
 def title_of(document: dict[str, Json]) -> str:
@@ -50,7 +60,10 @@ def responses(operation: dict[str, Json], references: References) -> str:
         return ""
     lines = ["Responses:"]
     for status, each in found.items():
-        _add_response(lines, status, references.resolve(each))
+        response = references.resolve(each)
+        _add_response(lines, status, response)
+        if response is not each:
+            _add_others(lines, "", each, ("$ref",))
     return "\n".join(lines)
 
 
@@ -63,23 +76,32 @@ def _add_response(lines: list[str], status: str, response: Json) -> None:
         lines.append(f"- {status}: {to_json_text(response)}")
         return
     lines.append(f"- {status}: {_text(response.get('description'))}")
-    if len(response) == 1:
+    if response.keys() <= _DESCRIBED:
         return
-    _add_body(lines, "", response)
     content = response.get("content")
-    if isinstance(content, dict):
-        for kind, body in content.items():
-            if isinstance(body, dict):
-                _add_body(lines, kind, body)
+    if not isinstance(content, dict):
+        _add_body(lines, "", response, ("description",))
+        return
+    _add_body(lines, "", response, ("description", "content"))
+    for kind, body in content.items():
+        if isinstance(body, dict):
+            _add_body(lines, kind, body, ())
+        else:
+            lines.append(f"  - {kind}: {to_json_text(body)}")
 
 
-def _add_body(lines: list[str], kind: str, body: dict[str, Json]) -> None:
+def _add_body(lines: list[str], kind: str, body: dict[str, Json], said: Sequence[str]) -> None:
     schema = body.get("schema")
     if isinstance(schema, dict):
         _add_property(lines, kind or "body", schema, "", "  ")
-    for key, value in body.items():
-        if key not in _BODY_SAID:
-            lines.append(f"  - {f'{kind} ' if kind else ''}{key}: {to_json_text(value)}")
+        said = (*said, "schema")
+    _add_others(lines, f"{kind} " if kind else "", body, said)
+
+
+def _add_others(lines: list[str], prefix: str, value: dict[str, Json], said: Sequence[str]) -> None:
+    for key, each in value.items():
+        if key not in said:
+            lines.append(f"  - {prefix}{key}: {to_json_text(each)}")
 
 
 def schema_page(heading: str, name: str, schema: Json) -> str:
@@ -109,20 +131,20 @@ def _add_property(lines: list[str], name: str, schema: Json, mark: str, indent: 
 
 def _add_inside(lines: list[str], schema: dict[str, Json], indent: str) -> None:
     for key, value in schema.items():
-        if key not in _SAID:
+        if key not in _SAID or not isinstance(value, _SAID[key]):
             lines.append(f"{indent}- {key}: {to_json_text(value)}")
     needed = schema.get("required")
-    names = needed if isinstance(needed, list) else ()
+    names = needed if isinstance(needed, list) else []
     properties = schema.get("properties")
-    missing: Sequence[Json] = names
+    missing = names
     if isinstance(properties, dict):
         for name, each in properties.items():
             _add_property(lines, name, each, ", required" if name in names else "", indent)
-        missing = [name for name in names if not isinstance(name, str) or name not in properties]
+        missing = [each for each in names if not isinstance(each, str) or each not in properties]
     if missing:
         lines.append(f"{indent}- required: {to_json_text(missing)}")
     items = schema.get("items")
-    if isinstance(items, dict) and not _is_plain(items):
+    if isinstance(items, dict) and not (_is_array(schema) and _is_plain(items)):
         _add_property(lines, "each", items, "", indent)
 
 
@@ -132,11 +154,18 @@ def _type(schema: dict[str, Json]) -> str:
         return kind
     reference = schema.get("$ref")
     if isinstance(reference, str):
-        return reference
+        return f"{reference}, {_type({'type': kind})}" if kind else reference
     items = schema.get("items")
     if kind == "array" and isinstance(items, dict):
         return f"array of {_type(items)}"
-    return " or ".join(map(str, kind)) if isinstance(kind, list) else str(kind or "any")
+    if isinstance(kind, list):
+        return " or ".join(each if isinstance(each, str) else to_json_text(each) for each in kind)
+    return _text(kind) or "any"
+
+
+def _is_array(schema: dict[str, Json]) -> bool:
+    """Whether the name of its type says what its items are."""
+    return schema.get("type") == "array" and not isinstance(schema.get("$ref"), str)
 
 
 def _is_plain(schema: dict[str, Json]) -> bool:
@@ -153,10 +182,21 @@ def document_page(document: dict[str, Json], url: str, operations: Sequence[str]
     tags = document.get("tags")
     for tag in tags if isinstance(tags, list) else ():
         if isinstance(tag, dict) and _text(tag.get("description")):
-            lines.append(f"\n{tag.get('name', '')}: {_text(tag['description'])}")
+            lines.append(f"\n{_text(tag.get('name'))}: {_text(tag['description'])}")
     if operations:
         lines += ["", "Operations:", *(f"- {line}" for line in operations)]
+    if called := list(_webhooks(document)):
+        lines += ["", "Webhooks:", *(f"- {line}" for line in called)]
     return "\n".join(lines)
+
+
+def _webhooks(document: dict[str, Json]) -> Iterator[str]:
+    """Yield what the API calls by itself, a line each; the whole of it stands in `meta`."""
+    webhooks = document.get("webhooks")
+    for name, item in webhooks.items() if isinstance(webhooks, dict) else ():
+        for method, operation in item.items() if isinstance(item, dict) else ():
+            if method in METHODS and isinstance(operation, dict):
+                yield f"{method.upper()} {name}: {first_line(operation) or name}"
 
 
 def _text(value: Json) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from operator import is_not
 from typing import Any
+from urllib.parse import unquote
 
 type Json = Any
 
 _PREFIXES = ("#/definitions/", "#/components/schemas/")
 _VALUES = frozenset(("enum", "example", "examples", "default"))
 """Keywords that hold values, not schemas."""
+
+_NAMED = frozenset(("properties", "patternProperties", "dependentSchemas"))
+"""Keywords that hold schemas by names, which are no keywords."""
 
 _LOOKED_AT = frozenset(("$ref", "type", "required", "exclusiveMinimum", "exclusiveMaximum"))
 """Keywords with values that JSON Schema may have otherwise."""
@@ -55,6 +59,11 @@ class References:
         node: Json = self._document
         for step in reference[2:].split("/"):
             name = step.replace("~1", "/").replace("~0", "~")
+            if isinstance(node, list) and name.isdecimal() and int(name) < len(node):
+                node = node[int(name)]
+                continue
+            if isinstance(node, dict) and name not in node:
+                name = unquote(name)  # a reference is the fragment of an address
             if not isinstance(node, dict) or name not in node:
                 return None
             node = node[name]
@@ -115,10 +124,11 @@ def local(schema: Json, named: dict[str, None]) -> Json:
         if kind is dict or kind is list:
             if key in _VALUES:
                 continue
-            other = local(value, named)
-            if other is not value:
+            is_named = kind is dict and key in _NAMED
+            inner = _each_local(value, named) if is_named else local(value, named)
+            if inner is not value:
                 made = dict(schema) if made is schema else made
-                made[key] = other
+                made[key] = inner
         elif key in _LOOKED_AT:
             other = _changed(key, value, named)
             if other is not None:
@@ -126,6 +136,17 @@ def local(schema: Json, named: dict[str, None]) -> Json:
                 if key not in other:
                     del made[key]
                 made |= other  # a keyword that stays keeps its place
+    return made
+
+
+def _each_local(schemas: dict[str, Json], named: dict[str, None]) -> dict[str, Json]:
+    """Return schemas by names, each made local; a property may be called `default` or `$ref`."""
+    made = schemas
+    for name, schema in schemas.items():
+        other = local(schema, named)
+        if other is not schema:
+            made = dict(schemas) if made is schemas else made
+            made[name] = other
     return made
 
 

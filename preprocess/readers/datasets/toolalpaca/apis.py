@@ -39,7 +39,7 @@ def convert_api(native: Native) -> Iterator[Draft | Dropped]:
     meta = {key: each for key, each in value.items() if key not in ("Golden_Answers", "Instances")}
     calls, unread = _requests(native, tools)
     runs, broken = _instances(native, tools)
-    if "Golden_Answers" in value:
+    if value.get("Golden_Answers") is not None:
         del meta["Instructions"]
     if unread:
         meta["unreadable_answers"] = unread

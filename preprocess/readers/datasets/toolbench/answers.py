@@ -14,6 +14,7 @@ from preprocess.readers.datasets.toolbench.functions import functions_of
 from preprocess.readers.draft import Draft
 from preprocess.readers.episode import Episode, Spelled
 from preprocess.readers.native import Native, Unreadable
+from preprocess.readers.openai_turns import beyond_call
 from preprocess.readers.turns import role_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from preprocess.records import Tool
 
-_FIELDS = frozenset({"role", "content", "function_call", "tool_calls", "tool_call_id", "name"})
+_SPOKEN = frozenset({"role", "content", "function_call", "tool_calls"})
+_ANSWERED = _SPOKEN | {"tool_call_id", "name"}
 
 
 def convert_answer(native: Native) -> Iterator[Draft]:
@@ -92,29 +94,32 @@ def _tell(episode: Episode, chain: list[dict[str, Any]]) -> list[dict[str, Any]]
             content = ""
         elif not isinstance(content, str):
             raise Unreadable("content_is_no_text")
-        calls = _spelled(turn)
-        if calls:
-            episode.calls(content, calls)
+        known = _SPOKEN
+        given = _given(turn)
+        if given:
+            episode.calls(content, [_call(each) for each in given])
         elif role == "tool":
             episode.observe(content, turn.get("name"), identifier=turn.get("tool_call_id"))
+            if episode.messages[-1].tool_call_id is not None:
+                known = _ANSWERED
         else:
             episode.say(role, content)
-        rest = {key: turn[key] for key in turn if key not in _FIELDS}
-        if role == "tool" and episode.messages[-1].tool_call_id is None:
-            rest |= {key: turn[key] for key in ("name", "tool_call_id") if key in turn}
+        rest = {key: turn[key] for key in turn if key not in known}
+        if any(beyond := [beyond_call(each) for each in given]):
+            rest["tool_calls"] = beyond
         if rest:
             extra.append({"turn": number, **rest})
     return extra
 
 
-def _spelled(turn: dict[str, Any]) -> list[Spelled]:
-    """Return the calls of a turn; the source's ids are those of OpenAI's newer spelling."""
+def _given(turn: dict[str, Any]) -> list[Any]:
+    """Return the calls of a turn, in OpenAI's newer spelling, the only one with ids."""
     given = turn.get("tool_calls") or []
     if not isinstance(given, list):
         raise Unreadable("invalid_function_call")
     if turn.get("function_call") is not None:
         given = [*given, {"function": turn["function_call"]}]
-    return [_call(each) for each in given]
+    return given
 
 
 def _call(given: Any) -> Spelled:

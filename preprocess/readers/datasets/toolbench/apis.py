@@ -62,7 +62,7 @@ def _tool(api: Any, tool_name: str | None) -> Tool:
     owner = api.get("tool_name", tool_name)
     if not isinstance(name, str) or not isinstance(owner, str | None):
         raise Unreadable("invalid_api_list")
-    description = api.get("api_description", api.get("description"))
+    description = api.get(_described(api))
     required, optional = (api.get(key) or [] for key in _IN_TOOL)
     if not isinstance(required, list) or not isinstance(optional, list):
         raise Unreadable("invalid_parameters")
@@ -73,14 +73,18 @@ def _tool(api: Any, tool_name: str | None) -> Tool:
     )
 
 
+def _described(api: dict[str, Any]) -> str:
+    """Return the field that holds an API's description."""
+    return "api_description" if "api_description" in api else "description"
+
+
 def beyond_tools(apis: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return what APIs say beyond their tools: the names as they were, method, response, ..."""
     return [
         {
             key: value
             for key, value in api.items()
-            if key not in _IN_TOOL
-            and not (key in ("api_description", "description") and isinstance(value, str))
+            if key not in _IN_TOOL and not (key == _described(api) and isinstance(value, str))
         }
         for api in apis
     ]

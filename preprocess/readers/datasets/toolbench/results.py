@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CALL = {"name", "arguments", "response"}
+_NODE = {"role", "message", "next"}
 
 
 def convert_results(native: Native) -> Iterator[Draft]:
@@ -77,6 +78,7 @@ class _Run:
             if not isinstance(node, dict) or not isinstance(node.get("next", []), list):
                 raise Unreadable("invalid_answer_details")
             self._tell(role_of(node.get("role")), node.get("message"))
+            self.is_verbatim &= node.keys() <= _NODE
             nodes = node.get("next", [])
         if not self._is_asked:
             raise Unreadable("no_request_in_answer_details")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from preprocess.records import Tool
 
 _APIS = "you have access to the following APIs:"
-_ACTION = re.compile(r"(?:\A|\n)Action:[ \t]*([^\n]+?)[ \t]*\nAction Input:[ \t]*")
+_ACTION = re.compile(r"(?:\A|\n)Action:[ \t]*([^\r\n]+?)[ \t]*\r?\nAction Input:[ \t]*")
 
 
 def convert_tuning(native: Native) -> Iterator[Draft]:
