@@ -418,7 +418,7 @@ def test_no_write_permission(
 
 def test_misuse_ends_with_2_and_one_line(preprocess: Preprocess) -> None:
     for arguments, message in (
-        (["ingest", "a", "b", "--dataset", "no"], "--dataset: expected one of python_api, "),
+        (["ingest", "a", "b", "--dataset", "no"], "--dataset: expected one of fireact, "),
         (["ingest", "a", "b", "--dataset", "python_api", "--text-field", "x"], "--text-field: "),
         (["ingest", "a", "b", "--dataset", "jsonl", "--num-tasks", "3"], "expected --task with"),
         (["dedup", "a", "b", "--memory", "much"], "expected a size as 512MiB or 4GB, got 'much'"),
