@@ -70,7 +70,7 @@ def test_empty_directory(tmp_path: Path, preprocess: Preprocess, tokenizer: Path
     (tmp_path / "in").mkdir()
     assert tokenize(preprocess, "in", tokenizer) == (
         1,
-        "preprocess tokenize: expected record files (.jsonl, .jsonl.gz, .jsonl.zst, .parquet) in "
+        "preprocess tokenize: expected record files (.jsonl, .json, .wet, each also .gz and .zst, .parquet) in "
         "in, found none; check the path\n",
     )
 
