@@ -80,8 +80,8 @@ def test_wrong_extension(tmp_path: Path, preprocess: Preprocess, tokenizer: Path
     assert tokenize(preprocess, "a.csv", tokenizer) == (
         1,
         "preprocess tokenize: a.csv: expected a file of records (.jsonl, .json, .wet, "
-        "each also .gz and .zst, .parquet) or a directory of them; rename it, or make records of it with `preprocess "
-        "ingest`\n",
+        "each also .gz and .zst, .parquet) or a directory of them; rename it, or make "
+        "records of it with `preprocess ingest`\n",
     )
 
 
