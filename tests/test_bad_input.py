@@ -70,8 +70,8 @@ def test_empty_directory(tmp_path: Path, preprocess: Preprocess, tokenizer: Path
     (tmp_path / "in").mkdir()
     assert tokenize(preprocess, "in", tokenizer) == (
         1,
-        "preprocess tokenize: expected record files (.jsonl, .jsonl.gz, .jsonl.zst, .parquet) in "
-        "in, found none; check the path\n",
+        "preprocess tokenize: expected record files (.jsonl, .json, .wet, each also "
+        ".gz and .zst, .parquet) in in, found none; check the path\n",
     )
 
 
@@ -79,9 +79,9 @@ def test_wrong_extension(tmp_path: Path, preprocess: Preprocess, tokenizer: Path
     (tmp_path / "a.csv").write_text("a,b\n")
     assert tokenize(preprocess, "a.csv", tokenizer) == (
         1,
-        "preprocess tokenize: a.csv: expected a file of records (.jsonl, .jsonl.gz, .jsonl.zst, "
-        ".parquet) or a directory of them; rename it, or make records of it with `preprocess "
-        "ingest`\n",
+        "preprocess tokenize: a.csv: expected a file of records (.jsonl, .json, .wet, "
+        "each also .gz and .zst, .parquet) or a directory of them; rename it, or make "
+        "records of it with `preprocess ingest`\n",
     )
 
 
@@ -418,7 +418,7 @@ def test_no_write_permission(
 
 def test_misuse_ends_with_2_and_one_line(preprocess: Preprocess) -> None:
     for arguments, message in (
-        (["ingest", "a", "b", "--dataset", "no"], "--dataset: expected one of python_api, "),
+        (["ingest", "a", "b", "--dataset", "no"], "--dataset: expected one of fireact, "),
         (["ingest", "a", "b", "--dataset", "python_api", "--text-field", "x"], "--text-field: "),
         (["ingest", "a", "b", "--dataset", "jsonl", "--num-tasks", "3"], "expected --task with"),
         (["dedup", "a", "b", "--memory", "much"], "expected a size as 512MiB or 4GB, got 'much'"),

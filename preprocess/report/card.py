@@ -95,7 +95,7 @@ def _licences(run: Run) -> str:
         [stage.name, licence, _count(count)]
         for stage in run.stages
         if stage.manifest
-        for licence, count in stage.manifest.counts.licenses.items()
+        for licence, count in (stage.manifest.counts.licenses or {}).items()
     ]
     if not rows:
         return ""
@@ -125,7 +125,7 @@ def _repairs(run: Run) -> str:
         [stage.name, repair, _count(count)]
         for stage in run.stages
         if stage.manifest
-        for repair, count in stage.manifest.counts.repaired.items()
+        for repair, count in (stage.manifest.counts.repaired or {}).items()
     ]
     if not rows:
         return ""
