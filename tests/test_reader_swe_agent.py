@@ -165,3 +165,10 @@ def test_ids_may_be_numbers_and_nothing_else(tmp_path: Path) -> None:
     rejection = _read(tmp_path, {"messages": turns}).rejection
     assert rejection is not None
     assert rejection.reason == "invalid_call_id"
+
+
+def test_a_field_of_the_source_with_a_name_of_ours_makes_way(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "Solve it", "agent": "main"}]
+    record = _record(tmp_path, {"history": turns, "turn_fields": "theirs"})
+    assert record.meta["turn_fields"] == [{"turn": 0, "agent": "main"}]
+    assert record.meta["source_fields"] == {"turn_fields": "theirs"}

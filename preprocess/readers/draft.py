@@ -67,6 +67,12 @@ def note(meta: dict[str, Any], name: str, value: Any) -> None:
     meta[name] = value
 
 
+def note_all(meta: dict[str, Any], fields: dict[str, Any]) -> None:
+    """Set several fields of `meta` that are ours; see `note`."""
+    for name, value in fields.items():
+        note(meta, name, value)
+
+
 class Dropped(msgspec.Struct, frozen=True):
     """A record that a reader's rule leaves out."""
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.answered_turns import Turns
-from preprocess.readers.draft import Draft
+from preprocess.readers.draft import Draft, note_all
 from preprocess.readers.function_calls import Calls, kind_of
 from preprocess.readers.function_documents import tools_of
 from preprocess.readers.native import Native, Unreadable, to_json_text
@@ -152,7 +152,7 @@ def conversation_draft(
     messages = turns.finished()
     if rest:
         meta["tools"] = rest
-    meta |= turns.notes()
+    note_all(meta, turns.notes())
     return Draft(kind=kind_of(tools, messages), tools=tools, messages=messages, meta=meta)
 
 

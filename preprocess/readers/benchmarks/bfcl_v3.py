@@ -12,7 +12,7 @@ import msgspec
 
 from preprocess.readers.answered_turns import Turns
 from preprocess.readers.datasets.openfunctions import is_accepted
-from preprocess.readers.draft import Draft
+from preprocess.readers.draft import Draft, note, note_all
 from preprocess.readers.function_calls import Calls, called
 from preprocess.readers.function_documents import tools_of
 from preprocess.readers.names import Named
@@ -60,10 +60,10 @@ def _question(value: dict[str, Any], native: Native) -> Draft:
     tools, rest = tools_of(_functions(value, native), _parameters)
     meta = {key: value[key] for key in value if key not in ("question", "function")}
     if sizes != [sum(sizes)]:
-        meta["turns"] = sizes
+        note(meta, "turns", sizes)
     if rest:
         meta["function"] = rest
-    meta |= turns.notes()
+    note_all(meta, turns.notes())
     answer = _executed(value.get("ground_truth"), turns.calls, tools)
     spoken = turns.finished()
     messages = spoken if answer is None else (*spoken, answer)

@@ -17,7 +17,7 @@ from preprocess.readers.datasets.adp_shapes import (
     prompt_and_response,
     tool_messages,
 )
-from preprocess.readers.draft import Draft
+from preprocess.readers.draft import Draft, note_all
 from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
@@ -54,7 +54,7 @@ def convert(native: Native) -> Iterator[Draft]:
         raise Unreadable("unknown_layout")
     said = shape(native)
     meta: dict[str, Any] = {name: value[name] for name in value if name not in said.used}
-    meta.update(said.meta)
+    note_all(meta, said.meta)
     note_truncated(meta, said.observations)
     if said.tools:
         yield Draft(kind="tool_documentation", tools=said.tools, part="documentation")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from preprocess.readers.draft import Draft
+from preprocess.readers.draft import Draft, note
 from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
@@ -38,7 +38,7 @@ def convert(native: Native) -> Iterator[Draft]:
     conversation = plain_turns(value["conversations"])
     meta = {name: value[name] for name in value if name != "conversations"}
     if conversation.fields:
-        meta["turn_fields"] = conversation.fields
+        note(meta, "turn_fields", conversation.fields)
     messages = tuple(conversation.messages)
     note_truncated(meta, observations(messages))
     yield Draft(kind="trajectory", messages=messages, meta=meta)

@@ -20,7 +20,7 @@ from preprocess.readers.datasets.agenttraj_l_files import (
     is_session,
     read_session,
 )
-from preprocess.readers.draft import Draft, Dropped
+from preprocess.readers.draft import Draft, Dropped, note
 from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, exact_number, read_json
 from preprocess.readers.observations import note_truncated
@@ -72,7 +72,7 @@ def _trajectory(native: Native) -> Iterator[Draft]:
     messages = conversation.messages
     meta = {name: value[name] for name in value if name != "conversations"}
     if conversation.fields:
-        meta["turn_fields"] = conversation.fields
+        note(meta, "turn_fields", conversation.fields)
     note_truncated(meta, observations(messages))
     tools = _documented(messages[0].content)
     if tools:

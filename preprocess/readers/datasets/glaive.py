@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 
 from preprocess.readers.answered_turns import Turns
-from preprocess.readers.draft import Draft
+from preprocess.readers.draft import Draft, note_all
 from preprocess.readers.function_calls import Calls, kind_of
 from preprocess.readers.function_documents import tools_of
 from preprocess.readers.names import Named
@@ -72,7 +72,7 @@ def _has_system(value: dict[str, Any]) -> bool:
 
 def _draft(tools: Any, turns: Turns, meta: dict[str, Any]) -> Draft:
     messages = turns.finished()
-    meta |= turns.notes()
+    note_all(meta, turns.notes())
     return Draft(kind=kind_of(tools, messages), tools=tools, messages=messages, meta=meta)
 
 

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.answered_turns import Turns
-from preprocess.readers.draft import Draft
+from preprocess.readers.draft import Draft, note_all
 from preprocess.readers.function_calls import Calls, kind_of
 from preprocess.readers.function_documents import tools_of
 from preprocess.readers.names import Named
@@ -46,7 +46,7 @@ def convert(native: Native) -> Iterator[Draft]:
     if rest:
         meta["tools"] = rest
     messages = turns.finished()
-    meta |= turns.notes()
+    note_all(meta, turns.notes())
     yield Draft(kind=kind_of(tools, messages), tools=tools, messages=messages, meta=meta)
 
 

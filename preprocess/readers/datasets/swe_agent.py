@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from preprocess.readers.draft import Draft
+from preprocess.readers.draft import Draft, note
 from preprocess.readers.names import Named
 from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
@@ -47,7 +47,7 @@ def convert(native: Native) -> Iterator[Draft]:
     messages = tuple(conversation.messages)
     meta = {each: value[each] for each in value if each != name}
     if conversation.fields:
-        meta["turn_fields"] = conversation.fields
+        note(meta, "turn_fields", conversation.fields)
     note_truncated(meta, observations(messages))
     yield Draft(kind="trajectory", messages=messages, meta=meta)
 
