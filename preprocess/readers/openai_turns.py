@@ -189,9 +189,9 @@ def beyond_tools(documents: Sequence[Any]) -> dict[str, Any]:
     for document in documents:
         function = document.get("function", document)
         rest = {key: function[key] for key in function if key not in _TOOL}
-        rest.update(
-            {key: document[key] for key in document if key not in (*_TOOL, "function", "type")}
-        )
+        if function is not document:
+            outer = (key for key in document if key not in ("function", "type"))
+            rest.update({key: document[key] for key in outer})
         if document.get("type", "function") not in ("function", None):
             rest["type"] = document["type"]
         if rest:
