@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console
+    from rich.table import Table
 
 app = typer.Typer(
     name="preprocess",
@@ -151,7 +152,7 @@ def datasets(
     State.verbose |= verbose
     if measure:
         found = run(measure, tokenizer)
-        terminal().print(measurement_table(found))
+        print_figures(measurement_table(found))
         if found.unreadable:
             say(f"preprocess datasets: {found.unreadable:,} lines are no records")
         return
@@ -642,6 +643,15 @@ def terminal() -> Console:
 
     is_log = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     return Console(width=LOG_COLUMNS if is_log else None)
+
+
+def print_figures(table: Table) -> None:
+    """Print a table whose figures are whole, if need be in lines that a terminal has to wrap."""
+    console = terminal()
+    unbounded = console.options.update_width(1 << 16)
+    needed = console.measure(table, options=unbounded).minimum
+    console.width = max(console.width, needed)
+    console.print(table)
 
 
 def say(line: str) -> None:

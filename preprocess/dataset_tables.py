@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
+from preprocess.explain.show import VISIBLE
 from preprocess.measure import CAPABILITIES, Measured
 from preprocess.readers.registry import BENCHMARKS, READERS
 
@@ -40,7 +42,8 @@ def measurement_table(found: Measurement) -> Table:
     table.add_column("published", overflow="fold")
     for name, measured in sorted(found.sources.items()):
         published = READERS[name].published if name in READERS else "-"
-        table.add_row(name, *_cells(measured, has_tokens=found.has_tokens), published)
+        shown = Text(name.translate(VISIBLE))  # a source may be called anything
+        table.add_row(shown, *_cells(measured, has_tokens=found.has_tokens), published)
     if len(found.sources) > 1:
         whole = _sum(found)
         table.add_section()

@@ -126,7 +126,8 @@ def _record_file(path: Path, number: int) -> tuple[Path, int]:
 
 def _manifest(path: Path, manifest: Manifest, console: Console) -> None:
     counts = manifest.counts
-    console.print(f"{path}: stage {manifest.stage}, version {manifest.version}", highlight=False)
+    head = f"{path}: stage {manifest.stage}, version {manifest.version}"
+    console.print(head, highlight=False, markup=False)
     for name, value in manifest.config.items():
         console.print(f"  {name} = {value!r}", highlight=False, markup=False)
     table = Table("counts", "", title="records")

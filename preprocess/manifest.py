@@ -79,9 +79,9 @@ class Counts(msgspec.Struct, kw_only=True):
     """By rule."""
     rejected: dict[str, int] = msgspec.field(default_factory=dict)
     """Unreadable native records by reason; they stand in `rejected.jsonl.zst`."""
-    repaired: dict[str, int] = msgspec.field(default_factory=dict)
+    repaired: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     """What a reader understood otherwise than it was spelled, where the meaning is certain."""
-    licenses: dict[str, int] = msgspec.field(default_factory=dict)
+    licenses: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     """Records of each licence that `ingest` let in."""
 
     def check(self) -> None:
@@ -103,12 +103,12 @@ class Counts(msgspec.Struct, kw_only=True):
             total.out += part.out
             dropped.update(part.dropped)
             rejected.update(part.rejected)
-            repaired.update(part.repaired)
-            licenses.update(part.licenses)
+            repaired.update(part.repaired or {})
+            licenses.update(part.licenses or {})
         total.dropped = dict(sorted(dropped.items()))
         total.rejected = dict(sorted(rejected.items()))
-        total.repaired = dict(sorted(repaired.items()))
-        total.licenses = dict(sorted(licenses.items()))
+        total.repaired = dict(sorted(repaired.items())) or msgspec.UNSET
+        total.licenses = dict(sorted(licenses.items())) or msgspec.UNSET
         return total
 
 

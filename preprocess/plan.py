@@ -210,7 +210,7 @@ def _shown(value: object) -> str:
 
 
 def _refuse_unknown(path: Path, where: str, table: dict[str, Any], known: set[str]) -> None:
-    for key in table.keys() - known:
+    for key in sorted(table.keys() - known):
         raise UserError(
             f"{path}: {where}: expected {', '.join(sorted(known))}, found {key!r}; remove it"
         )

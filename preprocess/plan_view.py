@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from preprocess.report.stages import (
     read_stage,
@@ -29,7 +30,8 @@ def plan_table(plan: Plan, notes: list[str]) -> Table:
         plan: The plan; nothing of it needs to have begun.
         notes: Gains a line for each manifest that cannot be read.
     """
-    table = Table(box=box.SQUARE, title=f"{plan.path} in {plan.directory}", title_justify="left")
+    title = Text(f"{plan.path} in {plan.directory}", style="table.title")
+    table = Table(box=box.SQUARE, title=title, title_justify="left")
     table.add_column("stage", no_wrap=True)
     table.add_column("command", no_wrap=True)
     table.add_column("state", no_wrap=True)

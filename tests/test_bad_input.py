@@ -37,7 +37,7 @@ def counts(directory: Path) -> dict[str, object]:
 
 @pytest.mark.parametrize("stage", ["tokenize", "dedup", "train-tokenizer"])
 def test_missing_file(preprocess: Preprocess, tokenizer: Path, stage: str) -> None:
-    options = {
+    options: dict[str, list[str | Path]] = {
         "tokenize": ["--tokenizer", tokenizer],
         "dedup": [],
         "train-tokenizer": ["--vocab-size", "300"],
@@ -70,8 +70,8 @@ def test_empty_directory(tmp_path: Path, preprocess: Preprocess, tokenizer: Path
     (tmp_path / "in").mkdir()
     assert tokenize(preprocess, "in", tokenizer) == (
         1,
-        "preprocess tokenize: expected record files (.jsonl, .jsonl.gz, .jsonl.zst, .parquet) in "
-        "in, found none; check the path\n",
+        "preprocess tokenize: expected record files (.jsonl, .json, .wet, each also "
+        ".gz and .zst, .parquet) in in, found none; check the path\n",
     )
 
 
@@ -79,9 +79,9 @@ def test_wrong_extension(tmp_path: Path, preprocess: Preprocess, tokenizer: Path
     (tmp_path / "a.csv").write_text("a,b\n")
     assert tokenize(preprocess, "a.csv", tokenizer) == (
         1,
-        "preprocess tokenize: a.csv: expected a file of records (.jsonl, .jsonl.gz, .jsonl.zst, "
-        ".parquet) or a directory of them; rename it, or make records of it with `preprocess "
-        "ingest`\n",
+        "preprocess tokenize: a.csv: expected a file of records (.jsonl, .json, .wet, "
+        "each also .gz and .zst, .parquet) or a directory of them; rename it, or make "
+        "records of it with `preprocess ingest`\n",
     )
 
 
@@ -380,10 +380,14 @@ def small(mounted: Path) -> object:
     subprocess.run(["umount", str(mounted)], check=True)
 
 
-def test_full_disk(tmp_path: Path, preprocess: Preprocess, tokenizer: Path, small: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_full_disk(
+    tmp_path: Path, preprocess: Preprocess, tokenizer: Path, small: Path, workers: str
+) -> None:
     texts = [f"{number * 7919 % 100_003} the quick fox" * 20 for number in range(6_000)]
     write_records(tmp_path / "a.jsonl", texts)
-    done = preprocess("tokenize", "a.jsonl", "small/out", "--tokenizer", tokenizer)
+    command = ["tokenize", "a.jsonl", "small/out", "--tokenizer", tokenizer, "--workers", workers]
+    done = preprocess(*command)
     assert done.returncode == 1
     assert done.stderr.startswith("preprocess tokenize: small/out/units/00000-00000-part.bin: ")
     assert done.stderr.endswith(
@@ -392,7 +396,7 @@ def test_full_disk(tmp_path: Path, preprocess: Preprocess, tokenizer: Path, smal
     )
     assert list(Path(small / "out/units").iterdir()) == [], "what was not finished is removed"
     subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
-    done = preprocess("tokenize", "a.jsonl", "small/out", "--tokenizer", tokenizer)
+    done = preprocess(*command)
     assert done.returncode == 0, done.stderr
     assert counts(small / "out")["out"] == 6_000
     done = preprocess("ingest", "a.jsonl", "small/in", "--dataset", "jsonl")
@@ -414,7 +418,7 @@ def test_no_write_permission(
 
 def test_misuse_ends_with_2_and_one_line(preprocess: Preprocess) -> None:
     for arguments, message in (
-        (["ingest", "a", "b", "--dataset", "no"], "--dataset: expected one of python_api, "),
+        (["ingest", "a", "b", "--dataset", "no"], "--dataset: expected one of fireact, "),
         (["ingest", "a", "b", "--dataset", "python_api", "--text-field", "x"], "--text-field: "),
         (["ingest", "a", "b", "--dataset", "jsonl", "--num-tasks", "3"], "expected --task with"),
         (["dedup", "a", "b", "--memory", "much"], "expected a size as 512MiB or 4GB, got 'much'"),

@@ -343,3 +343,16 @@ def test_required_valid_calls_drop_the_others_with_their_first_fault() -> None:
     assert reason(Message(role="user", content="?")) is None
     assert reason(said(call(city="Paris"))) is None
     assert reason(said(call())) == "invalid_calls_missing_argument"
+
+
+def test_a_field_of_that_name_which_is_not_ours_says_nothing() -> None:
+    record = Record(
+        id="a/b#0",
+        text="x",
+        kind="text",
+        source="a",
+        license="MIT",
+        origin=Origin(path="b", record=0),
+        meta={"checks": "passed"},
+    )
+    assert REQUIREMENTS["valid-calls"](record) is None

@@ -9,6 +9,7 @@ import pytest
 
 from preprocess.licences import Licences, is_non_commercial
 from preprocess.measure import CAPABILITIES, measure
+from preprocess.report.card import _cell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,6 +145,58 @@ def test_a_plan_shows_how_far_each_stage_is(tmp_path: Path, preprocess: Preproce
     assert not (tmp_path / "run").exists()
     done = preprocess("run", "plan.toml")
     assert (done.returncode, done.stdout.count("complete")) == (0, 2)
+
+
+HOSTILE = (
+    "[/red]",
+    "[link=http://x]a[/link]",
+    "![i](http://x)",
+    "**b**|`c`",
+    "<b>&lt;",
+    "\x1b[2J_e_",
+)
+
+
+def test_a_source_may_be_called_anything(tmp_path: Path, preprocess: Preprocess) -> None:
+    lines = [record(name, number) for number, name in enumerate(HOSTILE)]
+    (tmp_path / "a.jsonl").write_bytes(b"".join(lines))
+    done = preprocess("datasets", "--measure", "a.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert "\x1b[2J" not in done.stdout
+    assert all(name in done.stdout for name in HOSTILE[:5])
+
+
+def test_no_figure_is_cut_on_a_narrow_terminal(
+    tmp_path: Path, preprocess: Preprocess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"".join(record("a_long_name", n) for n in range(1234)))
+    monkeypatch.setenv("COLUMNS", "40")
+    done = preprocess("datasets", "--measure", "a.jsonl")
+    assert "1,234" in done.stdout
+    assert "…" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("![i](http://x)", r"!\[i\](http://x)"),
+        ("**b**|`c`", r"\*\*b\*\*\|\`c\`"),
+        ("<b>&lt;\n# x", "&lt;b>&amp;lt; # x"),
+        (r"a\_e_", r"a\\\_e\_"),
+        ("agent_flan", "agent_flan"),
+    ],
+)
+def test_a_cell_of_the_card_is_nothing_but_text(name: str, shown: str) -> None:
+    assert _cell(name) == shown
+
+
+def test_a_plan_may_lie_anywhere(tmp_path: Path, preprocess: Preprocess) -> None:
+    folder = tmp_path / "[" / "b]x"
+    folder.mkdir(parents=True)
+    (folder / "p.toml").write_text('[run]\ndirectory = "run"\n')
+    done = preprocess("run", str(folder / "p.toml"), "--status")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("source", ["bfcl_v3", "bfcl_v1", "agentbench"])

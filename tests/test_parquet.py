@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -320,10 +321,12 @@ def test_nested_messages_are_refused_by_dedup_alone(tmp_path: Path, preprocess: 
 
 
 def test_numbers_are_read_and_decide_what_stays(tmp_path: Path) -> None:
-    from test_dedup import DedupConfig, run, survivors
+    from test_dedup import run, survivors
+
+    from preprocess.dedup import DedupConfig
 
     scores = [1.5, None, -2.0, float("nan"), 1e300, float("inf"), 0.0]
-    types = {
+    types: dict[str, tuple[pa.DataType, list[Any]]] = {
         "i8": (pa.int8(), [-128, None, 3, 4, 5, 6, 7]),
         "u16": (pa.uint16(), [65535, None, 3, 4, 5, 6, 7]),
         "i32": (pa.int32(), [-(2**31), None, 3, 4, 5, 6, 7]),
@@ -357,3 +360,35 @@ def test_numbers_are_read_and_decide_what_stays(tmp_path: Path) -> None:
         manifest = run([tmp_path / "a.parquet"], output, DedupConfig(keep=(rule,)))
         assert [record["id"] for record in survivors(output)] == [survivor]
         assert manifest.notices == []
+
+
+def test_numbers_called_as_what_must_be_strings_are_left_out(tmp_path: Path) -> None:
+    from test_dedup import run, survivors
+
+    columns: dict[str, Any] = {name: [7, 8] for name in ("id", "kind", "source")}
+    columns |= {"text": ["one text", "another"], "meta_id": [7, 8]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    assert run([tmp_path / "a.parquet"], tmp_path / "out").counts.rejected == {}
+    left = [{"text": "one text", "meta_id": 7}, {"text": "another", "meta_id": 8}]
+    assert survivors(tmp_path / "out") == left
+
+
+def test_a_long_list_behind_many_nulls_is_looked_at_once(tmp_path: Path) -> None:
+    rows = 10_000
+    messages = [*[None] * rows, json.dumps(conversation(0) * 8_000)]
+    assert len(messages[-1] or "") > 16_000_000
+    table = pa.table({"text": ["a"] * (rows + 1), "messages": messages})
+    pq.write_table(table, tmp_path / "a.parquet")
+    started = time.process_time()
+    assert json.loads(_rust_ext.read_line(tmp_path / "a.parquet", rows - 1)) == {"text": "a"}
+    read = json.loads(_rust_ext.read_line(tmp_path / "a.parquet", rows))
+    assert time.process_time() - started < 5, "each null of a block cost a look at the list"
+    assert read["messages"] == conversation(0) * 8_000
+
+
+def test_a_text_field_called_messages_is_a_column_of_strings(tmp_path: Path) -> None:
+    texts = ["[1, 2]", "said"]
+    pq.write_table(pa.table({"messages": texts}), tmp_path / "a.parquet")
+    scanned = json.loads(_rust_ext.scan_records(tmp_path / "a.parquet", text_field="messages"))
+    assert scanned["records"] == 2
+    assert scanned["text_bytes"] == sum(map(len, texts))

@@ -203,3 +203,58 @@ def test_the_literal_of_the_repository_is_the_restored_record(shared: Path) -> N
     (restored,) = read_all(READER, path, root)[0].records
     assert understood.messages == restored.messages
     assert documented.tools == restored.tools
+
+
+def test_numbers_link_calls_and_answers_as_strings_do(tmp_path: Path) -> None:
+    call = {"type": "function", "function": {"name": "seek", "arguments": {}}, "id": 17}
+    conversation = [
+        {"role": "assistant", "content": "", "tool_calls": [call, {**call, "id": 18}]},
+        {"role": "tool", "content": {"found": ["é"]}, "tool_call_id": 18},
+    ]
+    record = record_of(READER, tmp_path, unified(conversation=conversation))
+    assert [each.id for each in record.messages[0].tool_calls] == ["17", "18"]
+    assert turns(record)[1] == ("tool", '{"found":["é"]}', "to 18")
+    bad = [conversation[0], {**conversation[1], "tool_call_id": {"id": 18}}]
+    assert rejected(READER, tmp_path, unified(conversation=bad)) == "invalid_turn"
+
+
+def test_what_a_call_says_beyond_its_name_is_kept(tmp_path: Path) -> None:
+    function = {"name": "seek", "arguments": {}}
+    calls = [{"type": "custom", "function": function}, {"id": {"a": 1}, "function": function}]
+    calls.append({"name": "outer", "function": function})
+    value = unified(conversation=[{"role": "assistant", "content": "", "tool_calls": calls}])
+    assert record_of(READER, tmp_path, value).meta["tool_calls"] == calls
+
+
+def test_history_in_a_prompt_becomes_turns(tmp_path: Path) -> None:
+    history = [
+        {
+            "thought": "I look.",
+            "tool_calls": [{"name": "seek", "arguments": {"at": 1}}],
+            "step_id": 1,
+            "next_observation": {"n": 0},
+            "user_input": "Again!",
+        }
+    ]
+    parts = {
+        "AVAILABLE TOOLS": json.dumps([TOOL]),
+        "QUERY": "Find it",
+        "HISTORY STEPS": json.dumps(history),
+        "NOTES": "Nobody knows.",
+    }
+    prompt = "\n".join(f"[BEGIN OF {k}]\n{v}\n[END OF {k}]" for k, v in parts.items())
+    answer = {"thought": "Once more.", "tool_calls": [{"name": "seek", "arguments": {"at": 2}}]}
+    value = {"instruction": prompt, "input": "", "output": f"```json\n{json.dumps(answer)}\n```"}
+    record = record_of(READER, tmp_path, value)
+    assert turns(record) == [
+        ("user", "Find it"),
+        ("assistant", "I look.", 'call_0 seek {"at": 1}'),
+        ("tool", '{"n":0}', "to call_0"),
+        ("user", "Again!"),
+        ("assistant", "Once more.", 'call_1 seek {"at": 2}'),
+    ]
+    assert own_meta(record) == {"sections": {"NOTES": "Nobody knows."}}
+
+
+def test_an_empty_explanation_is_rejected(tmp_path: Path) -> None:
+    assert rejected(READER, tmp_path, {"score": 1, "explanation": " "}) == "empty_text"

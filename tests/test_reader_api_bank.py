@@ -258,3 +258,22 @@ def test_every_real_record_has_a_fate_and_its_text_a_place(shared: Path) -> None
         "dropped state_of_the_environment": 17,
         "rejected empty_file": 1,
     }
+
+
+def test_the_expected_answer_comes_before_a_models(tmp_path: Path) -> None:
+    value = {
+        "instruction": "Call.",
+        "input": "User: now",
+        "output": "API-Request: [Guess()]",
+        "expected_output": "API-Request: [Know(a='1')]",
+    }
+    record = _record(tmp_path, json.dumps([value]), "tuned.json")
+    assert [call.name for call in record.messages[1].tool_calls] == ["Know"]
+    assert record.meta["output"] == value["output"]
+
+
+def test_an_answer_without_words_is_rejected(tmp_path: Path) -> None:
+    value = {"instruction": "Call.", "input": "", "output": " "}
+    (outcome,) = _read(tmp_path, json.dumps([value]), "tuned.json")
+    assert outcome.rejection is not None
+    assert outcome.rejection.reason == "no_answer"

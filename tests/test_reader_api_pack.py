@@ -175,7 +175,7 @@ def test_operations_of_a_document_are_tools_with_their_calls(tmp_path: Path) -> 
     assert operation.text.endswith(
         "\n\nCall (Shell + Curl):\n```bash\ncurl a.org\n```\n\nCall (go):\n```go\nx()\n```"
     )
-    assert "api_calls" not in operation.meta
+    assert operation.meta["api_calls"] == [{"id": "shell_curl"}, {}]
     assert operation.license == whole.license == "CC-BY-4.0"
 
 
@@ -211,3 +211,30 @@ def test_every_real_record_is_read_whole(shared: Path) -> None:
     root = shared / "data/agent/api_pack"
     assert counts(read_all(READER, root, root)) == {"native": 608, "out": 735}
     assert lost_leaves(READER, root, root) == (3289, [])
+
+
+def test_what_generated_calls_say_beyond_their_source_is_kept(tmp_path: Path) -> None:
+    call = {"id": "node-fetch-1", "title": "Node", "content": "fetch(1)"}
+    operation = {"responses": {}, "api_calls": [call]}
+    info = {"title": "Tides", "version": "1"}
+    value = {"openapi": "3.0.0", "info": info, "paths": {"/a": {"get": operation}}}
+    records = outcome_of(READER, tmp_path, value).records
+    (record,) = [each for each in records if "fetch(1)" in each.text]
+    assert record.meta["api_calls"] == [{"id": "node-fetch-1"}]
+
+
+def test_api_data_that_is_no_object_is_kept(tmp_path: Path) -> None:
+    instruction, _ = outcome_of(
+        READER, tmp_path, final() | {"api_data": "Tides of the sea"}
+    ).records
+    assert instruction.meta["api_data"] == "Tides of the sea"
+
+
+@pytest.mark.parametrize("tags", [5, True, "sea", {"a": 1}])
+def test_tags_that_are_no_list_stop_no_run(tmp_path: Path, tags: Any) -> None:
+    schema = {"type": "object", "properties": {"b": {"required": [{}], "properties": {"c": {}}}}}
+    body = {"content": {"application/json": {"schema": schema}}}
+    operation = {"responses": {"200": {"description": "d", **body}}, "requestBody": body}
+    info = {"title": "Tides", "version": "1"}
+    value = {"openapi": "3.0.0", "info": info, "tags": tags, "paths": {"/a": {"post": operation}}}
+    assert outcome_of(READER, tmp_path, value).records

@@ -153,3 +153,19 @@ def test_every_real_record_is_read_whole(shared: Path) -> None:
     roles = [turn.role for record in records for turn in record.messages]
     assert (roles.count("system"), roles.count("assistant")) == (78, 2)
     assert lost_leaves(READER, root, root) == (32456, [])
+
+
+def test_accepted_answers_of_the_first_version_are_read(tmp_path: Path) -> None:
+    value = {"geo.find": {"place": ["Brest", ""], "n": [1]}}
+    record = record_of(READER, tmp_path, value)
+    assert own_meta(record) == {"ground_truth": [value], **MARK}
+    assert json.loads(record.text) == value
+
+
+def test_turns_without_a_message_keep_their_place(tmp_path: Path) -> None:
+    missed = {"1": ["sort"]}
+    value = {"id": "multi_turn_miss_func_0", "question": [[ASKED], [], [ASKED]]}
+    record = record_of(READER, tmp_path, value | {"missed_function": missed})
+    assert own_meta(record) == {
+        "id": "multi_turn_miss_func_0", "missed_function": missed, "turns": [1, 0, 1], **MARK
+    }  # fmt: skip

@@ -188,3 +188,17 @@ def test_every_real_record_is_read_whole(shared: Path) -> None:
     assert kinds.count("trajectory") == 159
     assert kinds.count("text") == 95
     assert lost_leaves(READER, root, root) == (1622, [])
+
+
+def test_a_system_prompt_stands_first_whatever_the_layout(tmp_path: Path) -> None:
+    said = {"role": "user", "content": [{"type": "text", "value": "Hi"}]}
+    record = record_of(READER, tmp_path, {"messages": [said], "tools": "[]", "system": "Be kind."})
+    assert turns(record) == [("system", "Be kind."), ("user", "Hi")]
+    other = record_of(READER, tmp_path, {"messages": [said], "system": {"mood": "kind"}})
+    assert own_meta(other) == {"system": {"mood": "kind"}}
+
+
+def test_a_tool_that_is_no_function_says_so(tmp_path: Path) -> None:
+    tools = [{"type": "retrieval", "function": TOOL}]
+    record = record_of(READER, tmp_path, shared_gpt(("human", "Hi"), tools=json.dumps(tools)))
+    assert own_meta(record) == {"tools": [{"name": "add", "type": "retrieval"}]}

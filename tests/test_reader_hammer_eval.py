@@ -1,5 +1,6 @@
 """Hammer's test sets: API-Bank, Seal-Tools and ToolAlpaca in one shape."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,8 @@ def test_an_empty_answer_is_no_turn(tmp_path: Path) -> None:
         ({"query": []}, "no_question"),
         ({"query": [{"role": "user", "content": None}]}, "invalid_turn"),
         ({"query": [{"role": "boss", "content": "x"}]}, "unknown_role"),
-        ({"answers": "f(x)"}, "invalid_call"),
+        ({"answers": "f(x)"}, "invalid_json_in_string"),
+        ({"answers": 5}, "invalid_call"),
         ({"tools": [{"name": "f", "parameters": {"x": 1}}]}, "invalid_parameters"),
     ],
 )
@@ -98,3 +100,10 @@ def test_every_real_record_is_read_whole(shared: Path) -> None:
     # Calls of API-Bank's dialogues stand in fences; they are calls of the record.
     assert all(leaf.startswith("```[{") for leaf in lost)
     assert (total, len(lost)) == (2033, 93)
+
+
+def test_tools_and_answers_may_be_strings(tmp_path: Path) -> None:
+    plain = native()
+    strings = {key: json.dumps(plain[key]) for key in ("tools", "answers")}
+    as_strings = record_of(READER, tmp_path, plain | strings)
+    assert as_strings == record_of(READER, tmp_path, plain)

@@ -150,3 +150,13 @@ def test_every_real_record_is_read_whole(shared: Path) -> None:
         "rejected invalid_call_text": 2,
     }
     assert lost_leaves(READER, root, root) == (2927, [])
+
+
+@pytest.mark.parametrize("name", ["checks", "template", "benchmark", "source_fields"])
+def test_a_field_with_a_name_of_ours_is_kept_apart(tmp_path: Path, name: str) -> None:
+    value = {"question": "q", "function": {"name": "f"}, "model_answer": "f()", name: {"a": "b"}}
+    record = record_of(READER, tmp_path, value)
+    assert record.meta["source_fields"] == {name: {"a": "b"}}
+    assert record.meta["checks"]["valid"] is True
+    assert isinstance(record.meta["template"], str)
+    assert "benchmark" not in record.meta

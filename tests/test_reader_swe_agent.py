@@ -150,3 +150,18 @@ def test_every_real_record_has_a_fate_and_its_text_a_place(shared: Path) -> None
     calls = [call.id for each in said for call in each.tool_calls]
     assert calls == [each.tool_call_id for each in said if each.role == "tool"]
     assert len(calls) == 26
+
+
+def test_ids_may_be_numbers_and_nothing_else(tmp_path: Path) -> None:
+    call = {**_call("", "{}"), "id": 7, "type": "custom"}
+    turns = [
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "done", "tool_call_id": 7},
+    ]
+    record = _record(tmp_path, {"messages": turns})
+    assert record.messages[0].tool_calls[0].id == record.messages[1].tool_call_id == "7"
+    assert record.meta["turn_fields"] == [{"turn": 0, "tool_calls": [{"type": "custom"}]}]
+    turns[1]["tool_call_id"] = [7]
+    rejection = _read(tmp_path, {"messages": turns}).rejection
+    assert rejection is not None
+    assert rejection.reason == "invalid_call_id"

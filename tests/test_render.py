@@ -305,6 +305,18 @@ def test_spans_have_the_roles_of_what_they_hold(template: str) -> None:
     assert "sunny" not in calls
 
 
+@pytest.mark.parametrize("required", [[{"a": 1}], [["a"]], [None, "a"], [1], {"a": 1}, "a", True])
+def test_required_names_that_are_none_are_shown(required: Any) -> None:
+    parameters = {"type": "object", "properties": {"a": {"type": "string"}}, "required": required}
+    tools = (Tool(name="f", description="d", parameters=parameters),)
+    for name, template in TEMPLATES.items():
+        if not name.startswith("code"):
+            text = template.render(tools, (), 0)[1]
+            assert json_text(required) in " ".join(text.split()).replace("[ ", "[") or name == (
+                "doc_json"
+            )
+
+
 def test_nothing_to_render_is_an_error() -> None:
     with pytest.raises(ValueError, match="record 'a/b#0': neither tools nor messages"):
         text_of("a/b#0", "trajectory", (), ())

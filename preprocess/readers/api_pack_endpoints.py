@@ -98,6 +98,9 @@ def operations(native: Native) -> Iterator[Draft]:
             sections = [_call(*_spelled(call)) for call in calls]
             draft.appendix = "\n\n".join(filter(None, (draft.appendix, *sections)))
             draft.meta = {key: draft.meta[key] for key in draft.meta if key != "api_calls"}
+            rest = [_beyond_spelling(call) for call in calls]
+            if any(rest):
+                draft.meta["api_calls"] = rest
         yield draft
 
 
@@ -113,8 +116,19 @@ def _is_call(call: Any) -> bool:
 
 
 def _spelled(call: dict[str, Any]) -> tuple[str, str]:
-    language = _string(call, "title") or _string(call, "lang")
-    return language, _string(call, "content") or _string(call, "code")
+    language, source = _spelling(call)
+    return _string(call, language), _string(call, source)
+
+
+def _beyond_spelling(call: dict[str, Any]) -> dict[str, Any]:
+    used = _spelling(call)
+    return {key: call[key] for key in call if key not in used}
+
+
+def _spelling(call: dict[str, Any]) -> tuple[str, str]:
+    """Return the keys of the language and of the source."""
+    language = "title" if _string(call, "title") else "lang"
+    return language, "content" if _string(call, "content") else "code"
 
 
 _CALL_KEYS = frozenset(("id", "title", "lang", "content", "code"))

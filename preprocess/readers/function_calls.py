@@ -33,8 +33,9 @@ class Calls:
     def made(self, name: str, arguments: dict[str, Any], identifier: Any = None) -> ToolCall:
         """Return one call; `identifier` is the source's own, if it has one."""
         number, self._num_calls = self._num_calls, self._num_calls + 1
-        known = identifier if isinstance(identifier, str) and identifier else f"call_{number}"
-        return ToolCall(id=known, name=name, arguments=arguments)
+        return ToolCall(
+            id=identifier_of(identifier) or f"call_{number}", name=name, arguments=arguments
+        )
 
     def of_objects(self, objects: Any) -> tuple[ToolCall, ...]:
         """Return the calls of a list of objects, or of a single one.
@@ -49,7 +50,7 @@ class Calls:
             objects = [objects]
         if not isinstance(objects, list):
             raise Unreadable("invalid_call")
-        return tuple(self._of_object(each) for each in objects)
+        return tuple([self._of_object(each) for each in objects])
 
     def _of_object(self, given: Any) -> ToolCall:
         if not isinstance(given, dict):
@@ -66,7 +67,7 @@ class Calls:
             arguments = loads(arguments, self._native) if arguments.strip() else {}
         if not isinstance(name, str) or not isinstance(arguments, dict):
             raise Unreadable("invalid_call")
-        if not (call.keys() <= _KNOWN and given.keys() <= _KNOWN):
+        if not _says_no_more(given, call):
             self.extras.append(given)
         return self.made(name, arguments, given.get("id"))
 
@@ -89,6 +90,25 @@ class Calls:
 
 
 _KNOWN = frozenset(("name", "arguments", "tool", "parameters", "function", "type", "id"))
+
+
+def _says_no_more(given: dict[str, Any], call: dict[str, Any]) -> bool:
+    """Return whether a call is its name, its arguments, its id and the word `function`."""
+    if call is not given and not given.keys() <= _OUTER:
+        return False
+    if identifier_of(given.get("id")) is None and given.get("id"):
+        return False
+    return call.keys() <= _KNOWN and given.get("type", "function") in ("function", None)
+
+
+_OUTER = frozenset(("function", "type", "id"))
+
+
+def identifier_of(given: Any) -> str | None:
+    """Return a call's id as text, whether it is a string or a number; None where it is neither."""
+    if type(given) is int:
+        return str(given)
+    return given if isinstance(given, str) and given else None
 
 
 def is_expression(text: str) -> bool:

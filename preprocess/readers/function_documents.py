@@ -61,6 +61,8 @@ def tool_of(document: Any, parameters: Parameters | None = None) -> tuple[Tool, 
     outer: Rest = {}
     if isinstance(document, dict) and isinstance(document.get("function"), dict):
         outer = {key: value for key, value in document.items() if key not in _WRAPPED}
+        if document.get("type", "function") != "function":
+            outer["type"] = document["type"]
         document = document["function"]
     if not isinstance(document, dict) or not isinstance(document.get("name"), str):
         raise Unreadable("invalid_function_document")

@@ -142,8 +142,10 @@ def understood(reader: Reader, native: Native, convert: Convert) -> Outcome:
         return Outcome(rejection=Rejection(origin=origin, reason="invalid_json", raw=raw))
     except Unreadable as error:
         return Outcome(rejection=Rejection(origin=origin, reason=str(error), raw=raw))
+    records = [finish(reader, origin, each) for each in made if isinstance(each, Draft)]
+    is_whole = len(records) == len(made)
     return Outcome(
-        records=tuple(finish(reader, origin, each) for each in made if isinstance(each, Draft)),
-        dropped=tuple(each.reason for each in made if isinstance(each, Dropped)),
+        records=tuple(records),
+        dropped=() if is_whole else tuple([e.reason for e in made if isinstance(e, Dropped)]),
         repairs=tuple(native.repairs),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from preprocess.readers.function_calls import identifier_of
 from preprocess.readers.native import Unreadable
 from preprocess.readers.turns import (
     Conversation,
@@ -90,11 +91,19 @@ def _calls(turn: dict[str, Any], number: int, native: Native, made: Conversation
 def beyond_call(given: dict[str, Any]) -> dict[str, Any]:
     """Return what a call says beyond its name, arguments and id."""
     function = given.get("function", given)
-    both = {**given, **function}
-    return {name: both[name] for name in both if name not in _CALL and both[name] is not None}
+    inner = function.items()
+    outer = given.items() if function is not given else ()
+    found = {name: value for name, value in outer if name not in _OUTER and value is not None}
+    found |= {name: value for name, value in inner if name not in _CALL and value is not None}
+    if given.get("type", "function") not in ("function", None):
+        found["type"] = given["type"]
+    if given.get("id") and identifier_of(given["id"]) is None:
+        found["id"] = given["id"]
+    return found
 
 
-_CALL = frozenset({"id", "type", "function", "name", "arguments"})
+_OUTER = frozenset({"id", "type", "function"})
+_CALL = _OUTER | {"name", "arguments"}
 
 
 def call_of(given: Any, number: int, native: Native) -> ToolCall:
@@ -120,15 +129,13 @@ def call_of(given: Any, number: int, native: Native) -> ToolCall:
         arguments = {}
     if not isinstance(arguments, dict):
         raise Unreadable("arguments_are_no_object")
-    identifier = given.get("id")
-    if not isinstance(identifier, str) or not identifier:
-        identifier = f"call_{number}"
+    identifier = identifier_of(given.get("id")) or f"call_{number}"
     return ToolCall(id=identifier, name=function["name"], arguments=arguments)
 
 
 def _answered(turn: dict[str, Any], open_calls: list[ToolCall]) -> ToolCall | None:
     """Return the call that a turn answers, which is then no longer open."""
-    identifier, name = turn.get("tool_call_id"), turn.get("name")
+    identifier, name = _named_call(turn), turn.get("name")
     for position, call in enumerate(open_calls):
         if call.id == identifier if identifier else name in (None, call.name):
             return open_calls.pop(position)
@@ -136,9 +143,16 @@ def _answered(turn: dict[str, Any], open_calls: list[ToolCall]) -> ToolCall | No
 
 
 def _named_call(turn: dict[str, Any]) -> str | None:
-    """Return the id of a call that an answer names and nobody made."""
-    identifier = turn.get("tool_call_id")
-    return identifier if isinstance(identifier, str) and identifier else None
+    """Return the id of the call that an answer names.
+
+    Raises:
+        Unreadable: What stands there is no id.
+    """
+    given = turn.get("tool_call_id")
+    identifier = identifier_of(given)
+    if given and identifier is None:
+        raise Unreadable("invalid_call_id")
+    return identifier
 
 
 def tools_of(documents: Iterable[Any]) -> tuple[Tool, ...]:
@@ -178,6 +192,8 @@ def beyond_tools(documents: Sequence[Any]) -> dict[str, Any]:
         rest.update(
             {key: document[key] for key in document if key not in (*_TOOL, "function", "type")}
         )
+        if document.get("type", "function") not in ("function", None):
+            rest["type"] = document["type"]
         if rest:
             found[function["name"]] = rest
     return found

@@ -9,7 +9,7 @@ from preprocess.readers.answered_turns import Turns
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, kind_of
 from preprocess.readers.function_documents import tools_of
-from preprocess.readers.native import Native, Unreadable
+from preprocess.readers.native import Native, Unreadable, to_json_text
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import json_schema, python_parameters
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _BEGIN, _END = "[BEGIN OF ", "[END OF "
 _MARKS = ("```json", "```", "[TOOL_CALLS]")
+_SECTIONS = frozenset(
+    ("TASK INSTRUCTION", "AVAILABLE TOOLS", "FORMAT INSTRUCTION", "QUERY", "HISTORY STEPS")
+)
+"""Those that are understood; the format is that of the answer, and stands in the text alone."""
 _REQUIRED = re.compile(r"Required is (true|false)\.?\s*$")
 
 
@@ -38,16 +42,83 @@ def prompt_draft(value: dict[str, Any], native: Native) -> Draft:
     if task := sections.get("TASK INSTRUCTION"):
         turns.said("system", task)
     turns.said("user", sections["QUERY"])
-    answer = _answer(output)
-    calls = loads(answer, native) if answer.startswith("[") else None
+    if history := sections.get("HISTORY STEPS"):
+        for step in _steps(loads(history, native)):
+            add_step(step, turns, native)
+    thought, calls = _called(_answer(output), native)
     if calls:
-        turns.called(turns.calls.of_objects(calls))
+        turns.called(turns.calls.of_objects(calls), thought)
     else:
         turns.said("assistant", output)
     kept = {key: value[key] for key in value if key not in ("instruction", "input", "output")}
+    if others := {name: text for name, text in sections.items() if name not in _SECTIONS}:
+        kept["sections"] = others
     draft = conversation_draft(tools, rest, turns, kept)
     draft.text = f"{prompt}{output}"
     return draft
+
+
+def add_step(step: Any, turns: Turns, native: Native) -> dict[str, Any]:
+    """Add a step of the older layout: a thought with calls, what came of them, the user's words.
+
+    Returns:
+        What the step says beyond that.
+
+    Raises:
+        Unreadable: `invalid_step` or `invalid_call`.
+    """
+    if not isinstance(step, dict):
+        raise Unreadable("invalid_step")
+    thought = step.get("thought") or ""
+    calls = turns.calls.of_objects(inner(step.get("tool_calls"), native) or [])
+    if not isinstance(thought, str):
+        raise Unreadable("invalid_step")
+    if thought or calls:
+        turns.called(calls, thought)
+    observation, words = step.get("next_observation"), step.get("user_input")
+    if isinstance(observation, dict | list) and observation:
+        observation = to_json_text(observation)
+    if text := _said(observation):
+        turns.answered(text)
+    if text := _said(words):
+        turns.said("user", text)
+    return {key: step[key] for key in step if key not in _STEP_KEYS}
+
+
+_STEP_KEYS = frozenset(("thought", "tool_calls", "next_observation", "user_input"))
+
+
+def _said(text: Any) -> str:
+    if text and not isinstance(text, str):
+        raise Unreadable("invalid_step")
+    return text or ""
+
+
+def inner(value: Any, native: Native) -> Any:
+    """Return a value, or what stands in it where it is a string."""
+    return loads(value, native) if isinstance(value, str) and value.strip() else value
+
+
+def _steps(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise Unreadable("unknown_prompt")
+    return value
+
+
+def _called(answer: str, native: Native) -> tuple[str, Any]:
+    """Return thought and calls of an answer: a list of calls, or an object with both.
+
+    An answer in words has neither.
+    """
+    if answer.startswith("["):
+        return "", loads(answer, native)
+    if not answer.startswith("{") or '"tool_calls"' not in answer:
+        return "", None
+    value = loads(answer, native)
+    if not isinstance(value, dict) or not value.keys() <= {"thought", "tool_calls"}:
+        return "", None
+    thought = value.get("thought") or ""
+    return (thought, value["tool_calls"]) if isinstance(thought, str) else ("", None)
 
 
 def _sections(prompt: str) -> dict[str, str]:

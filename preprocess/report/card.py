@@ -5,6 +5,7 @@ Markdown, made from the manifests of a run alone: equal runs give equal bytes.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from preprocess.licences import is_non_commercial
@@ -25,7 +26,7 @@ CARD = "card.md"
 def build_card(run: Run) -> str:
     """Return the card of a run, finished or not."""
     parts = [
-        f"# Corpus card: {run.directory.resolve().name}",
+        f"# Corpus card: {_cell(run.directory.resolve().name)}",
         f"Made by `preprocess report` {VERSION} from the manifests of the run.",
         _contents(run),
         _sources(run),
@@ -54,7 +55,7 @@ def _contents(run: Run) -> str:
         ]
         for key, share in left.items()
     ]
-    where = ", ".join(stage.name for stage in run.last_stages)
+    where = ", ".join(_cell(stage.name) for stage in run.last_stages)
     headings = ["source", "kind", "records at first", "records", "MB of text", "share of text"]
     return f"## What is in it\n\nWhat is left, in {where}.\n\n{_table(headings, rows)}"
 
@@ -94,7 +95,7 @@ def _licences(run: Run) -> str:
         [stage.name, licence, _count(count)]
         for stage in run.stages
         if stage.manifest
-        for licence, count in stage.manifest.counts.licenses.items()
+        for licence, count in (stage.manifest.counts.licenses or {}).items()
     ]
     if not rows:
         return ""
@@ -124,7 +125,7 @@ def _repairs(run: Run) -> str:
         [stage.name, repair, _count(count)]
         for stage in run.stages
         if stage.manifest
-        for repair, count in stage.manifest.counts.repaired.items()
+        for repair, count in (stage.manifest.counts.repaired or {}).items()
     ]
     if not rows:
         return ""
@@ -168,6 +169,11 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
 
 
+_MARKUP = re.compile(r"[\\|`*\[\]~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+"""What means something in Markdown; an underscore does not inside of a word."""
+
+
 def _cell(text: str) -> str:
-    """Return text that stays in its cell, whatever a source is called."""
-    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
+    """Return text that stays in its cell and is nothing but text, whatever a source is called."""
+    escaped = _MARKUP.sub(r"\\\g<0>", text.replace("&", "&amp;").replace("<", "&lt;"))
+    return " ".join(escaped.split())

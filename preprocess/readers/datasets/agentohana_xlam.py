@@ -13,15 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.answered_turns import Turns
 from preprocess.readers.draft import Draft
-from preprocess.readers.function_calls import Calls
+from preprocess.readers.function_calls import Calls, identifier_of
 from preprocess.readers.function_documents import tools_of
 from preprocess.readers.git_lfs import pointer_outcome
 from preprocess.readers.lines import read_whole
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, outcome, read_json
+from preprocess.readers.native import Native, Unreadable, outcome, read_json, to_json_text
 from preprocess.readers.reader import Options, Reader, over_memory
-from preprocess.readers.understand.json_text import loads
-from preprocess.readers.xlam_prompts import conversation_draft, either_parameters, prompt_draft
+from preprocess.readers.xlam_prompts import (
+    add_step,
+    conversation_draft,
+    either_parameters,
+    inner,
+    prompt_draft,
+)
 from preprocess.records import Origin, portable_path
 
 if TYPE_CHECKING:
@@ -37,7 +42,7 @@ _TURN_KEYS = frozenset(("role", "content", "tool_calls", "tool_call_id"))
 
 def convert(native: Native) -> Iterator[Draft]:
     """Yield the trajectory, or the judgement of one."""
-    value = _inner(native.value, native)
+    value = inner(native.value, native)
     if isinstance(value, list):
         yield _bare(value, native)
         return
@@ -50,6 +55,8 @@ def convert(native: Native) -> Iterator[Draft]:
     elif isinstance(value.get("instruction"), str) and "[BEGIN OF " in value["instruction"]:
         yield prompt_draft(value, native)
     elif value.keys() >= {"score", "explanation"} and isinstance(value["explanation"], str):
+        if not value["explanation"].strip():
+            raise Unreadable("empty_text")
         rest = {key: value[key] for key in value if key != "explanation"}
         yield Draft(kind="text", text=value["explanation"], meta=rest)
     else:
@@ -68,11 +75,11 @@ def _bare(value: list[Any], native: Native) -> Draft:
 
 def _unified(value: dict[str, Any], native: Native) -> Draft:
     turns = Turns(Calls(native))
-    tools, rest = tools_of(_inner(value.get("tools"), native) or [], either_parameters)
+    tools, rest = tools_of(inner(value.get("tools"), native) or [], either_parameters)
     task = value.get("task_instruction")
     if isinstance(task, str) and task.strip():
         turns.said("system", task)
-    for turn in _list(_inner(value["conversation"], native)):
+    for turn in _list(inner(value["conversation"], native)):
         _turn(turn, turns, native)
     used = {"conversation", "tools"} | ({"task_instruction"} if isinstance(task, str) else set())
     meta = {key: value[key] for key in value if key not in used}
@@ -86,13 +93,18 @@ def _turn(turn: Any, turns: Turns, native: Native) -> None:
     turns.keep(turn, _TURN_KEYS)
     content = turn.get("content")
     text = "" if content is None else content
+    if turn.get("role") == "tool" and isinstance(text, dict | list):
+        text = to_json_text(text)  # a tool's answer that nobody has made a string of
     if not isinstance(text, str):
         raise Unreadable("invalid_turn")
     if turn.get("role") == "tool":
-        identifier = turn.get("tool_call_id")
-        turns.answered(text, identifier if isinstance(identifier, str) else None)
+        given = turn.get("tool_call_id")
+        identifier = identifier_of(given)
+        if given and identifier is None:
+            raise Unreadable("invalid_turn")
+        turns.answered(text, identifier)
         return
-    calls = _inner(turn.get("tool_calls"), native) or []
+    calls = inner(turn.get("tool_calls"), native) or []
     if turn.get("role") == "assistant":
         turns.called(turns.calls.of_objects(calls), text)
     elif calls:
@@ -104,42 +116,16 @@ def _turn(turn: Any, turns: Turns, native: Native) -> None:
 def _steps(value: dict[str, Any], native: Native) -> Draft:
     """Return the trajectory of the older layout."""
     turns = Turns(Calls(native))
-    tools, rest = tools_of(_inner(value.get("tools"), native) or [], either_parameters)
+    tools, rest = tools_of(inner(value.get("tools"), native) or [], either_parameters)
     if not isinstance(value["user_query"], str):
         raise Unreadable("no_question")
     turns.said("user", value["user_query"])
-    left: list[Any] = []
-    for step in _list(_inner(value["steps"], native)):
-        if not isinstance(step, dict):
-            raise Unreadable("invalid_step")
-        thought = step.get("thought") or ""
-        calls = turns.calls.of_objects(_inner(step.get("tool_calls"), native) or [])
-        if not isinstance(thought, str):
-            raise Unreadable("invalid_step")
-        if thought or calls:
-            turns.called(calls, thought)
-        if _said(step.get("next_observation")):
-            turns.answered(step["next_observation"])
-        if _said(step.get("user_input")):
-            turns.said("user", step["user_input"])
-        left.append({key: step[key] for key in step if key not in _STEP_KEYS})
+    steps = _list(inner(value["steps"], native))
+    left = [add_step(step, turns, native) for step in steps]
     meta = {key: value[key] for key in value if key not in ("user_query", "tools", "steps")}
     if any(left):
         meta["steps"] = left
     return conversation_draft(tools, rest, turns, meta)
-
-
-_STEP_KEYS = frozenset(("thought", "tool_calls", "next_observation", "user_input"))
-
-
-def _said(text: Any) -> bool:
-    if text is not None and not isinstance(text, str):
-        raise Unreadable("invalid_step")
-    return bool(text)
-
-
-def _inner(value: Any, native: Native) -> Any:
-    return loads(value, native) if isinstance(value, str) and value.strip() else value
 
 
 def _list(value: Any) -> list[Any]:

@@ -25,7 +25,8 @@ _CALL = re.compile(r"([A-Za-z_]\w*\(.*\))[ \t]*(?::.*)?")
 """A call, and what may be said of it in the same line."""
 
 _REQUEST = "API-Request:"
-_TUNED = ("output", "expected_output")
+_TUNED = ("expected_output", "output")
+"""What is to be answered; where both are there, the second is what a model answered."""
 
 
 def convert_api(native: Native) -> Iterator[Draft]:
@@ -120,6 +121,8 @@ def convert_tuning(native: Native) -> Draft:
         raise Unreadable("unknown_layout")
     asked = f"{value['instruction']}\n{given}" if given else value["instruction"]
     said = value[answer]
+    if not said.strip():
+        raise Unreadable("no_answer")
     is_request = said.strip().startswith(_REQUEST)
     calls = _requested(said.strip().removeprefix(_REQUEST)) if is_request else ()
     reply = Message(role="assistant", content="" if calls else said, tool_calls=calls)

@@ -55,9 +55,10 @@ def _final(value: dict[str, Any]) -> Iterator[Draft]:
     text, about = value["code"], value["api_call_data"]
     if not isinstance(text, str) or not text.strip() or not isinstance(about, dict):
         raise Unreadable("unknown_layout")
-    rest = {key: value[key] for key in value if key not in ("code", "api_call_data", "api_data")}
-    yield Draft(kind="function_call", text=text, messages=_messages(text), meta=rest)
     api = value.get("api_data")
+    used = {"code", "api_call_data"} | ({"api_data"} if isinstance(api, dict) else set())
+    rest = {key: value[key] for key in value if key not in used}
+    yield Draft(kind="function_call", text=text, messages=_messages(text), meta=rest)
     yield endpoint({**api, **about} if isinstance(api, dict) else about, "documentation")
 
 

@@ -47,6 +47,7 @@ def convert(native: Native) -> Iterator[Draft]:
     if not isinstance(value, dict):
         raise Unreadable("unknown_layout")
     turns = Turns(Calls(native))
+    used_too = {"tools", "system"} if _has_system(value) else {"tools"}
     if isinstance(value.get("conversations"), list):
         used = "conversations"
         _shared(value, turns, native)
@@ -59,10 +60,14 @@ def convert(native: Native) -> Iterator[Draft]:
     else:
         raise Unreadable("unknown_layout")
     tools, rest = tools_of(_documents(value.get("tools"), native))
-    meta = {key: value[key] for key in value if key not in (used, "tools", "system")}
+    meta = {key: value[key] for key in value if key != used and key not in used_too}
     if rest:
         meta["tools"] = rest
     yield _draft(tools, turns, meta)
+
+
+def _has_system(value: dict[str, Any]) -> bool:
+    return isinstance(value.get("system"), str) and bool(value["system"])
 
 
 def _draft(tools: Any, turns: Turns, meta: dict[str, Any]) -> Draft:
@@ -79,9 +84,8 @@ def _documents(tools: Any, native: Native) -> Any:
 
 def _shared(value: dict[str, Any], turns: Turns, native: Native) -> None:
     """Take the turns of LLaMA-Factory's `conversations`."""
-    system = value.get("system")
-    if isinstance(system, str) and system:
-        turns.said("system", system)
+    if _has_system(value):
+        turns.said("system", value["system"])
     for turn in value["conversations"]:
         if not isinstance(turn, dict) or not isinstance(turn.get("value"), str):
             raise Unreadable("invalid_turn")
@@ -99,6 +103,8 @@ def _shared(value: dict[str, Any], turns: Turns, native: Native) -> None:
 
 def _reasoned(value: dict[str, Any], turns: Turns, native: Native) -> None:
     """Take turns whose content is a list of reasoning, text and calls."""
+    if _has_system(value):
+        turns.said("system", value["system"])
     for turn in value["messages"]:
         if not isinstance(turn, dict) or "content" not in turn:
             raise Unreadable("invalid_turn")

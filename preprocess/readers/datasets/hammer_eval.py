@@ -37,9 +37,9 @@ def convert(native: Native) -> Iterator[Draft]:
         raise Unreadable("unknown_layout")
     turns = Turns(Calls(native))
     _dialogue(value["query"], turns, native)
-    tools, rest = tools_of(value["tools"], _parameters)
+    tools, rest = tools_of(_inner(value["tools"], native), _parameters)
     meta = {key: value[key] for key in value if key not in _FIELDS}
-    if answers := turns.calls.of_objects(value["answers"]):
+    if answers := turns.calls.of_objects(_inner(value["answers"], native)):
         turns.called(answers)
     else:
         meta["answers"] = value["answers"]
@@ -48,6 +48,10 @@ def convert(native: Native) -> Iterator[Draft]:
     messages = turns.finished()
     meta |= turns.notes()
     yield Draft(kind=kind_of(tools, messages), tools=tools, messages=messages, meta=meta)
+
+
+def _inner(value: Any, native: Native) -> Any:
+    return loads(value, native) if isinstance(value, str) else value
 
 
 def _parameters(flat: Any) -> dict[str, Any]:

@@ -68,10 +68,10 @@ def python_parameters(
     Raises:
         Unreadable: `invalid_parameters`; something else than such a map.
     """
+    if type(flat) is dict and required is None and (plain := _plain_parameters(flat)) is not None:
+        return plain
     if not isinstance(flat, Mapping):
         raise Unreadable("invalid_parameters")
-    if required is None and (plain := _plain_parameters(flat)) is not None:
-        return plain
     properties: dict[str, Any] = {}
     needed: list[str] = []
     has_marks = any(_mark(value) is not None for value in flat.values())
@@ -96,11 +96,11 @@ def _plain_parameters(flat: Mapping[str, Any]) -> dict[str, Any] | None:
         if type(about) is not dict or not _PLAIN_KEYS.issuperset(about):
             return None
         word = about.get("type")
-        known = _PLAIN_WORDS.get(word) if type(word) is str else None
-        if known is None:
+        if type(word) is not str or word not in _PLAIN_WORDS:
             return None
-        properties[name] = {**about, "type": known[0]}
-        if not known[1]:
+        known, is_optional = _PLAIN_WORDS[word]
+        properties[name] = {**about, "type": known}
+        if not is_optional:
             needed.append(name)
     return _object(properties, needed)
 

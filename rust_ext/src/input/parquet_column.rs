@@ -33,7 +33,7 @@ pub(super) struct Column {
 pub(super) enum Value<'a> {
     /// The bytes of a string.
     String(&'a [u8]),
-    /// JSON that stands for itself.
+    /// JSON that stands for itself; line ends may stand between its values.
     Json(&'a [u8]),
 }
 
@@ -49,8 +49,8 @@ impl<'a> Value<'a> {
 /// The values that were unpacked last, by what a column holds.
 enum Values {
     Strings(Typed<ByteArrayType>),
-    /// Strings of which each that is a list as JSON stands for that.
-    Lists(Typed<ByteArrayType>, Vec<u8>),
+    /// Strings of which each that is a list as JSON stands for that; whether that of the row is one.
+    Lists(Typed<ByteArrayType>, bool),
     Numbers(Box<dyn Numbers>),
 }
 
@@ -130,7 +130,7 @@ impl Values {
         let double = Number::from_f64;
         match held {
             Held::Strings => Self::Strings(Typed::new(descriptor, pages)),
-            Held::Lists => Self::Lists(Typed::new(descriptor, pages), Vec::new()),
+            Held::Lists => Self::Lists(Typed::new(descriptor, pages), false),
             Held::Int32 => {
                 let typed = Typed::<Int32Type>::new(descriptor, pages);
                 Self::Numbers(Spelled::new(typed, |&value| Some(value.into())))
@@ -210,7 +210,7 @@ impl Column {
         }
         let left = self.rows_in_page();
         self.rows_in_page.store(left.saturating_sub(count), Ordering::Relaxed);
-        self.take_list();
+        self.look_for_list();
         Ok(())
     }
 
@@ -224,20 +224,18 @@ impl Column {
         let has_value = self.has_value();
         self.next_value += usize::from(has_value);
         self.next_row += 1;
-        self.take_list();
+        self.look_for_list();
     }
 
-    /// Takes the list that the string of the row stands for.
-    fn take_list(&mut self) {
-        let Values::Lists(typed, list) = &mut self.values else { return };
-        list.clear();
-        let Some(bytes) = typed.values.get(self.next_value).map(ByteArray::data) else { return };
-        let is_list = bytes.trim_ascii_start().first() == Some(&b'[');
-        if is_list && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() {
-            // A line end can only stand between its values.
-            let spaced = |&byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte };
-            list.extend(bytes.iter().map(spaced));
-        }
+    /// Looks whether the string of the row, if it has one, is a list.
+    fn look_for_list(&mut self) {
+        let has_value = self.has_value();
+        let Values::Lists(typed, is_list) = &mut self.values else { return };
+        let value = typed.values.get(self.next_value).filter(|_| has_value).map(ByteArray::data);
+        *is_list = value.is_some_and(|bytes| {
+            bytes.trim_ascii_start().first() == Some(&b'[')
+                && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
+        });
     }
 
     /// Returns the value of the row, if it has one.
@@ -246,9 +244,11 @@ impl Column {
             return None;
         }
         match &self.values {
-            Values::Lists(_, list) if !list.is_empty() => Some(Value::Json(list)),
-            Values::Strings(typed) | Values::Lists(typed, _) => {
+            Values::Strings(typed) | Values::Lists(typed, false) => {
                 typed.values.get(self.next_value).map(|value| Value::String(value.data()))
+            }
+            Values::Lists(typed, true) => {
+                typed.values.get(self.next_value).map(|value| Value::Json(value.data()))
             }
             Values::Numbers(numbers) => numbers.spelled(self.next_value).map(Value::Json),
         }

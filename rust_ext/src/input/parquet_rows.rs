@@ -167,12 +167,16 @@ impl ParquetRows {
                 batch.bytes.push(b',');
             }
             batch.bytes.extend_from_slice(key);
+            let shown = if is_oversized { HEAD_BYTES } else { usize::MAX };
             match value {
-                Value::String(bytes) if is_oversized => {
-                    push_string(&bytes[..bytes.len().min(HEAD_BYTES)], &mut batch.bytes);
+                Value::String(bytes) => {
+                    push_string(&bytes[..bytes.len().min(shown)], &mut batch.bytes);
                 }
-                Value::String(bytes) => push_string(bytes, &mut batch.bytes),
-                Value::Json(bytes) => batch.bytes.extend_from_slice(bytes),
+                Value::Json(bytes) => {
+                    // What is a line must have no line end, nor needs JSON one between its values.
+                    let spaced = |&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte };
+                    batch.bytes.extend(bytes.iter().take(shown).map(spaced));
+                }
             }
         }
         batch.bytes.push(b'}');

@@ -1,7 +1,8 @@
 //! Which columns of a Parquet file are read, and what they hold.
 //!
 //! Strings, and numbers as JSON has them. A column of strings named `messages` may hold lists as
-//! JSON. Columns of anything else, nested ones too, are left out.
+//! JSON. Columns of anything else, nested ones too, are left out; so are numbers that are called as
+//! what must be a string in every record, as many an `id` is.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +15,9 @@ use crate::{Error, Result};
 
 /// The field that holds a conversation.
 const MESSAGES: &str = "messages";
+
+/// What names a record and says of what it is.
+const LABELS: [&str; 3] = ["id", "kind", "source"];
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +63,12 @@ pub(super) fn choose(
             return Ok(readable.collect());
         }
     };
-    let is_wanted = |name: &str| name == text || matches!(name, "id" | "kind" | "source");
-    let chosen: Vec<_> =
-        readable.filter(|column| column.held == Held::Strings && is_wanted(&column.name)).collect();
+    let is_wanted = |name: &str| name == text || LABELS.contains(&name);
+    let holds_strings = |column: &Wanted| matches!(column.held, Held::Strings | Held::Lists);
+    let chosen: Vec<_> = readable
+        .filter(|column| holds_strings(column) && is_wanted(&column.name))
+        .map(|column| Wanted { held: Held::Strings, ..column })
+        .collect();
     if chosen.iter().any(|column| column.name == text) {
         return Ok(chosen);
     }
@@ -109,6 +116,7 @@ fn held(column: &ColumnDescriptor) -> Option<Held> {
         (PhysicalType::BYTE_ARRAY, As::NONE | As::UTF8 | As::ENUM | As::JSON) => {
             Some(if column.name() == MESSAGES { Held::Lists } else { Held::Strings })
         }
+        _ if LABELS.contains(&column.name()) => None,
         _ if !is_plain => None, // a time, for example
         (PhysicalType::INT32, As::NONE | As::INT_8 | As::INT_16 | As::INT_32) => Some(Held::Int32),
         (PhysicalType::INT32, As::UINT_8 | As::UINT_16 | As::UINT_32) => Some(Held::UInt32),

@@ -11,6 +11,7 @@
 mod array;
 mod broken;
 mod checker;
+mod ending;
 mod fault;
 mod keys;
 mod layout;
