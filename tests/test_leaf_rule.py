@@ -1,4 +1,4 @@
-"""The leaf rule for each native record by itself: a sum over a dataset hides a record that is lost."""
+"""The leaf rule for each native record by itself: a sum over a dataset would hide one."""
 
 from __future__ import annotations
 
