@@ -75,3 +75,14 @@ def test_the_specimen_is_read_and_loses_nothing(shared: Path) -> None:
     root = shared / "data/agent/agent_flan"
     assert counts(read_all(READER, root, root)) == {"native": 11, "out": 11}
     assert lost_leaves(READER, root, root) == (81, [])
+
+
+def test_fields_that_are_named_as_ours_make_way_in_one_order(tmp_path: Path) -> None:
+    told = [{"role": "user", "content": "Observation: the sea..."}]
+    theirs = {"benchmark": 1, "source_fields": 2, "truncated_observations": 3, "checks": 4}
+    (record,) = read(tmp_path, {"conversation": told, **theirs}).records
+    assert record.meta["truncated_observations"] == 1
+    assert list(record.meta["source_fields"].items()) == [
+        ("source_fields", 2), ("truncated_observations", 3), ("checks", 4), ("benchmark", 1)
+    ]  # fmt: skip
+    assert not record.meta.keys() & {"benchmark", "checks"}

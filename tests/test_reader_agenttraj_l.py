@@ -150,6 +150,9 @@ def test_eto_has_no_loss_and_no_stated_licence(tmp_path: Path) -> None:
     assert [each.loss for each in record.messages] == [None, None]
     assert record.license == "unknown"
     assert record.meta["reward"] == 1.0
+    task = 'Call {"type": "function", "function": {"name": "f"}}'
+    (outcome,) = _read(tmp_path, [{**value, "conversations": [{"from": "human", "value": task}]}])
+    assert [each.license for each in outcome.records] == ["unknown"] * 2
 
 
 def test_cut_observations_are_counted_and_the_task_is_none(tmp_path: Path) -> None:

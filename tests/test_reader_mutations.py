@@ -25,7 +25,9 @@ JUNK: list[Any] = [
     *([], {}, [None], [1], ["a"], [[]], [{}], {"a": 1}, {"role": "user"}),
 ]
 KEYS = ["name", "query", "api_list", "loss", "content", "messages", "x"]
-DATASETS = ["fireact", "toolalpaca", "toolbench", "stabletoolbench", "lumos", "agent_flan"]
+DATASETS = [
+    "fireact", "toolalpaca", "toolbench", "stabletoolbench", "lumos", "agent_flan", "openapi",
+]  # fmt: skip
 
 
 def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -11,6 +11,7 @@ from read_values import outcome_of, own_meta, record_of, rejected, turns
 from preprocess.readers import READERS
 
 READER = READERS["openfunctions"]
+LEADERBOARD = READERS["bfcl_v1"]
 PARAMETERS = {
     "type": "object",
     "properties": {"port": {"type": "string"}, "berths": {"type": "integer"}},
@@ -74,15 +75,15 @@ def leaderboard(answer: str, **function: Any) -> dict[str, Any]:
 
 
 def test_records_of_the_leaderboard_are_a_benchmark(tmp_path: Path) -> None:
-    record = record_of(READER, tmp_path, leaderboard("f(port='x')"))
+    record = record_of(LEADERBOARD, tmp_path, leaderboard("f(port='x')"))
     assert (record.source, record.meta["benchmark"]) == ("bfcl_v1", "bfcl_v1")
     several = {"question": "Which?", "function": [leaderboard("")["function"]] * 2}
-    record = record_of(READER, tmp_path, several)
+    record = record_of(LEADERBOARD, tmp_path, several)
     assert (len(record.tools), record.meta["benchmark"]) == (2, "bfcl_v1")
 
 
 def test_words_of_json_are_values_of_calls(tmp_path: Path) -> None:
-    record = record_of(READER, tmp_path, leaderboard("f(port='x', open=true)"))
+    record = record_of(LEADERBOARD, tmp_path, leaderboard("f(port='x', open=true)"))
     assert turns(record)[1] == ("assistant", "", 'call_0 f {"port": "x", "open": true}')
 
 
@@ -95,17 +96,17 @@ def test_words_of_json_are_values_of_calls(tmp_path: Path) -> None:
     ],
 )
 def test_calls_with_expressions_stay_as_they_are(tmp_path: Path, answer: str) -> None:
-    assert turns(record_of(READER, tmp_path, leaderboard(answer)))[1] == ("assistant", answer)
+    assert turns(record_of(LEADERBOARD, tmp_path, leaderboard(answer)))[1] == ("assistant", answer)
 
 
 @pytest.mark.parametrize("answer", ["f(port='x'", "f(port='x'')", "f port=x", "f(a]"])
 def test_calls_that_break_off_are_rejected(tmp_path: Path, answer: str) -> None:
-    assert rejected(READER, tmp_path, leaderboard(answer)) == "invalid_call_text"
+    assert rejected(LEADERBOARD, tmp_path, leaderboard(answer)) == "invalid_call_text"
 
 
 def test_flat_parameters_of_the_leaderboard_become_a_schema(tmp_path: Path) -> None:
     flat = {"element": {"type": "HTMLElement"}, "done": {"type": "Boolean"}, "required": ["done"]}
-    record = record_of(READER, tmp_path, leaderboard("f(done=true)", parameters=flat))
+    record = record_of(LEADERBOARD, tmp_path, leaderboard("f(done=true)", parameters=flat))
     assert record.tools[0].parameters == {
         "type": "object",
         "properties": {"element": {"x-type": "HTMLElement"}, "done": {"type": "boolean"}},
@@ -115,7 +116,7 @@ def test_flat_parameters_of_the_leaderboard_become_a_schema(tmp_path: Path) -> N
 
 def test_accepted_answers_stand_as_they_are(tmp_path: Path) -> None:
     value = {"f": {"port": ["x", "X"], "where": {"city": ["y"]}, "open": [True, ""]}}
-    record = record_of(READER, tmp_path, value)
+    record = record_of(LEADERBOARD, tmp_path, value)
     assert json.loads(record.text) == value
     assert record.meta == {"possible_answer": value, "benchmark": "bfcl_v1"}
 
@@ -146,10 +147,17 @@ def test_every_real_record_is_read_whole(shared: Path) -> None:
     # One call lacks its closing bracket, another has a quote too many.
     assert counts(read_all(READER, root, root)) == {
         "native": 1201,
-        "out": 1199,
+        "out": 101,
+        "dropped benchmark_bfcl_v1": 1098,
         "rejected invalid_call_text": 2,
     }
-    assert lost_leaves(READER, root, root) == (2927, [])
+    assert counts(read_all(LEADERBOARD, root, root)) == {
+        "native": 1201,
+        "out": 1098,
+        "dropped not_of_the_benchmark": 101,
+        "rejected invalid_call_text": 2,
+    }
+    assert lost_leaves(READER, root, root)[1] == lost_leaves(LEADERBOARD, root, root)[1] == []
 
 
 @pytest.mark.parametrize("name", ["checks", "template", "benchmark"])

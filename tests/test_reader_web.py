@@ -135,6 +135,9 @@ def test_a_page_in_a_file_is_a_record(tmp_path: Path) -> None:
         ("---\n: no [yaml\n---\nUse.", "Use.", True),
         ("# A\n\n---\n\nno front matter\n---\n", "# A\n\n---\n\nno front matter\n---\n", False),
         ("---\nnever closed\n", "---\nnever closed\n", False),
+        ("---\nA paragraph\nof two.\n---\nUse.", "---\nA paragraph\nof two.\n---\nUse.", False),
+        pytest.param(f"---\na: {'[' * 200_000}\n---\nUse.", "Use.", True, id="deep"),
+        pytest.param(f"---\n{'- ' * 200_000}\n---\nUse.", "Use.", True, id="deep-lists"),
     ],
 )
 def test_front_matter_is_told_from_the_text(page: str, text: str, *, front: bool) -> None:

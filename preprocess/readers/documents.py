@@ -7,7 +7,7 @@ as it stands. Where it names a title that the page's beginning does not, the tit
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.decoding import UndecodableTextError, decode_text
 from preprocess.readers.draft import Draft, finish
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".md", ".mdx", ".markdown", ".rst", ".rst.txt", ".txt")
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
 _HEAD_CHARACTERS = 500
+_MOST_DEPTH = 64
 
 
 def is_document(relative: PurePosixPath) -> bool:
@@ -86,20 +87,30 @@ def split_front_matter(text: str) -> tuple[str, str]:
     match = _FRONT_MATTER.match(text)
     if match is None:
         return text, ""
+    stated = _stated(match[1])
+    if isinstance(stated, str):
+        return text, ""  # a paragraph between two rules
     body = text[match.end() :].lstrip("\n")
-    title = title_of(match[1])
+    title = _title(stated)
     if body.strip() and title and title not in body[:_HEAD_CHARACTERS]:
         body = f"# {title}\n\n{body}"
     return body, match[1]
 
 
-def title_of(front_matter: str) -> str:
-    """Return the title that front matter states, empty if it does not or is no YAML."""
-    import yaml
-
-    try:
-        stated = yaml.load(front_matter, Loader=yaml.CBaseLoader)  # makes strings alone
-    except yaml.YAMLError:
-        return ""
+def _title(stated: Any) -> str:
     title = stated.get("title") if isinstance(stated, dict) else None
     return title.strip() if isinstance(title, str) else ""
+
+
+def _stated(front_matter: str) -> Any:
+    """Return what front matter says, all scalars as strings; None where it is no YAML."""
+    import yaml
+
+    from preprocess.readers.yaml_depth import deeper_than
+
+    try:
+        if deeper_than(_MOST_DEPTH, front_matter):
+            return None
+        return yaml.load(front_matter, Loader=yaml.CBaseLoader)  # makes strings alone
+    except (yaml.YAMLError, RecursionError):
+        return None

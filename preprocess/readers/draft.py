@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 _SOURCE_FIELDS = "source_fields"
-_OURS = ("checks", "benchmark", "template")
-"""Fields of `meta` that stages and the requirements read."""
+_OURS = ("checks", "template", "benchmark", _SOURCE_FIELDS)
+"""What `meta` says by these names is never the source's."""
 
 
 class Draft(msgspec.Struct, kw_only=True):
@@ -53,17 +53,17 @@ class Draft(msgspec.Struct, kw_only=True):
     """The benchmark that it belongs to, where a dataset brings one along; its source then."""
 
 
+class _Apart(dict[str, Any]):
+    """Fields of a source that have the names of ours; not a field of the source itself."""
+
+
 def note(meta: dict[str, Any], name: str, value: Any) -> None:
     """Set a field of `meta` that is ours; a field that the source has by its name makes way.
 
     The source's field is then one of the object `source_fields`.
     """
     if name in meta:
-        kept = meta.get(_SOURCE_FIELDS, {})
-        meta[_SOURCE_FIELDS] = {
-            **(kept if isinstance(kept, dict) else {_SOURCE_FIELDS: kept}),
-            name: meta[name],
-        }
+        _set_apart(meta, name)
     meta[name] = value
 
 
@@ -71,6 +71,16 @@ def note_all(meta: dict[str, Any], fields: dict[str, Any]) -> None:
     """Set several fields of `meta` that are ours; see `note`."""
     for name, value in fields.items():
         note(meta, name, value)
+
+
+def _set_apart(meta: dict[str, Any], name: str) -> None:
+    kept = meta.get(_SOURCE_FIELDS)
+    apart = kept if isinstance(kept, _Apart) else {}
+    if apart is not kept and _SOURCE_FIELDS in meta:
+        apart = {_SOURCE_FIELDS: kept}
+    if name != _SOURCE_FIELDS:
+        apart = {**apart, name: meta.pop(name)}
+    meta[_SOURCE_FIELDS] = _Apart(apart)
 
 
 class Dropped(msgspec.Struct, frozen=True):
@@ -93,9 +103,8 @@ def finish(reader: Reader, origin: Origin, draft: Draft) -> Record:
         origin = Origin(path=origin.path, record=origin.record, url=draft.url)
     meta = dict(draft.meta)
     for name in _OURS:
-        if name in meta:  # even where we say nothing under it: others trust what stands there
-            note(meta, name, None)
-            del meta[name]
+        if name in meta:
+            _set_apart(meta, name)
     checks = check_calls(draft.tools, draft.messages)
     if checks is not None:
         note(meta, "checks", checks)

@@ -43,18 +43,16 @@ _MODULES = {
     "jsonl": "jsonl",
     "webarena": "benchmarks.webarena",
     "agentbench": "benchmarks.agentbench",
+    "bfcl_v1": "benchmarks.bfcl_v1",
     "bfcl_v3": "benchmarks.bfcl_v3",
 }
 """Modules below this package by dataset, in the order of the table that users see."""
 
 
-_BROUGHT_ALONG = {"bfcl_v1"}
-"""Benchmarks among the files of a dataset: the leaderboard's, beside OpenFunctions."""
-
-BENCHMARKS = _BROUGHT_ALONG.union(
+BENCHMARKS = frozenset(
     name for name, module in _MODULES.items() if module.startswith("benchmarks.")
 )
-"""Sources no record of which is ever trained on."""
+"""Datasets no record of which is ever trained on."""
 
 
 class Registry(Mapping[str, "Reader"]):

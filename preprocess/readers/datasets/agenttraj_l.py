@@ -75,15 +75,16 @@ def _trajectory(native: Native) -> Iterator[Draft]:
         note(meta, "turn_fields", conversation.fields)
     note_truncated(meta, observations(messages))
     tools = _documented(messages[0].content)
+    # ETO's trajectories, which have `id`, come with another card than AgentGym's.
+    license_ = "unknown" if "item_id" not in value else None
     if tools:
-        yield Draft(kind="tool_documentation", tools=tools, part="documentation")
+        yield Draft(kind="tool_documentation", tools=tools, part="documentation", license=license_)
     yield Draft(
         kind="trajectory",
         tools=tools,
         messages=tuple(_with_calls(messages, native)),
         meta=meta,
-        # ETO's trajectories, which have `id`, come with another card than AgentGym's.
-        license="unknown" if "item_id" not in value else None,
+        license=license_,
     )
 
 

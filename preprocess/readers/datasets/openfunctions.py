@@ -3,14 +3,14 @@
 A question, a function (or several) and the call as source: `question`, `function`, `model_answer`
 in the test file, `Instruction`, `Functions` (documents in strings), `Output` in the training file.
 The leaderboard of February 2024 has `human_eval_answer`, and accepted answers in files of their
-own; it is the benchmark BFCL v1, and its records are marked as such.
+own; it is the benchmark BFCL v1, which dataset `bfcl_v1` reads, and left out here.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from preprocess.readers.draft import Draft
+from preprocess.readers.draft import Draft, Dropped
 from preprocess.readers.function_calls import Calls, asked, called, kind_of
 from preprocess.readers.function_documents import Rest, tools_of
 from preprocess.readers.names import Named
@@ -32,7 +32,13 @@ _CALLED = ("api_call", "api_name")
 _LEADERBOARD = "bfcl_v1"
 
 
-def convert(native: Native) -> Iterator[Draft]:
+def convert(native: Native) -> Iterator[Draft | Dropped]:
+    """Yield the question with its call; the leaderboard's are `bfcl_v1`'s to read."""
+    for draft in drafts_of(native):
+        yield Dropped(f"benchmark_{draft.benchmark}") if draft.benchmark else draft
+
+
+def drafts_of(native: Native) -> Iterator[Draft]:
     """Yield the question with its call, or what was accepted as an answer."""
     value = native.value
     if not isinstance(value, dict):
@@ -169,7 +175,7 @@ READER = Reader(
     name="openfunctions",
     kind="function_call",
     license="Apache-2.0",
-    terms="records of the leaderboard are the benchmark BFCL v1",
+    terms="the leaderboard's files beside it are the benchmark BFCL v1, and left out",
     url="https://github.com/ShishirPatil/gorilla/tree/main/openfunctions",
     released="2023-11 to 2024-02",
     published="no size stated; training data of v2 was never published",

@@ -19,15 +19,11 @@ _DEEPEST = 12
 
 _PLAIN = frozenset(("description", "type", "$ref"))
 _PLAIN_KEYS = len(_PLAIN)
-_SAID: dict[str, type | tuple[type, ...]] = {
-    "description": object,
-    "type": object,
-    "$ref": str,
-    "items": dict,
-    "properties": dict,
-    "required": list,
-}
-"""Keywords that are shown in words, where their values are what OpenAPI has there."""
+_SAID = frozenset(("description", "type"))
+"""Keywords that are shown in words."""
+
+_SAID_AS: dict[str, type] = {"$ref": str, "items": dict, "properties": dict, "required": list}
+"""Those that are where their values are what OpenAPI has there."""
 
 _DESCRIBED = frozenset(("description",))
 
@@ -131,7 +127,7 @@ def _add_property(lines: list[str], name: str, schema: Json, mark: str, indent: 
 
 def _add_inside(lines: list[str], schema: dict[str, Json], indent: str) -> None:
     for key, value in schema.items():
-        if key not in _SAID or not isinstance(value, _SAID[key]):
+        if key not in _SAID and type(value) is not _SAID_AS.get(key):
             lines.append(f"{indent}- {key}: {to_json_text(value)}")
     needed = schema.get("required")
     names = needed if isinstance(needed, list) else []

@@ -9,18 +9,14 @@ from typing import Any
 import yaml
 
 from preprocess.readers.native import Unreadable
+from preprocess.readers.yaml_depth import deeper_than
 
 MOST_NODES = 5_000_000
 """Aliases can make gigabytes of a kilobyte; no API has so many nodes."""
 
 MOST_DEPTH = 512
 
-MOST_BRACKETS = 4_096
-"""Text with no more of them is surely not so deep that the parser's stack ends."""
-
 _MERGE = "tag:yaml.org,2002:merge"
-_OPENING = re.compile(r"[\[{]")
-_INDENTATION = re.compile(r"(?m)^[ \t?:-]+")
 
 
 class _Loader(yaml.CSafeLoader):
@@ -116,7 +112,8 @@ def load_yaml(data: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise Unreadable("invalid_utf8") from error
     try:
-        _check_depth(text)
+        if deeper_than(MOST_DEPTH, text):
+            raise Unreadable("too_deep")
         value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise Unreadable("invalid_yaml") from error
@@ -124,26 +121,6 @@ def load_yaml(data: bytes) -> Any:
         raise Unreadable("too_deep") from error
     _check_size(value)
     return value
-
-
-def _check_depth(text: str) -> None:
-    """Refuse what is so deep that the parser, which has no limit of its own, would end the process.
-
-    Nothing stands deeper than its brackets and twice its indentation; where that is not enough to
-    be sure, the parser's events say how deep it is.
-    """
-    indentation = max((len(each[0]) for each in _INDENTATION.finditer(text)), default=0)
-    brackets = sum(1 for _ in _OPENING.finditer(text))
-    if brackets + 2 * indentation <= MOST_BRACKETS:
-        return
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MOST_DEPTH:
-                raise Unreadable("too_deep")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
 
 
 def _check_size(value: Any) -> None:
