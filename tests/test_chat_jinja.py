@@ -263,6 +263,58 @@ def test_a_date_is_the_record_s_own_or_the_record_is_refused(rig: Rig) -> None:
     assert rig.refusal(DATED, *turns, meta={"date": "yesterday"}) == "malformed_date"
     assert rig.spans(MAYBE_DATED, *turns)[0][0] == "no date"
     assert rig.spans(MAYBE_DATED, *turns, meta={"date": "2024-07-26"})[0][0] == "2024"
+    for malformed in (
+        "2024-7-26",
+        "2024-07-26xyz",
+        "2024-07-266",
+        "\uff12\uff10\uff12\uff14-07-26",
+        "",
+    ):
+        assert rig.refusal(DATED, *turns, meta={"date": malformed}) == "malformed_date", malformed
+
+
+def test_a_template_that_asks_for_no_date_takes_any_record(rig: Rig) -> None:
+    assert rig.spans(PLAIN, user("a"), answer("b"), meta={"date": "26 July 2024"})
+
+
+@pytest.mark.parametrize("name", ["named", "jinja"])
+@pytest.mark.parametrize(
+    "turn",
+    [
+        '"content": "\\ud83d"',
+        '"content": "", "tool_calls": {}',
+        '"content": "", "tool_calls": false',
+        '"content": "b", "tool_call_id": 5',
+        '"content": "", "tool_calls": [5]',
+        '"content": "", "tool_calls": [{"id": 5, "name": "f", "arguments": {}}]',
+        '"content": "", "tool_calls": [{"name": "f", "arguments": {"x": "\\udc00"}}]',
+        '"content": "", "tool_calls": [{"name": "f", "arguments": "{\\"x\\": NaN}"}]',
+        '"content": "", "tool_calls": [{"name": "f", "arguments": "{\\"x\\": \\"\\\\udc00\\"}"}]',
+    ],
+)
+def test_named_templates_and_those_in_jinja_take_the_same_messages(
+    rig: Rig, name: str, turn: str
+) -> None:
+    line = f'{{"messages": [{{"role": "assistant", {turn}}}]}}'.encode()
+    named = ChatTemplate("hermes", rig.tokenizer, ("assistant",))
+    template = named if name == "named" else rig.template(GENERATION)
+    with pytest.raises(RefusedError, match="malformed_messages"):
+        template.render(line)
+
+
+def test_an_integer_of_any_length_ends_no_run(rig: Rig) -> None:
+    digits = "9" * 5_000
+    turns = '{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}'
+    template = rig.template(GENERATION)
+    line = f'{{"messages": [{turns}], "meta": {{"x": {digits}}}}}'
+    assert template.render(line.encode())[0]
+    assert rig.template(DATED).render(
+        line.replace('"meta": {', '"meta": {"date": "2024-07-26", ').encode()
+    )[0]
+    call = f'{{"name": "f", "arguments": {{"x": {digits}}}}}'
+    line = f'{{"messages": [{{"role": "assistant", "tool_calls": [{call}]}}]}}'
+    with pytest.raises(RefusedError, match="template_changes_number"):
+        template.render(line.encode())
 
 
 def test_what_is_no_template_is_one_line(rig: Rig, tmp_path: Path) -> None:
