@@ -221,6 +221,19 @@ def test_a_template_without_a_header_to_ask_for_answers_is_read_by_where_texts_s
     assert rig.refusal(ALWAYS, *turns) == "template_no_prefix"
 
 
+def test_a_record_may_begin_with_an_answer_whatever_a_template_makes_of_no_messages(
+    rig: Rig,
+) -> None:
+    turns = [answer("hello"), user("a"), answer("b")]
+    failing = "{{- '' if messages[0].role == 'system' }}" + PLAIN
+    other = "{{- '' if messages else '<|im_start|>' }}" + PLAIN
+    for text in (PLAIN, failing, other):
+        assert trained(rig.spans(text, *turns)) == "hello|<|im_end|>|b|<|im_end|>", text
+    call = {"name": "f", "arguments": {"x": 1}}
+    calling = "{{- messages[0].role }}" + CALLED
+    assert rig.refusal(calling, answer("", tool_calls=[call]), user("a")) == "template_raised"
+
+
 def test_turns_of_any_role_are_found_by_prefixes(rig: Rig) -> None:
     turns = [user("user"), answer(""), {"role": "tool", "content": " r"}, answer("d", loss=False)]
     spans = rig.spans(PLAIN, *turns, roles="user,assistant,tool")
