@@ -126,6 +126,14 @@ def test_the_shards_of_a_stage_at_an_address(
         record_files(["memory://made"])
 
 
+def test_an_output_inside_of_a_file_address_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.jsonl").write_bytes(LINES)
+    with pytest.raises(UserError, match=r"expected a place outside of the input"):
+        read([f"file://{tmp_path}/in"], tmp_path / "in/out")
+    assert read([f"file://{tmp_path}/in"], tmp_path / "out").counts.out == 2
+
+
 def test_a_file_in_an_archive_and_a_file_address(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("in/a.jsonl", LINES)
