@@ -341,6 +341,17 @@ def test_what_is_no_template_is_one_line(rig: Rig, tmp_path: Path) -> None:
         ChatTemplate(str(tmp_path), rig.tokenizer, ("assistant",))
 
 
+def test_a_template_that_has_no_rendering_of_a_short_conversation_is_asked_for_its_tokens(
+    rig: Rig,
+) -> None:
+    strict = "{{- raise_exception('no') if messages[0].role != 'system' }}" + PLAIN
+    assert rig.template(PLAIN).writes("<|im_end|>")
+    assert not rig.template(PLAIN).writes("<|endoftext|>")
+    assert rig.template(strict).writes("<|im_end|>")
+    assert rig.template(strict.replace("'<|im_end|>'", "eos_token")).writes("<|im_end|>")
+    assert not rig.template(strict).writes("<|endoftext|>")
+
+
 def test_a_directory_may_have_another_template_for_tools(
     chat_directory: Path, tmp_path: Path
 ) -> None:
