@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 from typing import TYPE_CHECKING, Any
 
 import chat_cases
 import pytest
+from rich.console import Console
 
 from preprocess import _rust_ext
 from preprocess.chat.refused import RefusedError
+from preprocess.chat.show import show_rendered
 from preprocess.chat.template import ChatTemplate
 from preprocess.errors import UserError
 
@@ -350,6 +353,15 @@ def test_a_template_that_has_no_rendering_of_a_short_conversation_is_asked_for_i
     assert rig.template(strict).writes("<|im_end|>")
     assert rig.template(strict.replace("'<|im_end|>'", "eos_token")).writes("<|im_end|>")
     assert not rig.template(strict).writes("<|endoftext|>")
+
+
+def test_a_shown_record_does_not_steer_the_terminal(chat_directory: Path) -> None:
+    shown = io.StringIO()
+    console = Console(file=shown, width=400, force_terminal=True, color_system=None)
+    record = json.dumps({"messages": [user("\x1b[8mhidden\r"), answer("\x9bK[red]\n")]}).encode()
+    show_rendered(record, "hermes", chat_directory, ("assistant",), console)
+    assert "user\n\\x1b[8mhidden\\x0d<|im_end|>" in shown.getvalue()
+    assert "assistant\n\\x9bK[red]\n<|im_end|>" in shown.getvalue()
 
 
 def test_a_directory_may_have_another_template_for_tools(
