@@ -525,8 +525,10 @@ def inspect_path(
 
     State.verbose |= verbose
     if clusters is not None:
-        if record is not None or tokenizer is not None:
-            raise Misuse("expected --clusters alone, got it with --record or --tokenizer")
+        if record is not None or tokenizer is not None or chat_template is not None:
+            raise Misuse(
+                "expected --clusters alone, got it with --record, --tokenizer or --chat-template"
+            )
         show_clusters(path, clusters, terminal())
         return
     if chat_template is not None:

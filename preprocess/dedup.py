@@ -43,6 +43,7 @@ from preprocess.dedup_config import DedupConfig
 from preprocess.dedup_run import STEPS
 from preprocess.dedup_scopes import refuse_oversized, run_of
 from preprocess.errors import Misuse, UserError
+from preprocess.fetch import named
 from preprocess.inputs import record_files, refuse_inside, units_of
 from preprocess.run_directory import RunDirectory, RunOptions, judge
 
@@ -107,7 +108,8 @@ def dedup(
                 raise
         except ValueError as error:
             # What the extension refuses: damaged files, an id that occurs twice, too little memory.
-            raise UserError(str(error)) from error
+            files = (file for unit in units for file in unit.files)
+            raise UserError(named(str(error), files, directory.journal)) from error
         if options.task is not None or step not in (None, "drop"):
             return None
         manifest = directory.complete()

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import xxhash
+
 from preprocess.addresses import Place
 from preprocess.errors import UserError
+from preprocess.records import TruncatedInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from preprocess.inputs import InputFile, Unit
+
+FETCHED = "fetched-"
+"""How the names of the private places begin."""
 
 
 @contextlib.contextmanager
@@ -32,22 +40,28 @@ def local_files(files: tuple[InputFile, ...], scratch: Path) -> Iterator[tuple[I
     What a kill leaves there goes with the journal of the run.
 
     Raises:
-        UserError: A file cannot be fetched, or has not the size any more that it was listed with.
+        UserError: A file cannot be fetched, or has not the size any more that it was listed with;
+            or what is raised meanwhile names a copy, which nobody would find: it names the address.
     """
     if all(file.address is None for file in files):
         yield files
         return
-    place = Path(tempfile.mkdtemp(dir=scratch, prefix="fetched-"))
+    place = Path(tempfile.mkdtemp(dir=scratch, prefix=FETCHED))
     try:
-        yield tuple(_local(file, place, number) for number, file in enumerate(files))
+        yield tuple(_local(file, place) for file in files)
+    except (UserError, ValueError, TruncatedInput) as error:
+        problem = named(str(error), files, scratch)
+        if problem == str(error):
+            raise
+        raise UserError(problem) from error
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _local(file: InputFile, place: Path, number: int) -> InputFile:
+def _local(file: InputFile, place: Path) -> InputFile:
     if file.address is None:
         return file
-    path = place / f"{number:05}-{file.path.name}"
+    path = place / f"{_digest(file.address)}-{file.path.name}"
     Place(file.address).fetch(path)
     size = path.stat().st_size
     if size != file.bytes:
@@ -58,9 +72,23 @@ def _local(file: InputFile, place: Path, number: int) -> InputFile:
     return replace(file, path=path)
 
 
-def named(problem: str, files: tuple[InputFile, ...]) -> str:
-    """Return a message with the addresses of fetched files in the place of their copies."""
+def named(problem: str, files: Iterable[InputFile], scratch: Path) -> str:
+    """Return a message with the addresses of files in the place of copies below `scratch`.
+
+    A copy is known by its name, since a message may tell of one that another process fetched.
+    """
+    if FETCHED not in problem:
+        return problem
+    place = re.escape(os.path.abspath(scratch / FETCHED))  # noqa: PTH100 - as `mkdtemp` gives it
     for file in files:
         if file.address is not None:
-            problem = problem.replace(str(file.path), file.address)
+            digest = _digest(file.address)
+            name = re.escape(file.path.name.removeprefix(f"{digest}-"))
+            # Not `sub`, in which an address could be read as a pattern.
+            for copy in set(re.findall(rf"{place}[^/]+/{digest}-{name}", problem)):
+                problem = problem.replace(copy, file.address)
     return problem
+
+
+def _digest(address: str) -> str:
+    return xxhash.xxh3_64_hexdigest(address.encode("utf-8", "surrogateescape"))

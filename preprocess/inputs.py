@@ -27,6 +27,8 @@ JSON_SUFFIXES = (".json", ".json.gz", ".json.zst")
 WARC_SUFFIXES = tuple(f".{kind}{end}" for kind in ("wet", "warc") for end in ("", ".gz", ".zst"))
 RECORD_SUFFIXES = (*LINE_SUFFIXES, ".parquet", *JSON_SUFFIXES, *WARC_SUFFIXES)
 RECORD_FILES = ".jsonl, .json, .wet, each also .gz and .zst, .parquet"
+LOCAL = ("file:", "local:")
+"""How addresses of what lies on this machine begin."""
 NOT_RECORDS = (".", "rejected.", "clusters.", "cuts.")
 """Names that begin so are hidden, or stand beside the shards of a stage."""
 NO_RECORDS = (MANIFEST, "run.json")
@@ -119,7 +121,8 @@ def refuse_inside(inputs: Sequence[str], output: Path) -> None:
     """
     target = output.resolve()
     for given in inputs:
-        path = Path(given).resolve()
+        is_local = is_address(given) and given.startswith(LOCAL)
+        path = ((Place(given).local if is_local else None) or Path(given)).resolve()
         if path != target and path.is_dir() and target.is_relative_to(path):
             raise UserError(
                 f"{output}: expected a place outside of the input, found it below {given}; "

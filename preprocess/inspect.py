@@ -11,7 +11,7 @@ from preprocess import _rust_ext
 from preprocess.errors import UserError
 from preprocess.inputs import RECORD_SUFFIXES
 from preprocess.manifest import Manifest, read_manifest
-from preprocess.mask import TRAINED, UNTRAINED, marked
+from preprocess.mask import TRAINED, UNTRAINED, harmless, marked
 from preprocess.sidecar import mask_of, read_sidecar, with_suffix
 
 if TYPE_CHECKING:
@@ -203,7 +203,8 @@ def _dataset(prefix: Path, number: int | None, tokenizer: Path | None, console: 
     if mask is not None:
         console.print(f"what is trained stands in {TRAINED}{UNTRAINED}:", highlight=False)
         text = marked(loaded, ids, mask)
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    shown = harmless(text) if console.is_terminal else text
+    console.print(shown, highlight=False, markup=False, soft_wrap=True)
 
 
 def _document_id(prefix: Path, number: int) -> str:

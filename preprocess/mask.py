@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,18 @@ def _blocks(path: Path) -> Iterator[np.ndarray]:
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
             yield np.frombuffer(block, np.uint8)
+
+
+def harmless(text: str) -> str:
+    r"""Return a text in which no control character moves, colours or hides what a terminal shows.
+
+    >>> harmless("a\n\x1b[8mb")
+    'a\n\\x1b[8mb'
+    """
+    return "".join(
+        each if each in "\n\t" or unicodedata.category(each) != "Cc" else f"\\x{ord(each):02x}"
+        for each in text
+    )
 
 
 def marked(tokenizer: _rust_ext.Tokenizer, ids: Sequence[int], mask: Sequence[int]) -> str:

@@ -20,8 +20,10 @@ assistant's. An API is a tool's name with its description.
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,13 +32,15 @@ import xxhash
 
 from preprocess import _rust_ext
 from preprocess.errors import UserError
+from preprocess.fetch import local_files
 from preprocess.inputs import record_files
-from preprocess.readers.lines import Line, read_lines
+from preprocess.readers.record_lines import read_record_lines
 from preprocess.records import TruncatedInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
+
+    from preprocess.readers.lines import Line
 
 CAPABILITIES = (
     "code",
@@ -134,16 +138,22 @@ def measure(inputs: Sequence[str], tokenizer: Path | None) -> Measurement:
 
 
 def _lines(inputs: Sequence[str]) -> Iterator[Line]:
-    for file in record_files(list(inputs)):
-        if file.path.suffix == ".parquet":
-            raise UserError(
-                f"{file.path}: expected record files of lines to measure, found Parquet; make "
-                "records of it with `preprocess ingest --dataset jsonl`"
-            )
-        try:
-            yield from (line for line in read_lines(file.path) if line.data.strip())
-        except TruncatedInput as error:
-            raise UserError(str(error)) from error
+    with tempfile.TemporaryDirectory(prefix="preprocess-measure-") as scratch:
+        for file in record_files(list(inputs)):
+            if file.path.suffix == ".parquet":
+                raise UserError(
+                    f"{file.shown}: expected record files of lines to measure, found Parquet; make "
+                    "records of it with `preprocess ingest --dataset jsonl`"
+                )
+            with local_files((file,), Path(scratch)) as (local,):
+                yield from _lines_of(local.path)
+
+
+def _lines_of(path: Path) -> Iterator[Line]:
+    try:
+        yield from (line for line in read_record_lines(path, "text") if line.data.strip())
+    except TruncatedInput as error:
+        raise UserError(str(error)) from error
 
 
 def _add(measured: Measured, record: _Record) -> int:

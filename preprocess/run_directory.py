@@ -250,7 +250,7 @@ class RunDirectory:
             result = do(local)
             if local is unit:
                 return result
-            problems = [named(problem, local.files) for problem in result.problems]
+            problems = [named(each, unit.files, self.journal) for each in result.problems]
             return msgspec.structs.replace(result, problems=problems)
 
     def _finish_task(self, task: int, num_tasks: int) -> None:

@@ -86,7 +86,7 @@ class _Sampler:
         try:
             yield from self._texts(file)
         except TruncatedInput as error:
-            self.problems.append(named(str(error), (file,)))
+            self.problems.append(named(str(error), (file,), self._scratch))
         records = self.counts.native - before
         size, xxh3 = hash_file(file.path)
         self.entries.append(InputEntry(path=file.shown, bytes=size, records=records, xxh3=xxh3))

@@ -19,6 +19,7 @@ from preprocess.dedup import DedupConfig, dedup
 from preprocess.errors import UserError
 from preprocess.ingest import IngestConfig, ingest
 from preprocess.inputs import is_record_file, record_files, resolve
+from preprocess.measure import measure
 from preprocess.run_directory import RunOptions
 
 if TYPE_CHECKING:
@@ -125,6 +126,14 @@ def test_the_shards_of_a_stage_at_an_address(
         record_files(["memory://made"])
 
 
+def test_an_output_inside_of_a_file_address_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.jsonl").write_bytes(LINES)
+    with pytest.raises(UserError, match=r"expected a place outside of the input"):
+        read([f"file://{tmp_path}/in"], tmp_path / "in/out")
+    assert read([f"file://{tmp_path}/in"], tmp_path / "out").counts.out == 2
+
+
 def test_a_file_in_an_archive_and_a_file_address(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("in/a.jsonl", LINES)
@@ -148,6 +157,48 @@ def test_a_truncated_file_is_named_by_its_address(
         read(["memory://in/a.jsonl.zst"], tmp_path / "out")
     assert str(caught.value).startswith("memory://in/a.jsonl.zst: the compressed stream ends early")
     assert "fetched-" not in str(caught.value)
+
+
+def test_whatever_is_wrong_with_a_copy_is_said_of_its_address(
+    memory: fsspec.AbstractFileSystem, tmp_path: Path
+) -> None:
+    said = []
+    twin = b'{"id": "a/a#0", "text": "one two three"}\n'
+    head = b"WARC/1.0\r\nWARC-Type: %s\r\nContent-Length: 4\r\n\r\n"
+    inputs = {
+        "twins": {"a.jsonl": twin, "b (1).jsonl": twin},
+        "pages": {"a.warc": head % b"response" + b"page\r\n\r\n"},
+        "cut": {"a.wet": (head % b"conversion" + b"text\r\n\r\n") * 2 + head[:30]},
+    }
+    for name, files in inputs.items():
+        for file, content in files.items():
+            memory.pipe(f"/{name}/{file}", content)
+        with pytest.raises(UserError) as caught:
+            dedup([f"memory://{name}"], tmp_path / name, DedupConfig(), options())
+        said.append(str(caught.value))
+    assert not [message for message in said if "fetched-" in message]
+    twins, pages, cut = said
+    assert " memory:///twins/a.jsonl (record 0)" in twins
+    assert " memory:///twins/b (1).jsonl (record 0)" in twins
+    assert pages.startswith("memory:///pages/a.warc: expected texts (WET")
+    assert cut.startswith("memory:///cut/a.wet: expected a whole WARC file")
+
+
+def test_a_corpus_at_an_address_is_measured_whatever_its_format(
+    memory: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A file of that name here is another one.
+    monkeypatch.chdir(tmp_path)
+    Path("a.json").write_text("[]")
+    records = [{"source": "s", "text": "one"}, {"source": "s", "text": "two"}]
+    memory.pipe("/in/a.json", json.dumps(records, indent=1).encode())
+    measured = measure(["memory://in/a.json"], None)
+    assert (measured.sources["s"].records, measured.unreadable) == (2, 0)
+    memory.pipe(
+        "/in/b.warc", b"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: 1\r\n\r\na\r\n\r\n"
+    )
+    with pytest.raises(UserError, match=r"memory://in/b.warc: expected texts \(WET"):
+        measure(["memory://in/b.warc"], None)
 
 
 @pytest.mark.parametrize(

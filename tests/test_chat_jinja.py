@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 from typing import TYPE_CHECKING, Any
 
 import chat_cases
 import pytest
+from rich.console import Console
 
 from preprocess import _rust_ext
 from preprocess.chat.refused import RefusedError
+from preprocess.chat.show import show_rendered
 from preprocess.chat.template import ChatTemplate
 from preprocess.errors import UserError
 
@@ -221,6 +224,19 @@ def test_a_template_without_a_header_to_ask_for_answers_is_read_by_where_texts_s
     assert rig.refusal(ALWAYS, *turns) == "template_no_prefix"
 
 
+def test_a_record_may_begin_with_an_answer_whatever_a_template_makes_of_no_messages(
+    rig: Rig,
+) -> None:
+    turns = [answer("hello"), user("a"), answer("b")]
+    failing = "{{- '' if messages[0].role == 'system' }}" + PLAIN
+    other = "{{- '' if messages else '<|im_start|>' }}" + PLAIN
+    for text in (PLAIN, failing, other):
+        assert trained(rig.spans(text, *turns)) == "hello|<|im_end|>|b|<|im_end|>", text
+    call = {"name": "f", "arguments": {"x": 1}}
+    calling = "{{- messages[0].role }}" + CALLED
+    assert rig.refusal(calling, answer("", tool_calls=[call]), user("a")) == "template_raised"
+
+
 def test_turns_of_any_role_are_found_by_prefixes(rig: Rig) -> None:
     turns = [user("user"), answer(""), {"role": "tool", "content": " r"}, answer("d", loss=False)]
     spans = rig.spans(PLAIN, *turns, roles="user,assistant,tool")
@@ -263,6 +279,58 @@ def test_a_date_is_the_record_s_own_or_the_record_is_refused(rig: Rig) -> None:
     assert rig.refusal(DATED, *turns, meta={"date": "yesterday"}) == "malformed_date"
     assert rig.spans(MAYBE_DATED, *turns)[0][0] == "no date"
     assert rig.spans(MAYBE_DATED, *turns, meta={"date": "2024-07-26"})[0][0] == "2024"
+    for malformed in (
+        "2024-7-26",
+        "2024-07-26xyz",
+        "2024-07-266",
+        "\uff12\uff10\uff12\uff14-07-26",
+        "",
+    ):
+        assert rig.refusal(DATED, *turns, meta={"date": malformed}) == "malformed_date", malformed
+
+
+def test_a_template_that_asks_for_no_date_takes_any_record(rig: Rig) -> None:
+    assert rig.spans(PLAIN, user("a"), answer("b"), meta={"date": "26 July 2024"})
+
+
+@pytest.mark.parametrize("name", ["named", "jinja"])
+@pytest.mark.parametrize(
+    "turn",
+    [
+        '"content": "\\ud83d"',
+        '"content": "", "tool_calls": {}',
+        '"content": "", "tool_calls": false',
+        '"content": "b", "tool_call_id": 5',
+        '"content": "", "tool_calls": [5]',
+        '"content": "", "tool_calls": [{"id": 5, "name": "f", "arguments": {}}]',
+        '"content": "", "tool_calls": [{"name": "f", "arguments": {"x": "\\udc00"}}]',
+        '"content": "", "tool_calls": [{"name": "f", "arguments": "{\\"x\\": NaN}"}]',
+        '"content": "", "tool_calls": [{"name": "f", "arguments": "{\\"x\\": \\"\\\\udc00\\"}"}]',
+    ],
+)
+def test_named_templates_and_those_in_jinja_take_the_same_messages(
+    rig: Rig, name: str, turn: str
+) -> None:
+    line = f'{{"messages": [{{"role": "assistant", {turn}}}]}}'.encode()
+    named = ChatTemplate("hermes", rig.tokenizer, ("assistant",))
+    template = named if name == "named" else rig.template(GENERATION)
+    with pytest.raises(RefusedError, match="malformed_messages"):
+        template.render(line)
+
+
+def test_an_integer_of_any_length_ends_no_run(rig: Rig) -> None:
+    digits = "9" * 5_000
+    turns = '{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}'
+    template = rig.template(GENERATION)
+    line = f'{{"messages": [{turns}], "meta": {{"x": {digits}}}}}'
+    assert template.render(line.encode())[0]
+    assert rig.template(DATED).render(
+        line.replace('"meta": {', '"meta": {"date": "2024-07-26", ').encode()
+    )[0]
+    call = f'{{"name": "f", "arguments": {{"x": {digits}}}}}'
+    line = f'{{"messages": [{{"role": "assistant", "tool_calls": [{call}]}}]}}'
+    with pytest.raises(RefusedError, match="template_changes_number"):
+        template.render(line.encode())
 
 
 def test_what_is_no_template_is_one_line(rig: Rig, tmp_path: Path) -> None:
@@ -274,6 +342,26 @@ def test_what_is_no_template_is_one_line(rig: Rig, tmp_path: Path) -> None:
         UserError, match=r"expected a chat_template in chat_template.jinja, .* none"
     ):
         ChatTemplate(str(tmp_path), rig.tokenizer, ("assistant",))
+
+
+def test_a_template_that_has_no_rendering_of_a_short_conversation_is_asked_for_its_tokens(
+    rig: Rig,
+) -> None:
+    strict = "{{- raise_exception('no') if messages[0].role != 'system' }}" + PLAIN
+    assert rig.template(PLAIN).writes("<|im_end|>")
+    assert not rig.template(PLAIN).writes("<|endoftext|>")
+    assert rig.template(strict).writes("<|im_end|>")
+    assert rig.template(strict.replace("'<|im_end|>'", "eos_token")).writes("<|im_end|>")
+    assert not rig.template(strict).writes("<|endoftext|>")
+
+
+def test_a_shown_record_does_not_steer_the_terminal(chat_directory: Path) -> None:
+    shown = io.StringIO()
+    console = Console(file=shown, width=400, force_terminal=True, color_system=None)
+    record = json.dumps({"messages": [user("\x1b[8mhidden\r"), answer("\x9bK[red]\n")]}).encode()
+    show_rendered(record, "hermes", chat_directory, ("assistant",), console)
+    assert "user\n\\x1b[8mhidden\\x0d<|im_end|>" in shown.getvalue()
+    assert "assistant\n\\x9bK[red]\n<|im_end|>" in shown.getvalue()
 
 
 def test_a_directory_may_have_another_template_for_tools(

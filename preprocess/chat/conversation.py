@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NoReturn
 
 from preprocess.chat.refused import RefusedError
 from preprocess.chat.roles import ROLES
 
 type Json = Any
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +41,8 @@ def read_conversation(
 ) -> Conversation:
     """Return the conversation of a record, given its fields as JSON.
 
+    Without `meta` it has no date, whatever its record says.
+
     Raises:
         RefusedError: There are no messages, they are not as the schema says, or a number would not
             survive as a double.
@@ -58,7 +64,23 @@ def read_conversation(
 
 
 def _load(text: str) -> Json:
-    return json.loads(text, parse_float=_float, object_pairs_hook=_object)
+    value = json.loads(
+        text,
+        parse_float=_float,
+        parse_int=_int,
+        parse_constant=_constant,
+        object_pairs_hook=_object,
+    )
+    if _SURROGATE.search(text):
+        _refuse_half_characters(value)
+    return value
+
+
+def _refuse_half_characters(value: Json) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise RefusedError("malformed_messages", "half a surrogate pair") from error
 
 
 def _float(spelled: str) -> float:
@@ -66,6 +88,18 @@ def _float(spelled: str) -> float:
     if Decimal(repr(number)) != Decimal(spelled):
         raise RefusedError("template_changes_number", spelled)
     return number
+
+
+def _int(spelled: str) -> int:
+    try:
+        return int(spelled)
+    except ValueError as error:  # Python bounds the digits that it reads
+        shown = f"{len(spelled):,} digits"
+        raise RefusedError("template_changes_number", shown) from error
+
+
+def _constant(spelled: str) -> NoReturn:
+    raise RefusedError("malformed_messages", f"{spelled} is no JSON")
 
 
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -88,19 +122,30 @@ def _message(value: Json) -> tuple[dict[str, Json], bool | None]:
     if not isinstance(content, str | None) or not isinstance(loss, bool | None):
         raise RefusedError("malformed_messages", "expected text as content and a boolean as loss")
     message: dict[str, Json] = {"role": value["role"], "content": content or ""}
-    calls = [_call(each) for each in _list(value.get("tool_calls") or [])]
+    listed = value.get("tool_calls")
+    calls = [_call(each) for each in _list(listed)] if listed is not None else []
     if calls and value["role"] != "assistant":
         raise RefusedError("malformed_messages", "expected calls by the assistant alone")
     if calls:
         message["tool_calls"] = calls
-    if value.get("tool_call_id") is not None:
-        message["tool_call_id"] = value["tool_call_id"]
+    if (answered := _identifier(value, "tool_call_id")) is not None:
+        message["tool_call_id"] = answered
     return message, loss
 
 
+def _identifier(value: dict[str, Json], key: str) -> str | None:
+    identifier = value.get(key)
+    if not isinstance(identifier, str | None):
+        raise RefusedError("malformed_messages", f"expected text as {key}")
+    return identifier
+
+
 def _call(value: Json) -> Json:
-    function = value.get("function", value) if isinstance(value, dict) else None
-    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+    if not isinstance(value, dict):
+        raise RefusedError("malformed_messages", "expected calls as objects")
+    nested = value.get("function")
+    function = nested if isinstance(nested, dict) else value
+    if not isinstance(function.get("name"), str):
         raise RefusedError("malformed_messages", "expected a call with a name")
     arguments = function.get("arguments")
     if isinstance(arguments, str):  # JSON within JSON
@@ -111,7 +156,8 @@ def _call(value: Json) -> Json:
     if not isinstance(arguments, dict):
         raise RefusedError("malformed_messages", "expected an object as arguments")
     call = {"type": "function", "function": {"name": function["name"], "arguments": arguments}}
-    return {"id": value["id"], **call} if value.get("id") is not None else call
+    identifier = _identifier(value, "id")
+    return {"id": identifier, **call} if identifier is not None else call
 
 
 def _tool(value: Json) -> Json:
@@ -122,11 +168,17 @@ def _tool(value: Json) -> Json:
 
 
 def _date(meta: str | None) -> datetime.date | None:
-    value = json.loads(meta) if meta is not None else None
+    # Of `meta` nothing but a string is looked at, and so no number of it can be too long.
+    value = json.loads(meta, parse_int=_ignored) if meta is not None else None
     date = value.get("date") if isinstance(value, dict) else None
     if not isinstance(date, str):
         return None
+    day = _DAY.fullmatch(date)
     try:
-        return datetime.datetime.strptime(date[:10], "%Y-%m-%d").replace(tzinfo=datetime.UTC).date()
+        return datetime.date.fromisoformat(day[1] if day else "")
     except ValueError as error:
         raise RefusedError("malformed_date", date[:40]) from error
+
+
+def _ignored(_spelled: str) -> None:
+    return None

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 SHAPES_KEPT = 10_000
 """Shapes of which a template is known to print all; others are asked for again."""
 
+DATES = ("strftime_now", "date_string")
+"""By what a template asks for the date."""
+
 type Spans = list[tuple[str, bool, bool]]
 """Text, whether it is a special token, whether it is trained."""
 
@@ -53,6 +56,7 @@ class JinjaTemplate:
                 f"{source.name}: expected a template in Jinja, line {error.lineno}: {error.message}"
             ) from error
         self._plain, self._with_tools = compiled[0], compiled[-1]
+        self._asks_date = any(name in text for text in texts for name in DATES)
         self._variables = source.variables or {}
         self._train_roles = train_roles
         own += self._variables.values()
@@ -88,8 +92,9 @@ class JinjaTemplate:
         Raises:
             RefusedError: It has no rendering that is certain.
         """
+        dated = meta if self._asks_date else None
         try:
-            return self._render(read_conversation(messages, tools, meta, self._train_roles))
+            return self._render(read_conversation(messages, tools, dated, self._train_roles))
         except RecursionError as error:
             raise RefusedError("template_raised", "values are nested too deeply") from error
 

@@ -11,7 +11,7 @@ from preprocess import _rust_ext
 from preprocess.chat.refused import RefusedError
 from preprocess.chat.template import ChatTemplate
 from preprocess.errors import UserError
-from preprocess.mask import TRAINED, UNTRAINED
+from preprocess.mask import TRAINED, UNTRAINED, harmless
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,9 @@ def show_rendered(
         ("trained control token", BOTH_STYLE),
     )  # fmt: skip
     console.print(legend)
-    console.print(Text.assemble(*((text, _style(*kind)) for text, kind in pieces)), soft_wrap=True)
+    console.print(
+        Text.assemble(*((harmless(text), _style(*kind)) for text, kind in pieces)), soft_wrap=True
+    )
 
 
 def _pieces(

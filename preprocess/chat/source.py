@@ -41,6 +41,12 @@ class Source:
         content = [self.text, self.with_tools, sorted((self.variables or {}).items())]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
+    def knows(self, token: str) -> bool:
+        """Return whether a template in Jinja spells a token, or asks for it by name."""
+        text = f"{self.text or ''}{self.with_tools or ''}"
+        names = [name for name, value in (self.variables or {}).items() if value == token]
+        return token in text or any(name in text for name in names)
+
 
 def find_source(given: str, tokenizer: Path) -> Source:
     """Return the template that `--chat-template` names.

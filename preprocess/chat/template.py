@@ -16,7 +16,7 @@ PROBE = (
     b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], '
     b'"meta": {"date": "2024-07-26"}}'
 )
-"""A record that every template can express."""
+"""A record that almost every template can express."""
 
 
 class ChatTemplate:
@@ -59,11 +59,14 @@ class ChatTemplate:
         return rendered
 
     def writes(self, token: str) -> bool:
-        """Return whether a short conversation in this template holds a control token."""
+        """Return whether a short conversation in this template holds a control token.
+
+        Where it has no rendering, whether the template could write it.
+        """
         try:
             spans, _ = self.render(PROBE)
         except RefusedError:
-            return False
+            return self.source.knows(token)
         return any(is_special and text == token for text, is_special, _ in spans)
 
     def describe(self) -> dict[str, Any]:

@@ -111,9 +111,25 @@ def prefix_ranges(
         if conversation.messages[index]["role"] != "assistant":
             start = _at_content(render, index, after)
             ranges.append((start, _behind_turn(after, start, controls)))
+        elif index == 0 and _is_headless(conversation, render, after):
+            ranges.append(_around_content(render, index, after, controls))
         else:
             ranges.append(_answer(render, index, after, controls))
     return ranges
+
+
+def _is_headless(conversation: Conversation, render: RenderFirst, after: str) -> bool:
+    """Return whether a record begins with an answer that the template does not ask for.
+
+    Of no messages at all many templates fail, or render another beginning. Where the answer has
+    calls, another text in its place does not tell where it begins.
+    """
+    if conversation.messages[0].get("tool_calls"):
+        return False
+    try:
+        return not after.startswith(render(0, True))
+    except RefusedError:
+        return True
 
 
 def _answer(render: RenderFirst, index: int, after: str, controls: re.Pattern[str]) -> Range:
