@@ -31,3 +31,6 @@ options=(--peer-python "$peers/bin/python")
 options=()
 [ -z "${WEB:-}" ] || options+=(--corpus "$WEB")
 .venv/bin/python -m benchmarks.minhash_families ${options[@]+"${options[@]}"}
+
+# Native files are made from real records of each format, which only their publishers can give.
+[ -z "${SAMPLES:-}" ] || .venv/bin/python -m benchmarks.ingest --samples "$SAMPLES" --keep
