@@ -5,8 +5,8 @@ corpora. Each says in which share of a source's records a rule holds:
 
 | column | a record counts if |
 |---|---|
-| code | its kind is `code`, or its text holds a fenced block |
-| language | it has a message or tool description of five words or more, or is text or web |
+| code | its kind is `code`, or what is said in it holds a fenced block |
+| language | what is said in it has five words or more in one place |
 | trajectory | its kind is `trajectory`, or an observation answers a call |
 | documentation | a tool has a description, or its kind is `tool_documentation` |
 | call | an assistant's turn calls a tool |
@@ -14,8 +14,9 @@ corpora. Each says in which share of a source's records a rule holds:
 | refinement | after an observation the assistant says something and acts again |
 | multi-turn | the user speaks again after the assistant did |
 
-Observations are turns of role `tool`; in a trajectory without them, the user's turns between the
-assistant's. An API is a tool's name with its description.
+Said is what messages and descriptions of tools hold, of a record without them its text, so that a
+template's own marks do not count. Observations are turns of role `tool`; in a trajectory without
+them, the user's turns between the assistant's. An API is a tool's name with its description.
 """
 
 from __future__ import annotations
@@ -181,9 +182,10 @@ def capabilities(record: _Record) -> Iterator[str]:
         for message in record.messages
         if message.role == "assistant"
     ]
-    if record.kind == "code" or "```" in record.text:
+    said = list(_said(record))
+    if record.kind == "code" or any("```" in each for each in said):
         yield "code"
-    if record.kind in ("text", "web") or any(map(_is_language, _said(record))):
+    if record.kind != "code" and any(map(_is_language, said)):
         yield "language"
     if is_trajectory or _observations(record, is_trajectory=False):
         yield "trajectory"
@@ -200,6 +202,8 @@ def capabilities(record: _Record) -> Iterator[str]:
 
 
 def _said(record: _Record) -> Iterator[str]:
+    if not record.messages and not record.tools:
+        yield record.text
     yield from (message.content for message in record.messages if message.role != "tool")
     yield from (tool.description for tool in record.tools)
 

@@ -31,8 +31,13 @@ def turn(role: str, content: str = "", *calls: Any) -> dict[str, Any]:
 
 CASES: list[tuple[set[str], dict[str, Any]]] = [
     ({"code"}, {"kind": "code", "text": "int main"}),
-    ({"code", "language"}, {"kind": "text", "text": "so:\n```sh\nls\n```"}),
-    ({"language"}, {"kind": "web"}),
+    ({"code", "language"}, {"kind": "text", "text": "so it is done:\n```sh\nls\n```"}),
+    ({"language"}, {"kind": "web", "text": "one page of the web"}),
+    (
+        {"language", "documentation"},
+        {"kind": "tool_documentation", "text": "what this tool does is"},
+    ),
+    ({"documentation", "language"}, {"tools": [SEARCH], "text": "```\nof a template\n```"}),
     ({"documentation"}, {"kind": "tool_documentation"}),
     ({"documentation", "language"}, {"tools": [SEARCH]}),
     ({"call"}, {"messages": [turn("user", "rain?"), turn("assistant", "", CALL)]}),
