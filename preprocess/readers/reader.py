@@ -1,10 +1,14 @@
 """What a reader is: a dataset's licence and layout, and the function that reads its files."""
 
-from collections.abc import Callable, Iterator, Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from preprocess.readers.draft import Draft, Dropped
 from preprocess.readers.lines import HEAD_BYTES, NO_LIMIT
+from preprocess.readers.native import Native
 from preprocess.records import Origin, Outcome, Rejection, portable_path
 
 type Options = Mapping[str, str]
@@ -36,8 +40,11 @@ class Reader:
     accepts: Callable[[PurePosixPath], bool]
     """Whether a file found in a directory, named relative to it, is one of the dataset's."""
 
-    read_file: Callable[[Path, str, Options, int], Iterator[Outcome]]
-    """Streams the outcomes of one file; see `read`."""
+    convert: Callable[[Native], Iterable[Draft | Dropped]] | None = None
+    """What a native record of its JSON files means; None where it has files of another kind."""
+
+    read_file: Callable[[Path, str, Options, int], Iterator[Outcome]] | None = None
+    """Streams the outcomes of one file, where `convert` does not say all; see `read`."""
 
     terms: str = ""
     """What the licence, or the lack of one, asks of a user; one line."""
@@ -82,6 +89,11 @@ class Reader:
         if unknown:
             known = ", ".join(self.options) or "none"
             raise ValueError(f"dataset {self.name}: no option {unknown[0]!r}, it takes: {known}")
+        if self.read_file is None:
+            from preprocess.readers.native import read_json
+
+            assert self.convert is not None, self.name
+            return read_json(self, path, relative, limit_bytes, self.convert)
         if not self.streams and path.stat().st_size > limit_bytes:
             return iter((over_memory(path, relative),))
         return self.read_file(path, relative, {**self.options, **given}, limit_bytes)

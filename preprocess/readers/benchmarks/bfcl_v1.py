@@ -11,25 +11,18 @@ from typing import TYPE_CHECKING
 from preprocess.readers.datasets.openfunctions import drafts_of
 from preprocess.readers.draft import Draft, Dropped
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, read_json
-from preprocess.readers.reader import Options, Reader
+from preprocess.readers.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from preprocess.records import Outcome
+    from preprocess.readers.native import Native
 
 
 def convert(native: Native) -> Iterator[Draft | Dropped]:
     """Yield the question with its functions, or what was accepted as an answer."""
     for draft in drafts_of(native):
         yield draft if draft.benchmark else Dropped("not_of_the_benchmark")
-
-
-def read_file(path: Path, relative: str, _options: Options, limit_bytes: int) -> Iterator[Outcome]:
-    """Yield the outcome of each native record of a file."""
-    return read_json(READER, path, relative, limit_bytes, convert)
 
 
 READER = Reader(
@@ -42,7 +35,6 @@ READER = Reader(
     layout="gorilla_openfunctions_v1_test_*.json, possible_answer/*.json: JSON Lines or an array",
     unit="a question with its functions, or its accepted answers",
     accepts=Named(".json", ".jsonl"),
-    read_file=read_file,
-    streams=True,
+    convert=convert,
     is_benchmark=True,
 )

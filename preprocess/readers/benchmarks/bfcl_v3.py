@@ -16,16 +16,15 @@ from preprocess.readers.draft import Draft, note, note_all
 from preprocess.readers.function_calls import Calls, called
 from preprocess.readers.function_documents import tools_of
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json, to_json_text
-from preprocess.readers.reader import Options, Reader
+from preprocess.readers.native import Native, Unreadable, to_json_text
+from preprocess.readers.reader import Reader
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from preprocess.records import Message, Outcome, Tool
+    from preprocess.records import Message, Tool
 
 
 _TURN = frozenset(("role", "content"))
@@ -127,12 +126,6 @@ def _lines(truth: Any) -> str:
     return "\n".join(lines)
 
 
-def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
-    """Yield the outcome of each native record."""
-    del options
-    return read_json(READER, path, relative, limit_bytes, convert)
-
-
 READER = Reader(
     name="bfcl_v3",
     kind="function_call",
@@ -144,7 +137,6 @@ READER = Reader(
     layout="BFCL_v3_*.json, possible_answer/*.json, multi_turn_func_doc/*.json: JSON Lines",
     unit="a question, an accepted answer, or a function",
     accepts=Named(".json", ".jsonl"),
-    read_file=read_file,
+    convert=convert,
     is_benchmark=True,
-    streams=True,
 )

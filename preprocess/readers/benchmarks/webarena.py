@@ -6,20 +6,12 @@ from typing import TYPE_CHECKING
 
 from preprocess.readers.draft import Draft
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json
-from preprocess.readers.reader import Options, Reader
+from preprocess.readers.native import Native, Unreadable
+from preprocess.readers.reader import Reader
 from preprocess.readers.turns import request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
-    from preprocess.records import Outcome
-
-
-def read_file(path: Path, relative: str, _options: Options, limit_bytes: int) -> Iterator[Outcome]:
-    """Yield the outcome of each task: an element of an array, or a file."""
-    return read_json(READER, path, relative, limit_bytes, convert)
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -43,7 +35,6 @@ READER = Reader(
     layout="config_files/**/*.json",
     unit="a task",
     accepts=Named(".json", ".jsonl"),
-    read_file=read_file,
-    streams=True,
+    convert=convert,
     is_benchmark=True,
 )

@@ -19,15 +19,13 @@ from preprocess.readers.datasets.adp_shapes import (
 )
 from preprocess.readers.draft import Draft, note_all
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json
+from preprocess.readers.native import Native, Unreadable
 from preprocess.readers.observations import note_truncated
-from preprocess.readers.reader import Options, Reader
+from preprocess.readers.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
-    from preprocess.records import Outcome
 
 _SHAPES: tuple[tuple[frozenset[str], Callable[[Native], Said]], ...] = (
     (frozenset({"conversations"}), chat),
@@ -37,11 +35,6 @@ _SHAPES: tuple[tuple[frozenset[str], Callable[[Native], Said]], ...] = (
     (frozenset({"prompt", "response"}), prompt_and_response),
 )
 """Which fields tell a shape, and what reads it."""
-
-
-def read_file(path: Path, relative: str, _options: Options, limit_bytes: int) -> Iterator[Outcome]:
-    """Yield the outcome of each element or line."""
-    return read_json(READER, path, relative, limit_bytes, convert)
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -72,6 +65,5 @@ READER = Reader(
     layout="<dataset>/sample_raw.json, or the datasets' own *.json, *.jsonl",
     unit="an element of an array, or a line",
     accepts=Named(".json", ".jsonl"),
-    read_file=read_file,
-    streams=True,
+    convert=convert,
 )

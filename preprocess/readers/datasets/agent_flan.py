@@ -12,28 +12,16 @@ from typing import TYPE_CHECKING
 
 from preprocess.readers.draft import Draft
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json
+from preprocess.readers.native import Native, Unreadable
 from preprocess.readers.observations import note_truncated
-from preprocess.readers.reader import Options, Reader
+from preprocess.readers.reader import Reader
 from preprocess.readers.turns import plain_turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from preprocess.records import Outcome
 
 _KEYS = ("conversation", "conversations", "messages")
-
-
-def read_file(
-    path: Path,
-    relative: str,
-    options: Options,  # noqa: ARG001
-    limit_bytes: int,
-) -> Iterator[Outcome]:
-    """Yield the outcome of each conversation of a file."""
-    return read_json(READER, path, relative, limit_bytes, convert)
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -69,6 +57,5 @@ READER = Reader(
     layout="data/{agent_instruct,toolbench}_*.jsonl",
     unit="a conversation",
     accepts=Named(".json", ".jsonl"),
-    read_file=read_file,
-    streams=True,
+    convert=convert,
 )

@@ -13,13 +13,12 @@ from preprocess.readers.api_pack_endpoints import documentation, endpoint, opera
 from preprocess.readers.cards import section
 from preprocess.readers.draft import Draft
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json
-from preprocess.readers.reader import Options, Reader
-from preprocess.records import Message, Outcome
+from preprocess.readers.native import Native, Unreadable
+from preprocess.readers.reader import Reader
+from preprocess.records import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _FINAL = frozenset(("code", "api_call_data"))
 _ROW = frozenset(("api_call", "functionality", "lang"))
@@ -80,12 +79,6 @@ def _example(value: dict[str, Any], request: Any, part: str) -> Draft:
     return documentation(value, [section("Request:", request)], part)
 
 
-def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
-    """Yield the outcome of each native record."""
-    del options
-    return read_json(READER, path, relative, limit_bytes, convert)
-
-
 READER = Reader(
     name="api_pack",
     kind="function_call",
@@ -97,6 +90,5 @@ READER = Reader(
     layout="src/**/*.json: arrays of instructions or endpoints, OpenAPI documents",
     unit="an instruction, an endpoint in one language, or a document",
     accepts=Named(".json", ".jsonl"),
-    read_file=read_file,
-    streams=True,
+    convert=convert,
 )

@@ -12,16 +12,14 @@ from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, asked, called
 from preprocess.readers.function_documents import tools_of
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json
-from preprocess.readers.reader import Options, Reader
+from preprocess.readers.native import Native, Unreadable
+from preprocess.readers.reader import Reader
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import python_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from preprocess.records import Outcome
 
 _FIELDS = frozenset(("query", "answers", "tools"))
 
@@ -53,12 +51,6 @@ def _inner(value: Any, native: Native) -> Any:
     return loads(value, native) if isinstance(value, str) else value
 
 
-def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
-    """Yield the outcome of each native record."""
-    del options
-    return read_json(READER, path, relative, limit_bytes, convert)
-
-
 READER = Reader(
     name="apigen_xlam60k",
     kind="function_call",
@@ -70,6 +62,5 @@ READER = Reader(
     layout="xlam_function_calling_60k.json: an array",
     unit="a request with its tools and calls",
     accepts=Named(".json", ".jsonl"),
-    read_file=read_file,
-    streams=True,
+    convert=convert,
 )

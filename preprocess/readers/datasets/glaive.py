@@ -18,15 +18,13 @@ from preprocess.readers.draft import Draft, note_all
 from preprocess.readers.function_calls import Calls, kind_of
 from preprocess.readers.function_documents import tools_of
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json
-from preprocess.readers.reader import Options, Reader
+from preprocess.readers.native import Native, Unreadable
+from preprocess.readers.reader import Reader
 from preprocess.readers.understand.json_text import loads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from preprocess.records import Outcome
 
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
 _SHARED = frozenset(("from", "value"))
@@ -209,12 +207,6 @@ def _refuse() -> NoReturn:
     raise Unreadable("invalid_function_document")
 
 
-def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
-    """Yield the outcome of each native record."""
-    del options
-    return read_json(READER, path, relative, limit_bytes, convert)
-
-
 READER = Reader(
     name="glaive",
     kind="trajectory",
@@ -226,6 +218,5 @@ READER = Reader(
     layout="*.json, *.jsonl: conversations of LLaMA-Factory, or system and chat as published",
     unit="a conversation",
     accepts=Named(".json", ".jsonl"),
-    read_file=read_file,
-    streams=True,
+    convert=convert,
 )

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 from preprocess.readers.cards import code, page, prose
 from preprocess.readers.draft import Draft
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json
-from preprocess.readers.reader import Options, Reader
-from preprocess.records import Message, Outcome, Tool
+from preprocess.readers.native import Native, Unreadable
+from preprocess.readers.reader import Reader
+from preprocess.records import Message, Tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _MARKED = re.compile(r"(?s)### ?Instruction:(.*?)### ?Output:(.*)")
 _QUOTED = re.compile(r"(?s)\s*\{\s*'Instruction':(.*?),\s*'Output':(.*)\}\s*")
@@ -134,12 +133,6 @@ def _evaluated(value: dict[str, Any]) -> Draft:
     return Draft(kind="function_call", text=text, messages=(message,), meta=meta)
 
 
-def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
-    """Yield the outcome of each native record."""
-    del options
-    return read_json(READER, path, relative, limit_bytes, convert)
-
-
 READER = Reader(
     name="gorilla_apibench",
     kind="function_call",
@@ -150,6 +143,5 @@ READER = Reader(
     layout="data/apibench/*.json, data/api/*.jsonl: JSON Lines, whatever the extension",
     unit="an instruction with its API, or the card of an API",
     accepts=Named(".json", ".jsonl"),
-    read_file=read_file,
-    streams=True,
+    convert=convert,
 )

@@ -14,16 +14,14 @@ from preprocess.readers.draft import Draft, note_all
 from preprocess.readers.function_calls import Calls, kind_of
 from preprocess.readers.function_documents import tools_of
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json
-from preprocess.readers.reader import Options, Reader
+from preprocess.readers.native import Native, Unreadable
+from preprocess.readers.reader import Reader
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import python_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from preprocess.records import Outcome
 
 _FIELDS = frozenset(("query", "answers", "tools"))
 _TURN = frozenset(("role", "content"))
@@ -85,12 +83,6 @@ def _dialogue(query: Any, turns: Turns, native: Native) -> None:
             turns.said(role, text)
 
 
-def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
-    """Yield the outcome of each native record."""
-    del options
-    return read_json(READER, path, relative, limit_bytes, convert)
-
-
 READER = Reader(
     name="hammer_eval",
     kind="function_call",
@@ -102,6 +94,5 @@ READER = Reader(
     layout="data/test/original/*.json: arrays or JSON Lines",
     unit="a request with its tools and calls",
     accepts=Named(".json", ".jsonl"),
-    read_file=read_file,
-    streams=True,
+    convert=convert,
 )

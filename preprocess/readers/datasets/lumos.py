@@ -12,24 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.draft import Draft
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json
-from preprocess.readers.reader import Options, Reader
+from preprocess.readers.native import Native, Unreadable
+from preprocess.readers.reader import Reader
 from preprocess.readers.turns import plain_turns
-from preprocess.records import Message, Outcome
+from preprocess.records import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
-
-def read_file(
-    path: Path,
-    relative: str,
-    options: Options,  # noqa: ARG001
-    limit_bytes: int,
-) -> Iterator[Outcome]:
-    """Yield the outcome of each native record of a file."""
-    return read_json(READER, path, relative, limit_bytes, convert)
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -75,6 +64,5 @@ READER = Reader(
     layout="lumos_<domain>_{plan,ground}_{iterative,onetime}.jsonl, train/*/converted/*.json",
     unit="a line, or an element of an array",
     accepts=Named(".json", ".jsonl"),
-    read_file=read_file,
-    streams=True,
+    convert=convert,
 )

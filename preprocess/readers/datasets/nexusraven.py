@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, asked, called
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json
+from preprocess.readers.native import Native, Unreadable
 from preprocess.readers.python_functions import tools_of_source
-from preprocess.readers.reader import Options, Reader
+from preprocess.readers.reader import Reader
 from preprocess.readers.understand.json_text import loads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from preprocess.records import Message, Outcome, Tool, ToolCall
+    from preprocess.records import Message, Tool, ToolCall
 
 _TURN = re.compile(r"turns_\d+")
 _OPTION = re.compile(
@@ -171,12 +170,6 @@ def _defined(match: re.Match[str] | None, native: Native) -> Tool:
     return tool
 
 
-def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
-    """Yield the outcome of each native record."""
-    del options
-    return read_json(READER, path, relative, limit_bytes, convert)
-
-
 READER = Reader(
     name="nexusraven",
     kind="function_call",
@@ -188,6 +181,5 @@ READER = Reader(
     layout="raven/data/resources/*_queries.json: arrays",
     unit="a query, or up to five of them",
     accepts=Named(".json", ".jsonl"),
-    read_file=read_file,
-    streams=True,
+    convert=convert,
 )

@@ -14,16 +14,15 @@ from preprocess.readers.draft import Draft, Dropped
 from preprocess.readers.function_calls import Calls, asked, called, kind_of
 from preprocess.readers.function_documents import Rest, tools_of
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json, to_json_text
-from preprocess.readers.reader import Options, Reader
+from preprocess.readers.native import Native, Unreadable, to_json_text
+from preprocess.readers.reader import Reader
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import json_schema, rapidapi_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from preprocess.records import Message, Outcome, Tool
+    from preprocess.records import Message, Tool
 
 _QUESTIONS = ("question", "Instruction", "instruction")
 _FUNCTIONS = ("function", "functions", "Functions")
@@ -165,12 +164,6 @@ def _answered(value: dict[str, Any], message: dict[str, Any], native: Native) ->
     return Draft(kind=kind_of((), (turn,)), messages=(turn,), meta=meta)
 
 
-def read_file(path: Path, relative: str, options: Options, limit_bytes: int) -> Iterator[Outcome]:
-    """Yield the outcome of each native record."""
-    del options
-    return read_json(READER, path, relative, limit_bytes, convert)
-
-
 READER = Reader(
     name="openfunctions",
     kind="function_call",
@@ -182,6 +175,5 @@ READER = Reader(
     layout="gorilla_openfunctions_v1_*.json, possible_answer/*.json: an array, or JSON Lines",
     unit="a question with its functions and call",
     accepts=Named(".json", ".jsonl"),
-    read_file=read_file,
-    streams=True,
+    convert=convert,
 )

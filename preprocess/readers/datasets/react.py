@@ -10,22 +10,15 @@ from typing import TYPE_CHECKING
 
 from preprocess.readers.draft import Draft
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json
-from preprocess.readers.reader import Options, Reader
+from preprocess.readers.native import Native, Unreadable
+from preprocess.readers.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from preprocess.records import Outcome
 
 _ACTS = re.compile(r"^(?:Action\b|> )", re.MULTILINE)
 """An action of HotpotQA and FEVER, or of ALFWorld; prompts that only think or answer have none."""
-
-
-def read_file(path: Path, relative: str, _options: Options, limit_bytes: int) -> Iterator[Outcome]:
-    """Yield the outcome of the object in a file."""
-    return read_json(READER, path, relative, limit_bytes, convert)
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -50,6 +43,5 @@ READER = Reader(
     layout="prompts/*.json",
     unit="a file",
     accepts=Named(".json"),
-    read_file=read_file,
-    streams=True,
+    convert=convert,
 )

@@ -12,26 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.draft import Draft, note
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json
+from preprocess.readers.native import Native, Unreadable
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.openai_turns import openai_turns
-from preprocess.readers.reader import Options, Reader
+from preprocess.readers.reader import Reader
 from preprocess.readers.turns import observations, text_of_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from preprocess.records import Outcome
 
 _KEPT_ELSEWHERE = frozenset({"tool_call_ids"})
 _REPEATED = ("thought", "action")
 """Fields of a turn that its content often repeats."""
-
-
-def read_file(path: Path, relative: str, _options: Options, limit_bytes: int) -> Iterator[Outcome]:
-    """Yield the outcome of the trajectory in a file."""
-    return read_json(READER, path, relative, limit_bytes, convert)
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -79,6 +72,5 @@ READER = Reader(
     layout="trajectories/**/*.traj",
     unit="a file",
     accepts=Named(".traj", ".traj.json"),
-    read_file=read_file,
-    streams=True,
+    convert=convert,
 )

@@ -12,25 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from preprocess.readers.draft import Draft
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json, to_json_text
-from preprocess.readers.reader import Options, Reader
+from preprocess.readers.native import Native, Unreadable, to_json_text
+from preprocess.readers.reader import Reader
 from preprocess.readers.turns import request
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import python_parameters
-from preprocess.records import Message, Outcome, Tool, ToolCall
+from preprocess.records import Message, Tool, ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _REQUEST = ("user_request", "instruction")
 _STEPS = ("task_steps", "tool_steps")
 _CALLS = ("task_nodes", "tool_nodes")
-
-
-def read_file(path: Path, relative: str, _options: Options, limit_bytes: int) -> Iterator[Outcome]:
-    """Yield the outcome of each request, or of a file of tools."""
-    return read_json(READER, path, relative, limit_bytes, convert)
 
 
 def convert(native: Native) -> Iterator[Draft]:
@@ -147,6 +141,5 @@ READER = Reader(
     layout="data_<domain>/{user_requests,data,tool_desc,graph_desc}.json",
     unit="a line, or a file of tools",
     accepts=Named(".json", ".jsonl"),
-    read_file=read_file,
-    streams=True,
+    convert=convert,
 )

@@ -11,26 +11,15 @@ from typing import TYPE_CHECKING, Any
 from preprocess.readers.datasets.toolalpaca.apis import convert_api
 from preprocess.readers.draft import Draft, Dropped
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, read_json
-from preprocess.readers.reader import Options, Reader
+from preprocess.readers.native import Native, Unreadable
+from preprocess.readers.reader import Reader
 from preprocess.readers.turns import plain_turns
-from preprocess.records import Message, Outcome, portable_path
+from preprocess.records import Message, portable_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _CONTENT = ("input", "output")
-
-
-def read_file(
-    path: Path,
-    relative: str,
-    options: Options,  # noqa: ARG001
-    limit_bytes: int,
-) -> Iterator[Outcome]:
-    """Yield the outcome of each native record of a file."""
-    return read_json(READER, path, relative, limit_bytes, convert)
 
 
 def convert(native: Native) -> Iterator[Draft | Dropped]:
@@ -106,6 +95,5 @@ READER = Reader(
     layout="data/{train_data,eval_*,validation_data,public_apis}.json, evalution_outputs/*.json",
     unit="an API with its requests; else a file",
     accepts=Named(".json", ".jsonl"),
-    read_file=read_file,
-    streams=True,
+    convert=convert,
 )

@@ -6,29 +6,9 @@ for fine-tuning, results of an evaluation, documents of tools, and shapes of the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from preprocess.readers.datasets.toolbench.shapes import convert
 from preprocess.readers.names import Named
-from preprocess.readers.native import read_json
-from preprocess.readers.reader import Options, Reader
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from preprocess.records import Outcome
-
-
-def read_file(
-    path: Path,
-    relative: str,
-    options: Options,  # noqa: ARG001
-    limit_bytes: int,
-) -> Iterator[Outcome]:
-    """Yield the outcome of each native record of a file."""
-    return read_json(READER, path, relative, limit_bytes, convert)
-
+from preprocess.readers.reader import Reader
 
 READER = Reader(
     name="toolbench",
@@ -41,6 +21,5 @@ READER = Reader(
     layout="instruction/*.json, answer/*/*.json, toolllama_*.json, tools/<category>/*.json",
     unit="an element of an array; else a file",
     accepts=Named(".json", ".jsonl"),
-    read_file=read_file,
-    streams=True,
+    convert=convert,
 )
