@@ -10,6 +10,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from preprocess.exact_json import ENCODER
+
 KINDS: Final = ("tool_documentation", "trajectory", "function_call", "code", "text", "web")
 """What a record can be."""
 
@@ -27,7 +29,6 @@ SHOWN_BYTES = 1 << 16
 """How much of them."""
 
 _ID = re.compile(r"[^/#\s]+/[^\r\n]+#\d+")
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 class TruncatedInput(Exception):  # noqa: N818 - it names a state of the input
@@ -119,7 +120,7 @@ class Rejection(msgspec.Struct, frozen=True, kw_only=True):
             line["raw_encoding"] = "base64"
         if is_long:
             line["raw_bytes"] = len(self.raw)
-        return _ENCODER.encode(line)
+        return ENCODER.encode(line)
 
 
 def _head(raw: bytes) -> bytes:
@@ -213,7 +214,7 @@ def encode(record: Record) -> bytes:
     """
     validate(record)
     try:
-        return _ENCODER.encode(record)
+        return ENCODER.encode(record)
     except UnicodeEncodeError as error:
         name = ascii(record.id[:200])
         raise ValueError(

@@ -104,3 +104,15 @@ def test_the_table_of_readers_imports_no_parser() -> None:
         check=True,
     )
     assert run.stdout == b"False\n"
+
+
+def test_templates_and_the_table_of_readers_load_without_each_other() -> None:
+    for module, absent in (("render", "draft"), ("readers.lines", "render")):
+        program = f"import sys, preprocess.{module}; print(*sys.modules)"
+        run = subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            check=True,
+        )
+        assert not [name for name in run.stdout.decode().split() if name.endswith(f".{absent}")]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from preprocess.readers.native import DECODER
+from preprocess.exact_json import DECODER
 from preprocess.readers.understand.literals import NotLiteral, Reading, parse
 from preprocess.readers.understand.printed import as_json
 

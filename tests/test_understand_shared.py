@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from preprocess.checks.schemas import validator_of
+from preprocess.exact_json import DECODER
 from preprocess.readers.native import Native, Unreadable
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.python_calls import parse_calls
@@ -20,7 +21,7 @@ from preprocess.readers.understand.schemas import (
 from preprocess.records import Message, Origin, Tool, ToolCall
 from preprocess.render import TEMPLATES, parse, text_of
 from preprocess.render.spans import Unfit
-from preprocess.render.values import DECODER, json_text
+from preprocess.render.values import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

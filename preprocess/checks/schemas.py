@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import jsonschema_rs
-import msgspec
+
+from preprocess.exact_json import ENCODER
 
 if TYPE_CHECKING:
     from jsonschema_rs import Validator
@@ -20,7 +21,6 @@ _OLDER: Final = (jsonschema_rs.Draft7Validator, jsonschema_rs.Draft4Validator)
 """Drafts that are tried where a schema names none: older ones spell a tuple's items, and exclusive
 bounds, otherwise."""
 
-_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _kept: dict[bytes, Validator | None] = {}
 
 
@@ -36,7 +36,7 @@ def validator_of(schema: dict[str, Any]) -> Validator:
     Raises:
         InvalidSchema: It is not a schema.
     """
-    key = _ENCODER.encode(schema)
+    key = ENCODER.encode(schema)
     validator = _kept.get(key, _NOT_KEPT)
     if isinstance(validator, _NotKept):
         validator = _compiled(schema)

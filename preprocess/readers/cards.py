@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from preprocess.readers.native import to_json_text
+from preprocess.exact_json import to_json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

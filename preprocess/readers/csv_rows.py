@@ -10,8 +10,9 @@ import csv
 import sys
 from typing import TYPE_CHECKING
 
+from preprocess.readers.decoding import text_fault
 from preprocess.readers.lines import HEAD_BYTES, read_lines
-from preprocess.readers.native import Convert, outcome
+from preprocess.readers.native import outcome
 from preprocess.records import Origin, Outcome, Rejection, portable_path
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from preprocess.readers.lines import Line
-    from preprocess.readers.reader import Reader
+    from preprocess.readers.reader import Convert, Reader
 
 # The module's own limit of 128 KiB is for the whole process; how much is held is limited below.
 csv.field_size_limit(sys.maxsize)
@@ -87,7 +88,7 @@ def read_csv(
         if not cells:
             continue
         if header is None:
-            header, broken = cells, _broken(raw)
+            header, broken = cells, text_fault(raw)
             continue
         ordinal += 1
         yield _outcome(reader, header, cells, raw, origin, convert, broken)
@@ -102,21 +103,10 @@ def _outcome(
     convert: Convert,
     reason: str,
 ) -> Outcome:
-    reason = reason or _broken(raw)
+    reason = reason or text_fault(raw)
     if not reason and (len(cells) != len(header) or len(set(header)) != len(header)):
         reason = "cells_do_not_fit_the_header"
     if reason:
         return Outcome(rejection=Rejection(origin=origin, reason=reason, raw=raw))
     value = dict(zip(header, cells, strict=True))
     return outcome(reader, raw, origin, convert, lambda _: value)
-
-
-def _broken(raw: bytes) -> str:
-    """Return why the bytes of a row are no text, nothing if they are one."""
-    if b"\0" in raw:
-        return "nul_byte"
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return "invalid_utf8"
-    return ""

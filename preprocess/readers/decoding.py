@@ -68,3 +68,14 @@ def _declared_encoding(data: bytes) -> str | None:
         if match:
             return match[1].decode("ascii", "replace")
     return None
+
+
+def text_fault(data: bytes) -> str:
+    """Return why bytes are no text of JSON's kind, UTF-8 without NUL; nothing if they are one."""
+    if b"\0" in data:
+        return "nul_byte"
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return "invalid_utf8"
+    return ""

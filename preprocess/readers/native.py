@@ -6,21 +6,21 @@ decided here for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from preprocess._rust_ext import NativeRecords
+from preprocess.exact_json import DECODER
 from preprocess.readers.draft import Draft, Dropped, finish
 from preprocess.records import Origin, Outcome, Rejection, TruncatedInput, portable_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from preprocess.readers.reader import Reader
+    from preprocess.readers.reader import Convert, Reader
 
 
 class Unreadable(Exception):  # noqa: N818 - it names a state of the record
@@ -44,34 +44,8 @@ class Native:
         self.repairs.append(what)
 
 
-type Convert = Callable[[Native], Iterable[Draft | Dropped]]
-"""Raises `Unreadable` where the meaning is not certain."""
-
-
-def exact_number(spelled: str) -> float | Decimal:
-    """Return a number that is written with the digits it was read with, as far as they matter."""
-    value = float(spelled)
-    shortest = repr(value)
-    if shortest == spelled:
-        return value
-    try:
-        exact = Decimal(spelled)
-    except InvalidOperation as error:
-        raise ValueError(f"the exponent of {spelled[:40]} is out of range") from error
-    return value if Decimal(shortest) == exact else exact
-
-
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
-
-
-def to_json_text(value: Any) -> str:
-    """Return a value as JSON: characters as they are, keys in their order, numbers exact."""
-    return _ENCODER.encode(value).decode()
-
-
 _DECODER = msgspec.json.Decoder()
-DECODER = msgspec.json.Decoder(float_hook=exact_number)
-"""For JSON in strings; numbers that a double cannot hold are `Decimal`."""
+"""For records whose numbers a double holds: it calls nothing for each of them."""
 
 
 def read_json(

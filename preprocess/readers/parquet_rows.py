@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from preprocess.readers.lines import HEAD_BYTES
-from preprocess.readers.native import Convert, outcome
+from preprocess.readers.native import outcome
 from preprocess.readers.rows import OddRow, rows_of
 from preprocess.records import Origin, Outcome, Rejection, TruncatedInput, portable_path
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from preprocess.readers.reader import Reader
+    from preprocess.readers.reader import Convert, Reader
 
 ROWS = 64
 """Rows held at once."""

@@ -1,18 +1,23 @@
 """What a reader is: a dataset's licence and layout, and the function that reads its files."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from preprocess.readers.draft import Draft, Dropped
 from preprocess.readers.lines import HEAD_BYTES, NO_LIMIT
-from preprocess.readers.native import Native
 from preprocess.records import Origin, Outcome, Rejection, portable_path
+
+if TYPE_CHECKING:
+    # What makes records of drafts loads templates and checks; who only lists readers has no need.
+    from preprocess.readers.draft import Draft, Dropped
+    from preprocess.readers.native import Native
 
 type Options = Mapping[str, str]
 """What a user set for a reader; keys are those of `Reader.options`."""
+
+type Convert = Callable[[Native], Iterable[Draft | Dropped]]
+"""Says what a native record means; raises `Unreadable` where that is not certain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +45,7 @@ class Reader:
     accepts: Callable[[PurePosixPath], bool]
     """Whether a file found in a directory, named relative to it, is one of the dataset's."""
 
-    convert: Callable[[Native], Iterable[Draft | Dropped]] | None = None
+    convert: Convert | None = None
     """What a native record of its JSON files means; None where it has files of another kind."""
 
     read_file: Callable[[Path, str, Options, int], Iterator[Outcome]] | None = None

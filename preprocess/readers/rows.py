@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from preprocess.errors import UserError
+from preprocess.exact_json import ENCODER
 from preprocess.readers.lines import Line
 from preprocess.records import TruncatedInput
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 ROWS = 64
 _NOT_PYTHON = (ValueError, ArithmeticError, LookupError)
 """What Arrow raises for values that Python cannot hold."""
-
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def read_rows(path: Path, field: str, *others: str) -> Iterator[Line]:
@@ -72,7 +71,7 @@ def read_whole_rows(path: Path, field: str) -> Iterator[bytes | OddRow]:
             _expect_column(path, file.schema_arrow.names, field)
             for batch in file.iter_batches(batch_size=ROWS):
                 for row in rows_of(batch):
-                    yield row if isinstance(row, OddRow) else _ENCODER.encode(_plain(row))
+                    yield row if isinstance(row, OddRow) else ENCODER.encode(_plain(row))
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
 

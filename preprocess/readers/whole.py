@@ -8,21 +8,21 @@ import zlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import zstandard
 
+from preprocess.exact_json import DECODER
 from preprocess.readers import lines
-from preprocess.readers.native import Convert, elements, exact_number, outcome
+from preprocess.readers.decoding import text_fault
+from preprocess.readers.native import elements, outcome
 from preprocess.records import Origin, Outcome, Rejection, TruncatedInput, portable_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from preprocess.readers.reader import Reader
+    from preprocess.readers.reader import Convert, Reader
 
 _HEAD_BYTES = 4096
-_DECODER = msgspec.json.Decoder(float_hook=exact_number)
 
 
 def read_whole(
@@ -57,16 +57,8 @@ def read_whole(
 
 
 def _unreadable(raw: bytes) -> str:
-    """Return why bytes are no text, nothing if they are one."""
-    if not raw.strip():
-        return "empty_file"
-    if b"\0" in raw:
-        return "nul_byte"
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return "invalid_utf8"
-    return ""
+    """Return why a file is no text, nothing if it is one."""
+    return text_fault(raw) if raw.strip() else "empty_file"
 
 
 def head_of(path: Path) -> bytes:
@@ -122,4 +114,4 @@ def read_together(
 
 
 def _values(parts: list[bytes], _whole: bytes) -> list[Any]:
-    return [_DECODER.decode(part) for part in parts]
+    return [DECODER.decode(part) for part in parts]

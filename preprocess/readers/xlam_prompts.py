@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from preprocess.exact_json import to_json_text
 from preprocess.readers.answered_turns import Turns
 from preprocess.readers.draft import Draft, note_all
 from preprocess.readers.function_calls import Calls, kind_of
 from preprocess.readers.function_documents import tools_of
-from preprocess.readers.native import Native, Unreadable, to_json_text
+from preprocess.readers.native import Native, Unreadable
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import json_schema, python_parameters
 

@@ -15,14 +15,14 @@ from xml.etree import ElementTree
 
 import msgspec
 
-from preprocess.readers.native import Convert, outcome
+from preprocess.readers.native import outcome
 from preprocess.records import Origin, Outcome, Rejection, portable_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from preprocess.readers.reader import Reader
+    from preprocess.readers.reader import Convert, Reader
 
 _SHEET, _STRINGS = "xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"
 _COLUMN = re.compile(r"([A-Z]{1,3})[0-9]*")

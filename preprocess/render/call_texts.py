@@ -12,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from preprocess.exact_json import DECODER
 from preprocess.readers.understand.call_source import Call, calls_in
 from preprocess.readers.understand.literals import NotLiteral
 from preprocess.records import ToolCall
 from preprocess.render.spans import Unfit
-from preprocess.render.values import DECODER, is_name, is_plain, json_text, python_text
+from preprocess.render.values import is_name, is_plain, json_text, python_text
 
 _LONGEST_SOURCE: Final = 1 << 20
 """Longer calls are not written as Python, in characters."""

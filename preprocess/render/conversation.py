@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from preprocess.exact_json import DECODER
 from preprocess.records import Message, Tool
 from preprocess.render import call_texts, documentation
 from preprocess.render.call_texts import CallText
 from preprocess.render.links import Links
 from preprocess.render.spans import SPAN_OF_TURN, Span, SpanRole
 from preprocess.render.template import Template
-from preprocess.render.values import DECODER, json_text
+from preprocess.render.values import json_text
 
 if TYPE_CHECKING:
     from preprocess.readers.understand.call_source import Call

@@ -12,7 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
-_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+from preprocess.exact_json import ENCODER
+
+_encode: Final = ENCODER.encode
 _format: Final = msgspec.json.format
 
 DEEPEST_LITERAL: Final = 50
@@ -67,13 +69,3 @@ def _item(key: str, value: str | None) -> str | None:
 def _joined(parts: list[str | None], left: str, right: str) -> str | None:
     known = [part for part in parts if part is not None]
     return f"{left}{', '.join(known)}{right}" if len(known) == len(parts) else None
-
-
-def _number(spelled: str) -> float | Decimal:
-    value = float(spelled)
-    exact = Decimal(spelled)
-    return value if Decimal(repr(value)) == exact else exact
-
-
-DECODER: Final = msgspec.json.Decoder(float_hook=_number)
-"""Reads what `json_text` wrote, numbers that no double holds included."""

@@ -14,9 +14,11 @@ from preprocess.report.collect import composition
 from preprocess.run_directory import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from preprocess.manifest import Share
+    import msgspec
+
+    from preprocess.manifest import Counts, Share
     from preprocess.report.collect import Run
     from preprocess.report.stages import Stage
 
@@ -91,12 +93,7 @@ def _sources(run: Run) -> str:
 
 
 def _licences(run: Run) -> str:
-    rows = [
-        [stage.name, licence, _count(count)]
-        for stage in run.stages
-        if stage.manifest
-        for licence, count in (stage.manifest.counts.licenses or {}).items()
-    ]
+    rows = _counted(run, lambda counts: counts.licenses)
     if not rows:
         return ""
     table = _table(["stage", "licence", "records"], rows)
@@ -121,16 +118,23 @@ def _left_out(run: Run) -> str:
 
 
 def _repairs(run: Run) -> str:
-    rows = [
-        [stage.name, repair, _count(count)]
-        for stage in run.stages
-        if stage.manifest
-        for repair, count in (stage.manifest.counts.repaired or {}).items()
-    ]
+    rows = _counted(run, lambda counts: counts.repaired)
     if not rows:
         return ""
     lead = "Read otherwise than it is spelled, where the meaning is certain."
     return f"## What was repaired\n\n{lead}\n\n{_table(['stage', 'repair', 'times'], rows)}"
+
+
+def _counted(
+    run: Run, counts_of: Callable[[Counts], dict[str, int] | msgspec.UnsetType]
+) -> list[list[str]]:
+    """Return a row for each name that a stage's manifest counts."""
+    return [
+        [stage.name, name, _count(count)]
+        for stage in run.stages
+        if stage.manifest
+        for name, count in (counts_of(stage.manifest.counts) or {}).items()
+    ]
 
 
 def _stages(run: Run) -> str:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from preprocess.exact_json import to_json_text
 from preprocess.readers.answered_turns import Turns
 from preprocess.readers.datasets.openfunctions import is_accepted
 from preprocess.readers.draft import Draft, note, note_all
 from preprocess.readers.function_calls import Calls, called
 from preprocess.readers.function_documents import tools_of
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, to_json_text
+from preprocess.readers.native import Native, Unreadable
 from preprocess.readers.reader import Reader
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import json_schema

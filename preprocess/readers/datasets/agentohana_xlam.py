@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from preprocess.exact_json import to_json_text
 from preprocess.readers.answered_turns import Turns
 from preprocess.readers.draft import Draft
 from preprocess.readers.function_calls import Calls, identifier_of
@@ -18,7 +19,7 @@ from preprocess.readers.function_documents import tools_of
 from preprocess.readers.git_lfs import pointer_outcome
 from preprocess.readers.lines import read_whole
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, outcome, read_json, to_json_text
+from preprocess.readers.native import Native, Unreadable, outcome, read_json
 from preprocess.readers.reader import Options, Reader, over_memory
 from preprocess.readers.xlam_prompts import (
     add_step,

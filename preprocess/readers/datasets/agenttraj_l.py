@@ -12,6 +12,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from preprocess.exact_json import exact_number
 from preprocess.readers.datasets.agenttraj_l_files import (
     convert_goal,
     convert_prompts,
@@ -22,7 +23,7 @@ from preprocess.readers.datasets.agenttraj_l_files import (
 )
 from preprocess.readers.draft import Draft, Dropped, note
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, exact_number, read_json
+from preprocess.readers.native import Native, Unreadable, read_json
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.openai_turns import tools_of
 from preprocess.readers.reader import Options, Reader

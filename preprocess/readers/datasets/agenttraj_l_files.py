@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from preprocess.exact_json import to_json_text
 from preprocess.readers.draft import Draft
-from preprocess.readers.native import Native, Unreadable, to_json_text
+from preprocess.readers.native import Native, Unreadable
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.openai_turns import beyond_tools, tools_of
 from preprocess.readers.turns import request

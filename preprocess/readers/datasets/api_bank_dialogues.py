@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from preprocess.exact_json import to_json_text
 from preprocess.readers.draft import Draft
-from preprocess.readers.native import Native, Unreadable, to_json_text
+from preprocess.readers.native import Native, Unreadable
 from preprocess.readers.observations import note_truncated
 from preprocess.readers.turns import Conversation, refuse_silence
 from preprocess.readers.understand.json_text import loads

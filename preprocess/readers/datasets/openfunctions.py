@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from preprocess.exact_json import to_json_text
 from preprocess.readers.draft import Draft, Dropped
 from preprocess.readers.function_calls import Calls, asked, called, kind_of
 from preprocess.readers.function_documents import Rest, tools_of
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, to_json_text
+from preprocess.readers.native import Native, Unreadable
 from preprocess.readers.reader import Reader
 from preprocess.readers.understand.json_text import loads
 from preprocess.readers.understand.schemas import json_schema, rapidapi_parameters

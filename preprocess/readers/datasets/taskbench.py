@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from preprocess.exact_json import to_json_text
 from preprocess.readers.draft import Draft
 from preprocess.readers.names import Named
-from preprocess.readers.native import Native, Unreadable, to_json_text
+from preprocess.readers.native import Native, Unreadable
 from preprocess.readers.reader import Reader
 from preprocess.readers.turns import request
 from preprocess.readers.understand.json_text import loads

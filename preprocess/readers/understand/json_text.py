@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from preprocess._rust_ext import json_fault
-from preprocess.readers.native import Unreadable, exact_number
+from preprocess.exact_json import exact_number
+from preprocess.readers.native import Unreadable
 from preprocess.readers.understand.literals import NotLiteral, Reading, parse
 from preprocess.readers.understand.printed import as_json
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from preprocess.exact_json import to_json_text
 from preprocess.readers.datasets.toolalpaca.tools import tools_of
 from preprocess.readers.draft import Draft, Dropped
 from preprocess.readers.episode import Episode
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[\w.-]+")
 _ACTION = re.compile(r"\n?(?:ASSISTANT )?Action ?\d*:[^\n]*\n(?:ASSISTANT )?Action ?\d* ?Input")
 _KNOWN_OF_INSTANCE = frozenset({"input", "output", "Final Thought", "intermediate_steps"})
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def convert_api(native: Native) -> Iterator[Draft | Dropped]:
@@ -184,14 +182,13 @@ def _instance(
     episode.say("user", instance["input"])
     logs = []
     for (action, given, log), observation in instance.get("intermediate_steps", []):
-        arguments = given if isinstance(given, str) else _ENCODER.encode(given).decode()
+        arguments = given if isinstance(given, str) else to_json_text(given)
         said = _ACTION.search(log)
         thought = log[: said.start()] if said else log
         if said:
             logs.append(log)
         episode.call(thought.strip(), action, arguments)
-        text = observation if isinstance(observation, str) else _ENCODER.encode(observation)
-        episode.observe(text if isinstance(text, str) else text.decode())
+        episode.observe(observation if isinstance(observation, str) else to_json_text(observation))
     last = [instance.get("Final Thought"), instance["output"]]
     said_last = [text for text in last if isinstance(text, str) and text.strip()]
     if said_last:

@@ -9,16 +9,13 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from preprocess.exact_json import to_json_text
 from preprocess.readers.datasets.toolbench.apis import beyond_tools, tools_of
 from preprocess.readers.draft import Draft, Dropped
 from preprocess.readers.native import Native, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def convert_document(native: Native) -> Iterator[Draft | Dropped]:
@@ -62,4 +59,4 @@ def _is_shape(api: Any) -> bool:
 
 
 def _json(schema: Any) -> str:
-    return schema if isinstance(schema, str) else _ENCODER.encode(schema).decode()
+    return schema if isinstance(schema, str) else to_json_text(schema)
