@@ -10,21 +10,26 @@ from typing import Any, cast
 
 from megatron_recipes.config import TrainingConfig
 
-SECTIONS = ("model", "layout", "precision", "batch", "optimization", "schedule")
+SECTIONS = ("model", "layout", "precision", "execution", "batch", "optimization", "schedule")
 
 MAY_CHANGE = frozenset(
     {
         "description",
         "environment",
         "batch.micro_batch_size",
+        "batch.max_epochs",
         "schedule.stop_at_step",
         "schedule.checkpoint_interval",
         "schedule.keep_checkpoints",
+        "schedule.keep_every",
+        "schedule.async_save",
+        "schedule.hang_timeout_seconds",
+        "schedule.loss_spike_factor",
         "schedule.evaluation_interval",
         "schedule.log_interval",
     }
 )
-"""What a run may have different from the run it resumes, beside the whole `layout` (of which a
+"""What a run may have different from the run it resumes, beside all of `layout` and `execution` (a
 checkpoint binds only whether the optimizer is distributed; loading it checks that).
 
 None of these changes which tokens a step sees or what is computed from them. At another layout
@@ -127,7 +132,11 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
 
 def may_change(key: str) -> bool:
     """Whether a resumed run may have another value under this dotted key."""
-    return key.startswith("layout.") or key.split(".")[0] in MAY_CHANGE or key in MAY_CHANGE
+    return (
+        key.startswith(("layout.", "execution."))
+        or key.split(".")[0] in MAY_CHANGE
+        or key in MAY_CHANGE
+    )
 
 
 def first_difference(saved: dict[str, Any], now: dict[str, Any]) -> str:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from megatron_recipes.config.checks import require_not_negative, require_one_of, require_positive
-from megatron_recipes.config.network import LayoutConfig
+from megatron_recipes.config.layout import LayoutConfig
 
 LR_DECAY_STYLES = ("constant", "linear", "cosine", "WSD")
+WSD_DECAY_STYLES = ("exponential", "linear", "cosine", "minus_sqrt")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,8 +22,17 @@ class BatchConfig:
     global_batch_size: int
     """Sequences of one step, over all replicas."""
 
+    document_bounded_attention: bool = False
+    """No token attends to another document of its sequence, and positions begin anew in each."""
+
+    max_epochs: float = 4.0
+    """A blend group that is read more often than this is refused. Four is where repeating begins
+    to gain little: Muennighoff et al., "Scaling Data-Constrained Language Models" (2023)."""
+
     def __post_init__(self) -> None:
-        require_positive(self, "sequence_length", "micro_batch_size", "global_batch_size")
+        require_positive(
+            self, "sequence_length", "micro_batch_size", "global_batch_size", "max_epochs"
+        )
 
     @property
     def tokens_per_step(self) -> int:
@@ -45,14 +55,20 @@ class OptimizationConfig:
     """Where the decay ends, at the last step; 0 with `constant`, which has none."""
 
     lr_warmup_steps: int = 0
-    """Steps over which the rate rises linearly from 0."""
+    """Steps over which the rate rises linearly from `lr_warmup_init`: with `--from`, re-warming."""
+
+    lr_warmup_init: float = 0.0
+    """The rate before the first step of the warm-up."""
 
     lr_decay_style: str = "cosine"
-    """`constant`, `linear`, `cosine`, or `WSD` (constant, then exponential over
+    """`constant`, `linear`, `cosine`, or `WSD` (constant, then annealed over
     `lr_wsd_decay_steps`)."""
 
     lr_wsd_decay_steps: int = 0
-    """The steps at the end over which `WSD` decays."""
+    """The steps at the end over which `WSD` anneals."""
+
+    lr_wsd_decay_style: str = "exponential"
+    """How `WSD` anneals: `exponential`, `linear`, `cosine` or `minus_sqrt`."""
 
     weight_decay: float = 0.1
     """Of matrices; norms and biases have none."""
@@ -111,6 +127,12 @@ class ScheduleConfig:
     keep_checkpoints: int = 2
     """Newest checkpoints that stay. May change."""
 
+    keep_every: int = 0
+    """Checkpoints of a multiple of this step stay for good; 0: none does. May change."""
+
+    async_save: bool = True
+    """Write checkpoints while the training goes on. May change."""
+
     evaluation_interval: int = 0
     """Steps from one evaluation to the next, beside those before the first step and after the
     last; 0: only those. May change."""
@@ -120,6 +142,14 @@ class ScheduleConfig:
 
     log_interval: int = 1
     """Steps from one printed line to the next; every step is in the metrics file. May change."""
+
+    hang_timeout_seconds: float = 1800.0
+    """A step, or a collective, that takes longer than this ends the run, naming the process that
+    the others wait for. May change."""
+
+    loss_spike_factor: float = 0.0
+    """A step whose loss exceeds this many times the running mean of the last 100 ends the run as
+    one that is no number does; 0: only such a one does. May change."""
 
     seed: int = 1234
     """Of the initial weights and of the order of the data."""

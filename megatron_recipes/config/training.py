@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from megatron_recipes.config.network import LayoutConfig, ModelConfig, PrecisionConfig
+from megatron_recipes.config.execution import ExecutionConfig
+from megatron_recipes.config.layout import LayoutConfig
+from megatron_recipes.config.network import ModelConfig
+from megatron_recipes.config.precision import PrecisionConfig
 from megatron_recipes.config.regime import BatchConfig, OptimizationConfig, ScheduleConfig
 
 
@@ -33,6 +36,9 @@ class TrainingConfig:
 
     precision: PrecisionConfig = field(default_factory=PrecisionConfig)
     """Number formats."""
+
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    """Kernels, recomputation, the GPU."""
 
     environment: tuple[tuple[str, str], ...] = ()
     """Environment variables of the processes, unless the caller's environment has them."""
