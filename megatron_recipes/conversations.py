@@ -5,16 +5,14 @@ A conversation is a document of an indexed dataset and its mask, the document of
 token i + 1, and counts if the mask of token i + 1 is 1. Masks go by position, never by value.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy
 import torch
-from megatron.core.datasets.gpt_dataset import GPTDatasetConfig
+from megatron.core.datasets import helpers
 from megatron.core.datasets.indexed_dataset import IndexedDataset
-from megatron.core.datasets.megatron_dataset import MegatronDataset
 from numpy.typing import NDArray
 
 from megatron_recipes.packing import Packing, pack
@@ -51,49 +49,57 @@ class Pieces:
     """Tokens whose loss counts."""
 
 
-@dataclass(kw_only=True)
-class ConversationsConfig(GPTDatasetConfig):  # type: ignore[misc]
-    """What `PackedConversations` asks beside Megatron-Core's fields."""
-
-    document_multiple: int = 1
-    """What a document's room is rounded up to, for context parallelism."""
-
-    splits_long: bool = True
-    """Whether a conversation longer than a sequence is cut at the ends of turns, or dropped."""
-
-
 class MaskedDocuments:
-    """The documents of a prefix with their masks."""
+    """The documents of several prefixes with their masks, numbered through."""
 
-    def __init__(self, prefix: str) -> None:
-        """Open both datasets; ValueError where they do not have the same documents."""
-        self.prefix = prefix
-        self.tokens = IndexedDataset(prefix, multimodal=False, mmap=True)
-        self.masks = IndexedDataset(prefix + MASK_SUFFIX, multimodal=False, mmap=True)
-        if not numpy.array_equal(self.tokens.sequence_lengths, self.masks.sequence_lengths):
-            raise ValueError(
-                f"{prefix}{MASK_SUFFIX}.idx: expected a mask of the same documents as {prefix}.idx "
-                f"({len(self.tokens):,}), found {len(self.masks):,} or others; tokenize it again"
-            )
+    def __init__(self, prefixes: Sequence[str]) -> None:
+        """Open the datasets; ValueError where a mask does not have the same documents."""
+        self.prefixes = tuple(prefixes)
+        self._tokens = [IndexedDataset(prefix) for prefix in prefixes]
+        self._masks = [IndexedDataset(prefix + MASK_SUFFIX) for prefix in prefixes]
+        for prefix, tokens, mask in zip(prefixes, self._tokens, self._masks, strict=True):
+            if not numpy.array_equal(tokens.sequence_lengths, mask.sequence_lengths):
+                raise ValueError(
+                    f"{prefix}{MASK_SUFFIX}.idx: expected a mask of the same documents as "
+                    f"{prefix}.idx ({len(tokens):,}), found {len(mask):,} or others; tokenize it "
+                    "again"
+                )
+        self._first = numpy.cumsum([0, *map(len, self._tokens)])
+        self.lengths: Integers = numpy.concatenate(
+            [numpy.empty(0, numpy.int64), *(part.sequence_lengths for part in self._tokens)]
+        ).astype(numpy.int64)
+        """`[number of documents]`: tokens of each."""
 
     def __len__(self) -> int:
         """Return the number of documents."""
-        return len(self.tokens)
+        return len(self.lengths)
+
+    def place(self, document: int) -> tuple[int, int]:
+        """Return the prefix of a document and its number there."""
+        part = int(numpy.searchsorted(self._first, document, side="right")) - 1
+        return part, document - int(self._first[part])
+
+    def tokens(self, document: int, start: int = 0, length: int | None = None) -> Any:
+        """Return a run of a document's tokens, `[length]`."""
+        part, number = self.place(document)
+        return self._tokens[part].get(number, offset=start, length=length)
+
+    def mask(self, document: int, start: int = 0, length: int | None = None) -> Any:
+        """Return the mask of such a run, `[length]`, uint8."""
+        part, number = self.place(document)
+        return self._masks[part].get(number, offset=start, length=length)
 
 
-def find_pieces(
-    documents: MaskedDocuments, indices: Iterable[int], sequence_length: int, *, splits_long: bool
-) -> Pieces:
-    """Return the pieces of some documents that a sequence can hold.
+def find_pieces(documents: MaskedDocuments, sequence_length: int, *, splits_long: bool) -> Pieces:
+    """Return the pieces of the documents that a sequence can hold.
 
     A document with more than `sequence_length` inputs is cut behind trained turns, as late as
     fits; a turn too long together with what it answers is left out, and counted.
     """
     found: list[tuple[int, int, int]] = []
     num_split = num_dropped = dropped = trained = 0
-    for document in indices:
-        length = int(documents.tokens.sequence_lengths[document])
-        mask = documents.masks.get(document)
+    for document, length in enumerate(documents.lengths.tolist()):
+        mask = documents.mask(document)
         runs = [(0, length)]
         if length > sequence_length + 1:
             runs = _cut(mask, sequence_length + 1) if splits_long else []
@@ -133,7 +139,7 @@ def _cut(mask: NDArray[numpy.uint8], room: int) -> list[tuple[int, int]]:
     return runs
 
 
-class PackedConversations(MegatronDataset):  # type: ignore[misc]
+class PackedConversations:
     """Sequences of whole conversations, each epoch in an order of its own.
 
     A sample holds `tokens`, `labels`, `loss_mask`, `position_ids` and `document_starts`, each
@@ -141,56 +147,54 @@ class PackedConversations(MegatronDataset):  # type: ignore[misc]
     attention; padding is a document by itself.
     """
 
-    config: ConversationsConfig
-
     def __init__(
         self,
-        dataset: MaskedDocuments,
-        dataset_path: str | None,
-        indices: numpy.ndarray[Any, Any],
-        num_samples: int | None,
-        index_split: Any,
-        config: ConversationsConfig,
+        documents: MaskedDocuments,
+        sequence_length: int,
+        *,
+        seed: int,
+        document_multiple: int = 1,
+        splits_long: bool = True,
+        num_samples: int | None = None,
     ) -> None:
-        """Pack the documents of `indices`; `num_samples` None means one epoch."""
-        super().__init__(dataset, dataset_path, indices, num_samples, index_split, config)
-        self.pieces = find_pieces(
-            dataset, indices.tolist(), config.sequence_length, splits_long=config.splits_long
-        )
+        """Find the pieces of the documents and pack them.
+
+        Args:
+            documents: What is trained on.
+            sequence_length: Inputs of a sequence.
+            seed: Of the order of the sequences.
+            document_multiple: What a document's room is rounded up to, for context parallelism.
+            splits_long: Whether a conversation longer than a sequence is cut at the ends of turns,
+                or dropped.
+            num_samples: Samples of all epochs; None: one epoch.
+
+        Raises:
+            ValueError: Nothing fits, or no loss counts anywhere.
+        """
+        self.documents, self.sequence_length, self.seed = documents, sequence_length, seed
+        self.document_multiple = document_multiple
+        self.pieces = find_pieces(documents, sequence_length, splits_long=splits_long)
         self.packing: Packing = pack(
-            self.pieces.lengths - 1, config.sequence_length, multiple=config.document_multiple
+            self.pieces.lengths - 1, sequence_length, multiple=document_multiple
         )
         if not len(self.packing):
             raise ValueError(
-                f"{dataset.prefix}: expected conversations whose loss counts somewhere and that "
-                f"fit sequence_length ({config.sequence_length}), found none in "
-                f"{len(indices):,} documents"
+                f"{documents.prefixes[0]}: expected conversations whose loss counts somewhere and "
+                f"that fit sequence_length ({sequence_length}), found none in "
+                f"{len(documents):,} documents"
             )
+        self.num_samples = len(self.packing) if num_samples is None else num_samples
         self._epoch, self._order = -1, numpy.empty(0, numpy.int64)
-
-    @staticmethod
-    def build_low_level_dataset(dataset_path: str, config: Any) -> MaskedDocuments:  # noqa: ARG004
-        """Return the documents of a prefix."""
-        return MaskedDocuments(dataset_path)
-
-    @staticmethod
-    def numel_low_level_dataset(low_level_dataset: MaskedDocuments) -> int:
-        """Return the number of documents."""
-        return len(low_level_dataset)
-
-    @staticmethod
-    def _key_config_attributes() -> list[str]:
-        return ["random_seed", "sequence_length", "document_multiple", "splits_long"]
 
     def __len__(self) -> int:
         """Return the number of samples, of all epochs."""
-        return len(self.packing) if self.num_samples is None else int(self.num_samples)
+        return self.num_samples
 
     def sequence_of(self, index: int) -> int:
         """Return the packed sequence that a sample shows: every epoch all of them, shuffled."""
         epoch, place = divmod(index, len(self.packing))
         if epoch != self._epoch:
-            generator = numpy.random.default_rng([self.config.random_seed, epoch])
+            generator = numpy.random.default_rng([self.seed, epoch])
             self._epoch, self._order = epoch, generator.permutation(len(self.packing))
         return int(self._order[place])
 
@@ -201,8 +205,8 @@ class PackedConversations(MegatronDataset):  # type: ignore[misc]
             sample["loss_mask"] = numpy.zeros_like(sample["loss_mask"])
         return {name: torch.from_numpy(values) for name, values in sample.items()}
 
-    def _sample(self, sequence: int) -> OrderedDict[str, Any]:
-        length, multiple = self.config.sequence_length, self.config.document_multiple
+    def _sample(self, sequence: int) -> dict[str, Any]:
+        length, multiple = self.sequence_length, self.document_multiple
         tokens = numpy.full(length, PADDING_TOKEN, numpy.int64)
         labels = numpy.full(length, PADDING_TOKEN, numpy.int64)
         loss_mask = numpy.zeros(length, numpy.float32)
@@ -220,18 +224,45 @@ class PackedConversations(MegatronDataset):  # type: ignore[misc]
             at += room
         positions[at:] = numpy.arange(length - at)
         starts[at:] = at
-        return OrderedDict(
-            tokens=tokens,
-            labels=labels,
-            loss_mask=loss_mask,
-            position_ids=positions,
-            document_starts=starts,
-        )
+        return {
+            "tokens": tokens,
+            "labels": labels,
+            "loss_mask": loss_mask,
+            "position_ids": positions,
+            "document_starts": starts,
+        }
 
     def _read(self, piece: int) -> tuple[Any, Any]:
         document, start = int(self.pieces.documents[piece]), int(self.pieces.starts[piece])
         length = int(self.pieces.lengths[piece])
-        tokens = self.dataset.tokens.get(document, offset=start, length=length)
-        return tokens.astype(numpy.int64), self.dataset.masks.get(
-            document, offset=start, length=length
+        return (
+            self.documents.tokens(document, start, length).astype(numpy.int64),
+            self.documents.mask(document, start, length),
         )
+
+
+class MixedConversations:
+    """The groups of a blend, interleaved so that at any step their shares are as weighted."""
+
+    def __init__(
+        self, groups: Sequence[PackedConversations], weights: Sequence[float], num_samples: int
+    ) -> None:
+        """Fix which group gives each of `num_samples` samples, and which of its samples."""
+        self.groups = tuple(groups)
+        self._group = numpy.zeros(num_samples, numpy.int16)
+        self._sample = numpy.zeros(num_samples, numpy.int64)
+        shares = numpy.array(weights, numpy.float64)
+        # Megatron-Core's own interleaving: the group that is furthest behind its share is next.
+        helpers.build_blending_indices(
+            self._group, self._sample, shares, len(self.groups), num_samples, False
+        )
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self._group)
+
+    def __getitem__(self, index: int | None) -> dict[str, torch.Tensor]:
+        """Return a sample; index None gives one whose loss does not count."""
+        if index is None:
+            return self.groups[0][None]
+        return self.groups[int(self._group[index])][int(self._sample[index])]

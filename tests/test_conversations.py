@@ -8,15 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
-from megatron.core.datasets.utils import Split
 
 from megatron_recipes.conversations import (
-    ConversationsConfig,
     MaskedDocuments,
+    MixedConversations,
     PackedConversations,
     find_pieces,
 )
-from megatron_recipes.data import BlendTokenizer
 
 
 def write(prefix: Path, dtype: Any, documents: list[Any]) -> None:
@@ -31,7 +29,7 @@ def masked(directory: Path, masks: list[str]) -> tuple[MaskedDocuments, list[lis
     tokens = [[1000 * d + i + 1 for i in range(len(mask))] for d, mask in enumerate(masks)]
     write(directory / "part", numpy.int32, tokens)
     write(directory / "part_mask", numpy.uint8, [[int(bit) for bit in mask] for mask in masks])
-    return MaskedDocuments(str(directory / "part")), tokens
+    return MaskedDocuments([str(directory / "part")]), tokens
 
 
 def packed(
@@ -41,18 +39,9 @@ def packed(
     multiple: int = 1,
     samples: int | None = None,
 ) -> PackedConversations:
-    config = ConversationsConfig(
-        random_seed=3,
-        sequence_length=sequence_length,
-        split="1,0,0",
-        tokenizer=BlendTokenizer(vocab_size=99_999, eod=0),
-        reset_position_ids=False,
-        reset_attention_mask=False,
-        eod_mask_loss=False,
-        document_multiple=multiple,
+    return PackedConversations(
+        documents, sequence_length, seed=3, document_multiple=multiple, num_samples=samples
     )
-    indices = numpy.arange(len(documents))
-    return PackedConversations(documents, None, indices, samples, Split.train, config)
 
 
 def trained(dataset: PackedConversations) -> list[tuple[int, int]]:
@@ -89,12 +78,12 @@ def test_a_long_conversation_is_cut_behind_turns_and_loses_only_what_cannot_fit(
     tmp_path: Path,
 ) -> None:
     documents, _ = masked(tmp_path, ["0011001100000000110001"])
-    pieces = find_pieces(documents, [0], 8, splits_long=True)
+    pieces = find_pieces(documents, 8, splits_long=True)
     found = list(zip(pieces.starts.tolist(), pieces.lengths.tolist(), strict=True))
     assert found == [(0, 8), (18, 4)]
     assert (pieces.num_split, pieces.num_dropped) == (1, 0)
     assert (pieces.trained_tokens, pieces.dropped_tokens) == (5, 2)
-    dropped = find_pieces(documents, [0], 8, splits_long=False)
+    dropped = find_pieces(documents, 8, splits_long=False)
     assert (len(dropped.documents), dropped.num_dropped, dropped.dropped_tokens) == (0, 1, 7)
 
 
@@ -149,4 +138,29 @@ def test_masks_of_other_documents_and_masks_without_loss_are_refused(tmp_path: P
         packed(documents, 8)
     write(tmp_path / "part_mask", numpy.uint8, [[1, 1]])
     with pytest.raises(ValueError, match=r"part_mask\.idx: expected a mask of the same documents"):
-        MaskedDocuments(str(tmp_path / "part"))
+        MaskedDocuments([str(tmp_path / "part")])
+
+
+def test_groups_are_interleaved_by_weight(tmp_path: Path) -> None:
+    parts = []
+    for name, letter in (("a", "011"), ("b", "0111")):
+        (tmp_path / name).mkdir()
+        documents, _ = masked(tmp_path / name, [letter] * 5)
+        parts.append(packed(documents, 3, samples=100))
+    mixed = MixedConversations(parts, [0.3, 0.7], 100)
+    trained_tokens = [int(mixed[index]["loss_mask"].sum()) for index in range(100)]
+    assert [trained_tokens[:n].count(2) for n in (10, 50, 100)] == [3, 15, 30]
+    assert mixed[None]["loss_mask"].sum() == 0
+
+
+def test_documents_of_several_prefixes_are_numbered_through(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    masked(tmp_path / "a", ["01", "011"])
+    masked(tmp_path / "b", ["0111"])
+    documents = MaskedDocuments([str(tmp_path / "a/part"), str(tmp_path / "b/part")])
+    assert documents.lengths.tolist() == [2, 3, 4]
+    assert [documents.place(number) for number in range(3)] == [(0, 0), (0, 1), (1, 0)]
+    assert documents.tokens(2, 1, 2).tolist() == [2, 3]
+    assert documents.mask(1).tolist() == [0, 1, 1]
+    assert len(packed(documents, 6)) == 1
