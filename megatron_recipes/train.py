@@ -13,6 +13,7 @@ import torch
 import torch.distributed
 from megatron.core.optimizer_param_scheduler import get_canonical_lr_for_logging
 
+from megatron_recipes.active import require_active
 from megatron_recipes.checkpoint import (
     load_checkpoint,
     load_weights,
@@ -31,13 +32,7 @@ from megatron_recipes.run_directory import (
 )
 from megatron_recipes.show import num_epochs
 from megatron_recipes.stop import StopRequest
-from megatron_recipes.world import (
-    World,
-    join_world,
-    leave_world,
-    sum_over_world,
-    uses_transformer_engine,
-)
+from megatron_recipes.world import World, join_world, leave_world, sum_over_world
 
 MANY_EPOCHS = 4
 """Repeating data further than this has been found to gain little: Muennighoff et al., "Scaling
@@ -125,14 +120,13 @@ class Training:
             self._tell(f"resuming from {self.checkpoint.path}")
         elif self.start_from:
             self._tell(f"starting from the weights of {self.start_from.path}")
-        layers = "Transformer Engine" if uses_transformer_engine() else "local"
         self._tell(
             f"{torch.distributed.get_world_size()} processes on {self.world.device.type}, "
-            f"{layers} layers, {self.config.precision.params_dtype}, "
-            f"{'distributed ' if self.config.layout.use_distributed_optimizer else ''}AdamW, "
             f"vocabulary {self.config.model.vocab_size:,} padded to "
             f"{self.config.model.padded_vocab_size:,}"
         )
+        for line in require_active(self.config, self.chunks, self.optimizer):
+            self._tell(f"active: {line}")
 
     def _tell(self, line: str) -> None:
         if self.world.rank == 0:
