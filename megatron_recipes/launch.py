@@ -151,7 +151,7 @@ def _write_line(console: int, line: str) -> None:
 
 
 def _apply_environment(job: Job) -> None:
-    for name, value in job.config.environment:
+    for name, value in job.config.process_environment:
         os.environ.setdefault(name, value)
 
 

@@ -30,13 +30,8 @@ from megatron_recipes.run_directory import (
     layout_sizes,
     model_identity,
 )
-from megatron_recipes.show import num_epochs
 from megatron_recipes.stop import StopRequest
 from megatron_recipes.world import World, join_world, leave_world, sum_over_world
-
-MANY_EPOCHS = 4
-"""Repeating data further than this has been found to gain little: Muennighoff et al., "Scaling
-Data-Constrained Language Models" (2023)."""
 
 
 def train(job: Job, stop: StopRequest, attempt: int, tell: Callable[[str], None]) -> None:
@@ -112,10 +107,6 @@ class Training:
     def _describe(self, datasets: Datasets) -> None:
         for line in datasets.too_small:
             self._tell(line)
-        for group in self.job.blend.train:
-            epochs = num_epochs(self.config, group)
-            if epochs > MANY_EPOCHS:
-                self._tell(f"group {group.name} is read {epochs:.1f} times over")
         if self.checkpoint:
             self._tell(f"resuming from {self.checkpoint.path}")
         elif self.start_from:
