@@ -36,7 +36,7 @@ METADATA = {"distrib_optim_sharding_type": "fully_reshardable"}
 def save_checkpoint(
     run: RunDirectory,
     state: dict[str, Any],
-    model: DistributedDataParallel,
+    chunks: list[DistributedDataParallel],
     optimizer: Any,
     world: World,
     *,
@@ -47,7 +47,7 @@ def save_checkpoint(
     Args:
         run: Where.
         state: `step`, `consumed_samples` and what else goes into `checkpoint.json`.
-        model: The weights.
+        chunks: The weights.
         optimizer: Its state.
         world: This process.
         keep: Newest whole checkpoints that stay afterwards.
@@ -61,7 +61,7 @@ def save_checkpoint(
         temporary.mkdir()
     torch.distributed.barrier()
     _write_in_this_process()
-    content = _content(model, optimizer, is_loading=False) | {"random_states": _random_states()}
+    content = _content(chunks, optimizer, is_loading=False) | {"random_states": _random_states()}
     try:
         dist_checkpointing.save(content, str(temporary))
     except (CheckpointException, OSError) as error:
@@ -91,7 +91,7 @@ def _write_in_this_process() -> None:
 def load_checkpoint(
     checkpoint: Checkpoint,
     config: TrainingConfig,
-    model: DistributedDataParallel,
+    chunks: list[DistributedDataParallel],
     optimizer: Any,
 ) -> None:
     """Load weights, optimizer and, at the layout that saved them, the random states.
@@ -108,12 +108,12 @@ def load_checkpoint(
             f"set use_distributed_optimizer={str(was_distributed).lower()}"
             f"{'' if was_distributed else ' and data_parallel_size=1'}"
         )
-    content = _content(model, optimizer, is_loading=True)
+    content = _content(chunks, optimizer, is_loading=True)
     is_same_layout = checkpoint.state["layout"] == layout_sizes(config)
     if is_same_layout:
         content["random_states"] = _random_states()
     loaded = _load(checkpoint, content)
-    model.module.load_state_dict(loaded["model"])
+    _load_chunks(chunks, loaded["model"])
     optimizer.load_state_dict(loaded["optimizer"])
     if is_same_layout:
         _set_random_states(loaded["random_states"])
@@ -121,7 +121,7 @@ def load_checkpoint(
 
 def load_weights(
     checkpoint: Checkpoint,
-    model: DistributedDataParallel,
+    chunks: list[DistributedDataParallel],
     optimizer: Any,
 ) -> None:
     """Load the weights of another training, and nothing else of it.
@@ -129,9 +129,8 @@ def load_weights(
     Raises:
         ValueError: A file is damaged.
     """
-    content = {"model": model.module.sharded_state_dict(metadata=METADATA)}
-    loaded = _load(checkpoint, content)
-    model.module.load_state_dict(loaded["model"])
+    loaded = _load(checkpoint, {"model": _weights(chunks)})
+    _load_chunks(chunks, loaded["model"])
     optimizer.reload_model_params()
 
 
@@ -146,8 +145,23 @@ def _load(checkpoint: Checkpoint, content: dict[str, Any]) -> dict[str, Any]:
     return loaded
 
 
-def _content(model: DistributedDataParallel, optimizer: Any, *, is_loading: bool) -> dict[str, Any]:
-    weights = model.module.sharded_state_dict(metadata=METADATA)
+def _weights(chunks: list[DistributedDataParallel]) -> dict[str, Any]:
+    # Tensors carry their names in the whole model; the keys here only keep the chunks apart.
+    return {
+        str(number): chunk.module.sharded_state_dict(metadata=METADATA)
+        for number, chunk in enumerate(chunks)
+    }
+
+
+def _load_chunks(chunks: list[DistributedDataParallel], weights: dict[str, Any]) -> None:
+    for number, chunk in enumerate(chunks):
+        chunk.module.load_state_dict(weights[str(number)])
+
+
+def _content(
+    chunks: list[DistributedDataParallel], optimizer: Any, *, is_loading: bool
+) -> dict[str, Any]:
+    weights = _weights(chunks)
     return {
         "model": weights,
         "optimizer": optimizer.sharded_state_dict(

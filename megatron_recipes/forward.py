@@ -1,16 +1,26 @@
 """Forward passes through Megatron-Core's pipeline schedule: one training step, one evaluation."""
 
 import functools
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import torch
-from megatron.core.distributed import DistributedDataParallel
+from megatron.core.distributed import DistributedDataParallel, finalize_model_grads
 from megatron.core.pipeline_parallel import get_forward_backward_func
 
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.data import Batch, evaluation_batches, num_evaluation_microbatches
 from megatron_recipes.world import World, sum_over_world
+
+
+def connect_schedule(chunks: list[DistributedDataParallel], optimizer: Any) -> None:
+    """Give the schedule what it asks the model's config for; the chunks share one config."""
+    transformer = chunks[0].config
+    transformer.finalize_model_grads_func = finalize_model_grads
+    transformer.grad_scale_func = optimizer.scale_loss
+    no_sync = [chunk.no_sync for chunk in chunks]
+    transformer.no_sync_func = no_sync if len(chunks) > 1 else no_sync[0]
 
 
 def _sum_of_losses(
@@ -39,7 +49,7 @@ def run_schedule(
     batches: Iterator[Batch],
     num_microbatches: int,
     config: TrainingConfig,
-    model: DistributedDataParallel,
+    chunks: list[DistributedDataParallel],
     *,
     forward_only: bool,
 ) -> tuple[float, float]:
@@ -51,8 +61,9 @@ def run_schedule(
     """
     reports = get_forward_backward_func()(
         forward_step_func=_forward_step,
-        data_iterator=batches,
-        model=[model],
+        # Interleaved, each chunk asks for the batch itself.
+        data_iterator=list(itertools.tee(batches, len(chunks))),
+        model=chunks,
         num_microbatches=num_microbatches,
         seq_length=config.batch.sequence_length,
         micro_batch_size=config.batch.micro_batch_size,
@@ -65,19 +76,21 @@ def run_schedule(
 
 
 def evaluate(
-    dataset: Any, config: TrainingConfig, model: DistributedDataParallel, world: World
+    dataset: Any, config: TrainingConfig, chunks: list[DistributedDataParallel], world: World
 ) -> tuple[float, int]:
     """Return the mean loss over one group's held-out sequences, and the tokens it is over."""
-    model.eval()
+    for chunk in chunks:
+        chunk.eval()
     with torch.no_grad():
         loss, tokens = run_schedule(
             evaluation_batches(dataset, config, world),
             num_evaluation_microbatches(dataset, config, world),
             config,
-            model,
+            chunks,
             forward_only=True,
         )
-    model.train()
+    for chunk in chunks:
+        chunk.train()
     mine = [loss, tokens] if world.counts_loss else [0.0, 0.0]
     loss, tokens = sum_over_world(mine, world.device)
     return loss / tokens, int(tokens)

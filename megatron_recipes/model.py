@@ -21,7 +21,7 @@ from megatron.core.transformer.transformer_block import (
 from megatron.core.transformer.transformer_config import TransformerConfig
 
 from megatron_recipes.config import TrainingConfig
-from megatron_recipes.world import World
+from megatron_recipes.world import World, virtual_stages
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -60,6 +60,10 @@ def transformer_config(config: TrainingConfig) -> TransformerConfig:
         kv_channels=model.kv_channels,
         tensor_model_parallel_size=layout.tensor_model_parallel_size,
         pipeline_model_parallel_size=layout.pipeline_model_parallel_size,
+        virtual_pipeline_model_parallel_size=virtual_stages(layout),
+        # Interleaved stages send while they compute, which one call per direction could not.
+        overlap_p2p_comm=virtual_stages(layout) is not None,
+        batch_p2p_comm=virtual_stages(layout) is None,
         context_parallel_size=layout.context_parallel_size,
         sequence_parallel=layout.sequence_parallel,
         params_dtype=dtype,
@@ -95,35 +99,55 @@ def _fp8_options(fp8: str, fp8_recipe: str) -> dict[str, Any]:
     return {"fp8": fp8, "fp8_recipe": fp8_recipe}
 
 
-def _layer_spec(transformer: TransformerConfig) -> Any:
+def _layer_spec(transformer: TransformerConfig, vp_stage: int | None) -> Any:
     if uses_transformer_engine():
         return get_gpt_layer_with_transformer_engine_spec()
     spec = get_gpt_layer_local_spec(normalization="RMSNorm")
     spec.submodules.input_layernorm = spec.submodules.pre_mlp_layernorm = LocalNorm
     return TransformerBlockSubmodules(
-        layer_specs=[spec] * get_num_layers_to_build(transformer), layer_norm=LocalNorm
+        layer_specs=[spec] * get_num_layers_to_build(transformer, vp_stage=vp_stage),
+        layer_norm=LocalNorm,
     )
 
 
-def build_model(config: TrainingConfig, world: World) -> DistributedDataParallel:
+def build_model(config: TrainingConfig, world: World) -> list[DistributedDataParallel]:
     """Return this process's part of the model, wrapped for data parallelism.
 
     Args:
         config: Its `model.vocab_size` must be known.
         world: Says which stage of the pipeline this process is.
+
+    Returns:
+        The chunks of the model that this stage of the pipeline holds, in the order in which a
+        sequence meets them: one, or several where the schedule interleaves.
     """
     assert config.model.vocab_size, "the vocabulary is known before a model is built"
     transformer = transformer_config(config)
+    num_chunks = config.layout.virtual_pipeline_model_parallel_size
+    return [
+        _build_chunk(config, world, transformer, chunk, num_chunks) for chunk in range(num_chunks)
+    ]
+
+
+def _build_chunk(
+    config: TrainingConfig,
+    world: World,
+    transformer: TransformerConfig,
+    chunk: int,
+    num_chunks: int,
+) -> DistributedDataParallel:
+    vp_stage = chunk if num_chunks > 1 else None
     model = GPTModel(
         transformer,
-        _layer_spec(transformer),
+        _layer_spec(transformer, vp_stage),
         config.model.padded_vocab_size,
         config.batch.sequence_length,
-        pre_process=world.is_first_stage,
-        post_process=world.is_last_stage,
+        pre_process=world.is_first_stage and chunk == 0,
+        post_process=world.is_last_stage and chunk == num_chunks - 1,
         position_embedding_type="rope",
         rotary_base=config.model.rotary_base,
         share_embeddings_and_output_weights=config.model.share_embeddings_and_output_weights,
+        vp_stage=vp_stage,
     ).to(world.device)
     if transformer.bf16:
         model = model.bfloat16()
@@ -136,4 +160,7 @@ def build_model(config: TrainingConfig, world: World) -> DistributedDataParallel
             average_in_collective=False,
         ),
         model,
+        # Later chunks come first in the backward pass; their buckets could not be ordered by one
+        # rule with the first chunk's.
+        disable_bucketing=chunk > 0,
     )

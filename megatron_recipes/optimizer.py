@@ -10,7 +10,7 @@ from megatron_recipes.config import TrainingConfig
 from megatron_recipes.model import DTYPES
 
 
-def build_optimizer(config: TrainingConfig, model: DistributedDataParallel) -> Any:
+def build_optimizer(config: TrainingConfig, chunks: list[DistributedDataParallel]) -> Any:
     """Return the optimizer; it shards its state where the layout says so."""
     optimization, dtype = config.optimization, DTYPES[config.precision.params_dtype]
     optimizer = get_megatron_optimizer(
@@ -27,7 +27,7 @@ def build_optimizer(config: TrainingConfig, model: DistributedDataParallel) -> A
             bf16=config.precision.params_dtype == "bfloat16",
             use_distributed_optimizer=config.layout.use_distributed_optimizer,
         ),
-        [model],
+        chunks,
     )
     # The state is made by the first step otherwise, and a checkpoint of step 0 could not be saved.
     for part in optimizer.chained_optimizers:

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 import torch.distributed
-from megatron.core.distributed import finalize_model_grads
 from megatron.core.optimizer_param_scheduler import get_canonical_lr_for_logging
 
 from megatron_recipes.checkpoint import (
@@ -20,7 +19,7 @@ from megatron_recipes.checkpoint import (
     save_checkpoint,
 )
 from megatron_recipes.data import Datasets, build_datasets, training_batches
-from megatron_recipes.forward import evaluate, run_schedule
+from megatron_recipes.forward import connect_schedule, evaluate, run_schedule
 from megatron_recipes.job import Job
 from megatron_recipes.metrics import MetricsFile, evaluation_line, step_line
 from megatron_recipes.model import build_model, uses_transformer_engine
@@ -74,11 +73,11 @@ class Training:
         self.checkpoint, self.start_from = self._find_checkpoints()
         self.step = self.checkpoint.step if self.checkpoint else 0
         self.datasets = build_datasets(self.config, job.blend, job.run.cache)
-        self.model = build_model(self.config, world)
-        self.optimizer = build_optimizer(self.config, self.model)
+        self.chunks = build_model(self.config, world)
+        self.optimizer = build_optimizer(self.config, self.chunks)
         self._restore()
         self.scheduler = build_scheduler(self.config, self.optimizer, self.step)
-        self._connect()
+        connect_schedule(self.chunks, self.optimizer)
         self.metrics = self._open_metrics()
         self._describe(self.datasets)
 
@@ -97,18 +96,12 @@ class Training:
 
     def _restore(self) -> None:
         if self.checkpoint:
-            load_checkpoint(self.checkpoint, self.config, self.model, self.optimizer)
+            load_checkpoint(self.checkpoint, self.config, self.chunks, self.optimizer)
         elif self.start_from:
-            load_weights(self.start_from, self.model, self.optimizer)
+            load_weights(self.start_from, self.chunks, self.optimizer)
         else:
-            self.model.broadcast_params()
-
-    def _connect(self) -> None:
-        """Give the schedule what it asks the model's config for."""
-        transformer = self.model.config
-        transformer.finalize_model_grads_func = finalize_model_grads
-        transformer.grad_scale_func = self.optimizer.scale_loss
-        transformer.no_sync_func = self.model.no_sync
+            for chunk in self.chunks:
+                chunk.broadcast_params()
 
     def _open_metrics(self) -> MetricsFile | None:
         if self.world.rank:
@@ -165,7 +158,8 @@ class Training:
         """Return the metrics of the next step, and whether any process was asked to stop."""
         started = time.monotonic()
         batch, consumed = self.config.batch, self.step * self.config.batch.global_batch_size
-        self.model.zero_grad_buffer()
+        for chunk in self.chunks:
+            chunk.zero_grad_buffer()
         self.optimizer.zero_grad()
         # The rate of step n is the schedule's at n: the first step is not spent at rate 0.
         self.scheduler.step(1)
@@ -173,7 +167,7 @@ class Training:
             training_batches(self.datasets.train, self.config, self.world, consumed),
             batch.num_microbatches(self.config.layout),
             self.config,
-            self.model,
+            self.chunks,
             forward_only=False,
         )
         _, grad_norm, _ = self.optimizer.step()
@@ -213,7 +207,7 @@ class Training:
 
     def _evaluate(self) -> None:
         for group, dataset in self.datasets.valid.items():
-            loss, tokens = evaluate(dataset, self.config, self.model, self.world)
+            loss, tokens = evaluate(dataset, self.config, self.chunks, self.world)
             entry = {
                 "kind": "evaluation",
                 "step": self.step,
@@ -240,7 +234,7 @@ class Training:
         path = save_checkpoint(
             self.job.run,
             state,
-            self.model,
+            self.chunks,
             self.optimizer,
             self.world,
             keep=self.config.schedule.keep_checkpoints,

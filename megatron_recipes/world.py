@@ -74,6 +74,7 @@ def join_world(layout: LayoutConfig, seed: int) -> World:
     parallel_state.initialize_model_parallel(
         tensor_model_parallel_size=layout.tensor_model_parallel_size,
         pipeline_model_parallel_size=layout.pipeline_model_parallel_size,
+        virtual_pipeline_model_parallel_size=virtual_stages(layout),
         context_parallel_size=layout.context_parallel_size,
     )
     torch.manual_seed(seed)
@@ -84,9 +85,15 @@ def join_world(layout: LayoutConfig, seed: int) -> World:
         tensor_model_parallel_rank=parallel_state.get_tensor_model_parallel_rank(),
         data_parallel_rank=parallel_state.get_data_parallel_rank(),
         data_parallel_size=parallel_state.get_data_parallel_world_size(),
-        is_first_stage=parallel_state.is_pipeline_first_stage(),
-        is_last_stage=parallel_state.is_pipeline_last_stage(),
+        is_first_stage=parallel_state.is_pipeline_first_stage(ignore_virtual=True),
+        is_last_stage=parallel_state.is_pipeline_last_stage(ignore_virtual=True),
     )
+
+
+def virtual_stages(layout: LayoutConfig) -> int | None:
+    """Return the chunks each stage holds as Megatron-Core says it: None unless they interleave."""
+    chunks = layout.virtual_pipeline_model_parallel_size
+    return chunks if chunks > 1 else None
 
 
 def _meeting_place() -> dict[str, Any]:
