@@ -22,6 +22,7 @@ from megatron_recipes.job import MisuseError, make_job, resolve_config
 from megatron_recipes.recipes import RECIPES
 from megatron_recipes.settings import with_vocabulary
 from megatron_recipes.show import describe
+from megatron_recipes.sinks import SinkOptions
 
 PROGRAM = "megatron-recipes"
 
@@ -122,6 +123,16 @@ def train(
         typer.Option("--from", metavar="CKPT", help="A checkpoint whose weights to start with."),
     ] = None,
     settings: Settings = None,
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where dataset indices are kept; default: the checkpoint directory."),
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Metrics for TensorBoard as well.")
+    ] = False,
+    wandb: Annotated[
+        str, typer.Option(metavar="PROJECT", help="Metrics for Weights & Biases as well.")
+    ] = "",
     verbose: Verbose = False,
 ) -> None:
     """Train a recipe, or resume it from its newest whole checkpoint."""
@@ -132,6 +143,8 @@ def train(
             checkpoint_dir=checkpoint_dir,
             start_from=start_from,
             settings=settings or [],
+            cache=cache_dir,
+            sinks=SinkOptions(tensorboard=tensorboard, wandb_project=wandb),
         )
         place = launching.place_in_world()
         if job.run.done.exists():

@@ -18,7 +18,6 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import psutil
 import torch.distributed
@@ -55,7 +54,7 @@ def _build_unless_there(directory: Path, build: Callable[[Path], Any]) -> None:
         return
     _remove_abandoned(directory)
     building = directory.with_name(f".{directory.name}.{socket.gethostname()}.{os.getpid()}")
-    building.mkdir(parents=True)
+    building.mkdir(parents=True, exist_ok=True)
     try:
         with _by_itself():
             build(building)
@@ -80,5 +79,9 @@ def _remove_abandoned(directory: Path) -> None:
 def _by_itself() -> Iterator[None]:
     # In a process group Megatron-Core lets rank 0 alone build, and all wait for it at barriers of
     # its own: a machine that cannot see rank 0's files would fail. Here a process is on its own.
-    with mock.patch.object(torch.distributed, "is_initialized", lambda: False):
+    original = torch.distributed.is_initialized
+    torch.distributed.is_initialized = lambda: False
+    try:
         yield
+    finally:
+        torch.distributed.is_initialized = original

@@ -21,7 +21,8 @@ from typing import Any
 
 from megatron_recipes.run_directory import write_json
 
-READING, PASSES, UPDATING, SUMMING, EVALUATING, SAVING = (
+STARTING, READING, PASSES, UPDATING, SUMMING, EVALUATING, SAVING = (
+    "starting",
     "reading data",
     "forward and backward passes",
     "the optimizer's update",
@@ -29,7 +30,7 @@ READING, PASSES, UPDATING, SUMMING, EVALUATING, SAVING = (
     "evaluation",
     "saving a checkpoint",
 )
-ORDER = (READING, PASSES, UPDATING, SUMMING, EVALUATING, SAVING)
+ORDER = (STARTING, READING, PASSES, UPDATING, SUMMING, EVALUATING, SAVING)
 """What a process does, in the order of a step: who is earlier in it is behind."""
 
 WAITS = f"torch{os.sep}distributed{os.sep}"
@@ -49,7 +50,7 @@ class Watchdog:
         rank: int,
         hosts: Sequence[str],
         timeout_seconds: float,
-        fail: Callable[[str], None],
+        fail: Callable[[str, bool], None],
     ) -> None:
         """Begin to watch.
 
@@ -58,11 +59,12 @@ class Watchdog:
             rank: Of this process.
             hosts: The machine of every process.
             timeout_seconds: What a step may take.
-            fail: Told one line, before the process ends with status 1.
+            fail: Told one line, and whether this is the first process of those that answer,
+                before the process ends with status 1.
         """
         self._directory, self._rank, self._hosts = directory, rank, hosts
         self._timeout, self._fail = timeout_seconds, fail
-        self._step, self._doing, self._since = 0, EVALUATING, time.monotonic()
+        self._step, self._doing, self._since = 0, STARTING, time.monotonic()
         self._main = threading.main_thread().ident or 0
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -111,11 +113,13 @@ class Watchdog:
             report.unlink(missing_ok=True)  # it was slow, and it goes on
             return
         faulthandler.dump_traceback(all_threads=True)
-        verdict = judge(self._reports(), self._hosts)
-        self._fail(
+        reports = self._reports()
+        verdict = judge(reports, self._hosts)
+        line = (
             f"no step ended for {self._timeout:g} s (hang_timeout_seconds): {verdict}; the stacks "
             f"of those that answer are in {self._directory}; the same command resumes"
         )
+        self._fail(line, self._rank == min(reports))
         os._exit(1)
 
     def _report(self) -> dict[str, Any]:

@@ -70,13 +70,13 @@ class PassTimer:
         if not self._is_cuda:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        event.record()  # type: ignore[no-untyped-call]
+        event.record()
         return event
 
     def seconds(self) -> float:
         """Return the time of the passes; on a GPU they have ended when the gradient norm is."""
         if self._is_cuda:
-            return sum(start.elapsed_time(end) for start, end in self._spans) / 1000
+            return float(sum(start.elapsed_time(end) for start, end in self._spans)) / 1000
         return float(sum(end - start for start, end in self._spans))
 
 
@@ -100,6 +100,16 @@ class Stragglers:
         self._hosts = hosts
         self._suspects: frozenset[int] = frozenset()
 
+    def figures(self, found: Sequence[Measurement]) -> dict[str, float]:
+        """Return what the metrics say of a measured step, over all processes."""
+        seconds = [each.seconds for each in found]
+        return {
+            "most_memory_bytes": max(each.memory_bytes for each in found),
+            "pass_seconds_median": statistics.median(seconds),
+            "pass_seconds_most": max(seconds),
+            "slowest_rank": seconds.index(max(seconds)),
+        }
+
     def lines(self, step: int, found: Sequence[Measurement]) -> list[str]:
         """Return a line for each process that is slow, and was in the measured step before."""
         slow = slow_ranks(found)
@@ -115,7 +125,7 @@ class Stragglers:
 
 def slow_ranks(found: Sequence[Measurement]) -> dict[int, float]:
     """Return the slow ranks with the median of their stage, in seconds."""
-    slow = {}
+    slow: dict[int, float] = {}
     for stage in {each.stage for each in found}:
         ranks = [rank for rank, each in enumerate(found) if each.stage == stage]
         # Of two the lower one: with their mean neither could be twice the median.
