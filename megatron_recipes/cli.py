@@ -1,4 +1,4 @@
-"""The command line: `megatron-recipes list | show | train | plan`.
+"""The command line: `megatron-recipes list | show | train | plan | plot`.
 
 Results go to standard output, all else to standard error. Exit status 0: done; 1: failed; 2:
 misused. A user's error is one line; `--verbose` adds the traceback.
@@ -169,3 +169,19 @@ def plan(
     with _reporting("plan", verbose=verbose):
         trainings = planning.read_plan(plan_file, dict(os.environ))
         raise typer.Exit(planning.run_plan(trainings, tell=_say, verbose=verbose))
+
+
+@app.command()
+def plot(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Checkpoint directories to compare.")
+    ],
+    output: Annotated[Path, typer.Option(help="Where the figures and the page go.")],
+    x: Annotated[str, typer.Option(help="The horizontal axis: step or tokens.")] = "step",
+    verbose: Verbose = False,
+) -> None:
+    """Compare runs: PNG figures and one HTML page that needs nothing else."""
+    with _reporting("plot", verbose=verbose):
+        from megatron_recipes.plot.command import plot_runs  # matplotlib is slow to import
+
+        typer.echo(str(plot_runs(runs, output, x, _say)))

@@ -97,6 +97,7 @@ class Training:
         self.watchdog, self.stragglers = watchdog, stragglers
         self.checkpoint, self.start_from, losses, ignored = self._find_checkpoints()
         self.step = self.checkpoint.step if self.checkpoint else 0
+        self.saved_step = self.checkpoint.step if self.checkpoint else -1
         self.guard = LossGuard(self.config.schedule.loss_spike_factor, losses)
         self.datasets = build_datasets(self.config, job.blend, job.cache)
         watchdog.beat(self.step, STARTING)
@@ -108,8 +109,8 @@ class Training:
         self.train_step = TrainStep(
             self.config, world, self.datasets.train, self.chunks, self.optimizer, watchdog
         )
-        resumed = self.checkpoint.step if self.checkpoint else -1
-        self.reports = Reports(job, attempt, resumed, tells=world.rank == 0, tell=tell)
+        self.garbage = GarbageCollection(self.config.execution.garbage_collection_interval)
+        self.reports = Reports(job, attempt, self.saved_step, tells=world.rank == 0, tell=tell)
         self.measured_interval = measured_interval(self.config.schedule.log_interval)
         self.reports.tell(ignored)
         self.reports.tell(start_lines(job, world, self.datasets, self.checkpoint, self.start_from))
@@ -144,19 +145,23 @@ class Training:
         if not self.checkpoint:
             self._evaluate()
         is_stopping = False
-        saved_step = self.checkpoint.step if self.checkpoint else -1
         self.reports.start_clock()
-        with GarbageCollection(self.config.execution.garbage_collection_interval) as garbage:
+        with self.garbage:
             while self.step < self.config.last_step and not is_stopping:
-                is_stopping = self._train_one_step()
-                if self._is_due(self.config.schedule.evaluation_interval):
-                    self._evaluate()
-                if self._is_due(self.config.schedule.checkpoint_interval) or is_stopping:
-                    saved_step = self._save()
-                garbage.after_step(self.step)
-        if saved_step < self.step:
+                is_stopping = self.advance()
+        if self.saved_step < self.step:
             self._save()
         self._finish(is_stopping)
+
+    def advance(self) -> bool:
+        """Train the next step, with all that is due after it; return whether to stop."""
+        is_stopping = self._train_one_step()
+        if self._is_due(self.config.schedule.evaluation_interval):
+            self._evaluate()
+        if self._is_due(self.config.schedule.checkpoint_interval) or is_stopping:
+            self._save()
+        self.garbage.after_step(self.step)
+        return is_stopping
 
     def _is_due(self, interval: int) -> bool:
         is_last = self.step == self.config.schedule.num_steps
@@ -226,7 +231,7 @@ class Training:
             loss, tokens = evaluate(dataset, self.config, self.chunks, self.world, watched)
             self.reports.evaluation(self.step, group, loss, tokens)
 
-    def _save(self) -> int:
+    def _save(self) -> None:
         self.watchdog.beat(self.step, SAVING)
         self.reports.sync()
         state = {
@@ -246,8 +251,8 @@ class Training:
             self.world,
             keep=self.config.schedule.keep_checkpoints,
         )
+        self.saved_step = self.step
         self.reports.tell(f"saved {path}")
-        return self.step
 
     def _finish(self, is_stopping: bool) -> None:
         self.reports.close()
