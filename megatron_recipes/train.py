@@ -13,11 +13,8 @@ import torch
 import torch.distributed
 from megatron.core.optimizer_param_scheduler import get_canonical_lr_for_logging
 
-from megatron_recipes.checkpoint import (
-    load_checkpoint,
-    load_weights,
-    save_checkpoint,
-)
+from megatron_recipes.checkpoint import Checkpointer
+from megatron_recipes.checkpoint_content import newest_sound_checkpoint, require_sound
 from megatron_recipes.data import Datasets, build_datasets, training_batches
 from megatron_recipes.forward import connect_schedule, evaluate, run_schedule
 from megatron_recipes.job import Job
@@ -75,6 +72,9 @@ class Training:
         self.datasets = build_datasets(self.config, job.blend, job.run.cache)
         self.chunks = build_model(self.config, world)
         self.optimizer = build_optimizer(self.config, self.chunks)
+        self.checkpointer = Checkpointer(
+            job.run, self.config, self.chunks, self.optimizer, world, tell
+        )
         self._restore()
         self.scheduler = build_scheduler(self.config, self.optimizer, self.step)
         connect_schedule(self.chunks, self.optimizer)
@@ -83,22 +83,19 @@ class Training:
 
     def _find_checkpoints(self) -> tuple[Checkpoint | None, Checkpoint | None]:
         """Return the newest checkpoint of this training, and the one it begins with."""
-        # Rank 0 looks, so that processes never resume from different steps when a shared file
-        # system shows them different lists.
-        found: list[Any] = [None, None]
-        if self.world.rank == 0:
-            checkpoint, ignored = self.job.run.newest_checkpoint()
-            for line in ignored:
-                self.tell(line)
-            found = [checkpoint, self.job.start_from]
+        checkpoint = newest_sound_checkpoint(self.job.run, self.tell)
+        # From rank 0, as each process may have seen another newest one of the other training.
+        found = [self.job.start_from]
         torch.distributed.broadcast_object_list(found, src=0)
-        return found[0], found[1]
+        if checkpoint is None and found[0]:
+            require_sound(found[0])
+        return checkpoint, found[0]
 
     def _restore(self) -> None:
         if self.checkpoint:
-            load_checkpoint(self.checkpoint, self.config, self.chunks, self.optimizer)
+            self.checkpointer.load(self.checkpoint)
         elif self.start_from:
-            load_weights(self.start_from, self.chunks, self.optimizer)
+            self.checkpointer.load_weights(self.start_from)
         else:
             for chunk in self.chunks:
                 chunk.broadcast_params()
@@ -141,6 +138,7 @@ class Training:
         started, first = time.monotonic(), self.step
         while self.step < self.config.last_step and not is_stopping:
             entry, is_stopping = self._train_one_step()
+            self.checkpointer.poll()
             self._report(entry, (time.monotonic() - started) / (self.step - first))
             if self._is_due(self.config.schedule.evaluation_interval):
                 self._evaluate()
@@ -148,6 +146,7 @@ class Training:
                 saved_step = self._save()
         if saved_step < self.step:
             self._save()
+        self.checkpointer.wait()
         self._finish(is_stopping)
 
     def _is_due(self, interval: int) -> bool:
@@ -231,15 +230,7 @@ class Training:
             "use_distributed_optimizer": self.config.layout.use_distributed_optimizer,
             "tokenizer": self.job.blend.tokenizer,
         }
-        path = save_checkpoint(
-            self.job.run,
-            state,
-            self.chunks,
-            self.optimizer,
-            self.world,
-            keep=self.config.schedule.keep_checkpoints,
-        )
-        self._tell(f"saved {path}")
+        self.checkpointer.save(state)
         return self.step
 
     def _finish(self, is_stopping: bool) -> None:
