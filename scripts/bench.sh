@@ -34,3 +34,6 @@ options=()
 
 # Native files are made from real records of each format, which only their publishers can give.
 [ -z "${SAMPLES:-}" ] || .venv/bin/python -m benchmarks.ingest --samples "$SAMPLES" --keep
+
+# What the training promises and takes too long for every push.
+.venv/bin/python -m pytest -m bench
