@@ -14,7 +14,8 @@ import torch.distributed
 
 from megatron_recipes import launch
 from megatron_recipes.bad_step import describe_bad_step, known_bad_steps
-from megatron_recipes.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from megatron_recipes.checkpoint import Checkpointer
+from megatron_recipes.checkpoint_content import newest_sound_checkpoint, require_sound
 from megatron_recipes.data import build_datasets
 from megatron_recipes.figures import peak_memory_bytes
 from megatron_recipes.forward import connect_schedule, evaluate, forward_step
@@ -94,8 +95,9 @@ class Training:
         stragglers: Stragglers,
     ) -> None:
         self.job, self.config, self.world, self.stop = job, job.config, world, stop
+        self.tell = tell
         self.watchdog, self.stragglers = watchdog, stragglers
-        self.checkpoint, self.start_from, losses, ignored = self._find_checkpoints()
+        self.checkpoint, self.start_from, losses = self._find_checkpoints()
         self.step = self.checkpoint.step if self.checkpoint else 0
         self.saved_step = self.checkpoint.step if self.checkpoint else -1
         self.guard = LossGuard(self.config.schedule.loss_spike_factor, losses)
@@ -103,6 +105,9 @@ class Training:
         watchdog.beat(self.step, STARTING)
         self.chunks = build_model(self.config, world)
         self.optimizer = build_optimizer(self.config, self.chunks)
+        self.checkpointer = Checkpointer(
+            job.run, self.config, self.chunks, self.optimizer, world, tell
+        )
         watchdog.beat(self.step, STARTING)
         self._restore()
         connect_schedule(self.chunks, self.optimizer)
@@ -112,30 +117,28 @@ class Training:
         self.garbage = GarbageCollection(self.config.execution.garbage_collection_interval)
         self.reports = Reports(job, attempt, self.saved_step, tells=world.rank == 0, tell=tell)
         self.measured_interval = measured_interval(self.config.schedule.log_interval)
-        self.reports.tell(ignored)
         self.reports.tell(start_lines(job, world, self.datasets, self.checkpoint, self.start_from))
         self.reports.tell(known_bad_steps(job.run.path, self.step))
 
-    def _find_checkpoints(
-        self,
-    ) -> tuple[Checkpoint | None, Checkpoint | None, list[float], list[str]]:
-        """Return the newest checkpoint, the one to begin with, the last losses, and lines."""
-        # Rank 0 looks, so that processes never resume from different steps when a shared file
-        # system shows them different lists.
-        found: list[Any] = [None]
-        if self.world.rank == 0:
-            checkpoint, ignored = self.job.run.newest_checkpoint()
-            step = checkpoint.step if checkpoint else -1
-            losses = recent_losses(self.job.run.metrics, step, MEMORY)
-            found = [(checkpoint, self.job.start_from, losses, ignored)]
+    def _find_checkpoints(self) -> tuple[Checkpoint | None, Checkpoint | None, list[float]]:
+        """Return the newest sound checkpoint, the one to begin with, and the last losses."""
+        checkpoint = newest_sound_checkpoint(self.job.run, self.tell)
+        step = checkpoint.step if checkpoint else -1
+        # From rank 0, as each process may have seen another newest one of the other training.
+        found: list[Any] = [
+            self.job.start_from,
+            recent_losses(self.job.run.metrics, step, MEMORY) if self.world.rank == 0 else [],
+        ]
         torch.distributed.broadcast_object_list(found, src=0)
-        return found[0]  # type: ignore[no-any-return]
+        if checkpoint is None and found[0]:
+            require_sound(found[0])
+        return checkpoint, found[0], found[1]
 
     def _restore(self) -> None:
         if self.checkpoint:
-            load_checkpoint(self.checkpoint, self.config, self.chunks, self.optimizer)
+            self.checkpointer.load(self.checkpoint)
         elif self.start_from:
-            load_weights(self.start_from, self.chunks, self.optimizer)
+            self.checkpointer.load_weights(self.start_from)
         else:
             for chunk in self.chunks:
                 chunk.broadcast_params()
@@ -151,11 +154,14 @@ class Training:
                 is_stopping = self.advance()
         if self.saved_step < self.step:
             self._save()
+        self.watchdog.beat(self.step, SAVING)
+        self.checkpointer.wait()
         self._finish(is_stopping)
 
     def advance(self) -> bool:
         """Train the next step, with all that is due after it; return whether to stop."""
         is_stopping = self._train_one_step()
+        self.checkpointer.poll()
         if self._is_due(self.config.schedule.evaluation_interval):
             self._evaluate()
         if self._is_due(self.config.schedule.checkpoint_interval) or is_stopping:
@@ -202,6 +208,7 @@ class Training:
         Raises:
             FloatingPointError: Always, with the same line on all processes.
         """
+        self.checkpointer.wait()  # one of an earlier step, which is good
         losses = micro_batch_losses(result.reports, self.world)
         line: list[Any] = [None]
         if self.world.rank == 0:
@@ -243,16 +250,8 @@ class Training:
             "use_distributed_optimizer": self.config.layout.use_distributed_optimizer,
             "tokenizer": self.job.blend.tokenizer,
         }
-        path = save_checkpoint(
-            self.job.run,
-            state,
-            self.chunks,
-            self.optimizer,
-            self.world,
-            keep=self.config.schedule.keep_checkpoints,
-        )
+        self.checkpointer.save(state)
         self.saved_step = self.step
-        self.reports.tell(f"saved {path}")
 
     def _finish(self, is_stopping: bool) -> None:
         self.reports.close()
