@@ -1,4 +1,4 @@
-"""The command line: `megatron-recipes list | show | train | plan`.
+"""The command line: `megatron-recipes list | show | train | plan | convert`.
 
 Results go to standard output, all else to standard error. Exit status 0: done; 1: failed; 2:
 misused. A user's error is one line; `--verbose` adds the traceback.
@@ -18,6 +18,7 @@ import typer
 from megatron_recipes import launch as launching
 from megatron_recipes import plan as planning
 from megatron_recipes.blend import read_blend
+from megatron_recipes.convert.commands import convert_app
 from megatron_recipes.job import MisuseError, make_job, resolve_config
 from megatron_recipes.recipes import RECIPES
 from megatron_recipes.settings import with_vocabulary
@@ -156,3 +157,6 @@ def plan(
     with _reporting("plan", verbose=verbose):
         trainings = planning.read_plan(plan_file, dict(os.environ))
         raise typer.Exit(planning.run_plan(trainings, tell=_say, verbose=verbose))
+
+
+app.add_typer(convert_app(_reporting), name="convert")
