@@ -19,10 +19,10 @@ from megatron_recipes.checkpoint import (
     save_checkpoint,
 )
 from megatron_recipes.data import Datasets, build_datasets, training_batches
-from megatron_recipes.forward import connect_schedule, evaluate, run_schedule
+from megatron_recipes.forward import connect_schedule, evaluate, gather_weights, run_schedule
 from megatron_recipes.job import Job
 from megatron_recipes.metrics import MetricsFile, evaluation_line, step_line
-from megatron_recipes.model import build_model, uses_transformer_engine
+from megatron_recipes.model import build_model
 from megatron_recipes.optimizer import build_optimizer, build_scheduler
 from megatron_recipes.run_directory import (
     Checkpoint,
@@ -31,7 +31,13 @@ from megatron_recipes.run_directory import (
 )
 from megatron_recipes.show import num_epochs
 from megatron_recipes.stop import StopRequest
-from megatron_recipes.world import World, join_world, leave_world, sum_over_world
+from megatron_recipes.world import (
+    World,
+    join_world,
+    leave_world,
+    sum_over_world,
+    uses_transformer_engine,
+)
 
 MANY_EPOCHS = 4
 """Repeating data further than this has been found to gain little: Muennighoff et al., "Scaling
@@ -231,6 +237,7 @@ class Training:
             "use_distributed_optimizer": self.config.layout.use_distributed_optimizer,
             "tokenizer": self.job.blend.tokenizer,
         }
+        gather_weights(self.chunks)
         path = save_checkpoint(
             self.job.run,
             state,
