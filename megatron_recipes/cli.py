@@ -1,4 +1,4 @@
-"""The command line: `megatron-recipes list | show | train | plan | plot`.
+"""The command line: `megatron-recipes list | show | train | plan | plot | convert`.
 
 Results go to standard output, all else to standard error. Exit status 0: done; 1: failed; 2:
 misused. A user's error is one line; `--verbose` adds the traceback.
@@ -17,6 +17,7 @@ import typer
 
 from megatron_recipes import launch as launching
 from megatron_recipes import plan as planning
+from megatron_recipes.convert.commands import convert_app
 from megatron_recipes.job import MisuseError, make_job, resolve_with_data
 from megatron_recipes.recipes import recipe_list
 from megatron_recipes.show import describe
@@ -190,3 +191,6 @@ def plot(
         from megatron_recipes.plot.command import plot_runs  # matplotlib is slow to import
 
         typer.echo(str(plot_runs(runs, output, x, _say)))
+
+
+app.add_typer(convert_app(_reporting), name="convert")
