@@ -123,6 +123,8 @@ def _cost(config: TrainingConfig, mfu: float | None) -> list[str]:
         f"{flops.linear / GIGA:.5g} linear, {flops.causal / GIGA:.5g} with causal attention, "
         f"{flops.full / GIGA:.5g} with full"
     )
+    if config.batch.document_bounded_attention:
+        operations += "; less attention by where documents end"
     if again:
         operations += f"; recomputed beside them: {again / GIGA:.4g}"
     return [

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from megatron_recipes.config.agreement import check_agreement, gpu_setting
+from megatron_recipes.config.agreement import check_agreement
 from megatron_recipes.config.environment import layout_environment
 from megatron_recipes.config.execution import ExecutionConfig
+from megatron_recipes.config.gpu_agreement import gpu_setting
 from megatron_recipes.config.layout import LayoutConfig
 from megatron_recipes.config.network import ModelConfig
 from megatron_recipes.config.precision import PrecisionConfig
