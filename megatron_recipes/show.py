@@ -191,7 +191,7 @@ def _memory_line(memory: StageMemory) -> str:
         memory.total,
     )
     digits = 2 if memory.total >= GIGA else 4
-    cells = "".join(f"{size / GIGA:12.{digits}f}" for size in sizes)
+    cells = "".join(f"{size / GIGA:12.{digits}f}" if size else f"{'-':>12}" for size in sizes)
     return f"{f'  stage {memory.stage}':{LABEL}}{cells}"
 
 

@@ -280,7 +280,7 @@ def refusal(*settings: str) -> str:
         ),
         (
             ["recompute_granularity=selective"],
-            "recompute_modules (none) must be core_attn, mlp or core_attn,mlp with "
+            'recompute_modules ("") must be core_attn, mlp or core_attn,mlp with '
             "recompute_granularity (selective)",
         ),
         (

@@ -15,6 +15,7 @@ from megatron_recipes.duration import estimate_duration
 from megatron_recipes.flops import count_parameters, flops_per_token, recomputed_flops_per_token
 from megatron_recipes.limits import check_limits
 from megatron_recipes.recipes import MODELS, RECIPES, find_recipe, recipe_list
+from megatron_recipes.run_directory import model_identity
 from megatron_recipes.settings import apply_settings, with_fields, with_vocabulary
 from megatron_recipes.show import describe
 from megatron_recipes.source import check_source
@@ -212,6 +213,29 @@ def test_weights_of_another_model_or_tokenizer_are_refused(tmp_path: Path, token
     assert f"and 288 tokens, the data was made with {blend.tokenizer:.12} of 300" in message
     with pytest.raises(FileNotFoundError, match="found no such directory"):
         check_source(tmp_path / "nothing", config, blend)
+
+
+def test_checkpoint_of_another_model_or_tokenizer_is_refused(tmp_path: Path) -> None:
+    blend = read_blend(write_blend(tmp_path / "data"))
+    config = with_vocabulary(find_recipe("tiny"), 300)
+    state = {
+        "step": 7,
+        "consumed_samples": 28,
+        "model": model_identity(config),
+        "tokenizer": blend.tokenizer,
+        "files": {},
+    }
+    checkpoint = tmp_path / "run/step_0000007"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "checkpoint.json").write_text(json.dumps(state))
+    told = f"{checkpoint}: same model, tokenizer sha256 {blend.tokenizer:.12}"
+    assert check_source(checkpoint.parent, config, blend) == told
+    assert check_source(checkpoint, find_recipe("tiny"), None) == told  # vocabulary left open
+    with pytest.raises(ValueError, match="num_layers is 4 there and 6 here"):
+        check_source(checkpoint, apply_settings(config, ["num_layers=6"]), blend)
+    (checkpoint / "checkpoint.json").write_text(json.dumps(state | {"tokenizer": "another"}))
+    with pytest.raises(ValueError, match=f"tokenizer is another there and {blend.tokenizer} here"):
+        check_source(checkpoint, config, blend)
 
 
 def test_show_needs_no_torch_and_little_time(tmp_path: Path) -> None:
