@@ -43,7 +43,8 @@ def small_job(blend: Path, directory: Path, *settings: str, start_from: Path | N
 
 def train(job: Job) -> list[str]:
     """Train to the end; return the lines told."""
-    return run_world(_train_rank, job.config.layout.world_size, job)[0]
+    world_size = job.config.layout.world_size
+    return run_world(_train_rank, world_size, job, timeout_seconds=600)[0]
 
 
 def _train_rank(job: Job) -> list[str]:
