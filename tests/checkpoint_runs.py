@@ -108,7 +108,7 @@ def _tensors(checkpoint: Path) -> dict[str, str]:
     }
     load(content, storage_reader=reader, no_dist=True)
     return {
-        name: hashlib.sha256(tensor.numpy().tobytes()).hexdigest()
+        name: hashlib.sha256(tensor.view(torch.uint8).numpy()).hexdigest()
         for name, tensor in content.items()
     }
 

@@ -28,7 +28,19 @@ LAYOUTS = {
     ),
     "DP2": ("data_parallel_size=2",),
     "DP4": ("data_parallel_size=4",),
+    "CP2": ("context_parallel_size=2",),
     "TP2 DP2": ("tensor_model_parallel_size=2", "data_parallel_size=2"),
+    "PP2 uneven, DP2": (
+        "pipeline_model_parallel_size=2",
+        "num_layers_in_first_pipeline_stage=1",
+        "num_layers_in_last_pipeline_stage=3",
+        "data_parallel_size=2",
+    ),
+    "DP2 overlapped": (
+        "data_parallel_size=2",
+        "overlap_grad_reduce=true",
+        "overlap_param_gather=true",
+    ),
 }
 STEPS = 12
 
@@ -80,17 +92,22 @@ def test_resume_at_another_layout(
 
 def save_again(job: Job, directory: Path) -> None:
     """Load the newest checkpoint of a training and save it elsewhere."""
-    import dataclasses
-
-    from megatron_recipes.stop import StopRequest
-    from megatron_recipes.train import Training
+    from megatron_recipes.checkpoint import Checkpointer
+    from megatron_recipes.model import build_model
+    from megatron_recipes.optimizer import build_optimizer
+    from megatron_recipes.run_directory import RunDirectory
     from megatron_recipes.world import join_world
 
     world = join_world(job.config.layout, seed=99)
-    training = Training(job, world, StopRequest(), 1, print)
-    training.checkpointer._run = dataclasses.replace(job.run, path=directory)
-    training._save()
-    training.checkpointer.wait()
+    chunks = build_model(job.config, world)
+    optimizer = build_optimizer(job.config, chunks)
+    run = RunDirectory(path=directory)
+    checkpointer = Checkpointer(run, job.config, chunks, optimizer, world, print)
+    newest, _ = job.run.newest_checkpoint()
+    assert newest is not None
+    checkpointer.load(newest)
+    checkpointer.save(newest.state)
+    checkpointer.wait()
 
 
 @pytest.mark.parametrize(
@@ -98,6 +115,8 @@ def save_again(job: Job, directory: Path) -> None:
     [
         ("unbroken", "TP2 DP2"),
         ("unbroken", "DP4"),
+        ("unbroken", "CP2"),
+        ("DP2", "PP2 uneven, DP2"),
         ("TP2 DP2", "PP2 interleaved"),
         ("PP2 interleaved", "DP2"),
         ("DP2", "TP2"),
@@ -122,6 +141,46 @@ def test_every_tensor_is_the_same_at_another_layout(
         "exp_avg_sq",
     }
     assert tensors(again) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "before", "after"),
+    [
+        (("share_embeddings_and_output_weights=true",), "PP2", "DP2"),
+        (("share_embeddings_and_output_weights=true",), "DP2", "PP2"),
+        (("params_dtype=bfloat16",), "DP2", "TP2"),
+        (("use_distributed_optimizer=false",), "TP2", "PP2"),
+    ],
+    ids=["tied PP2 to DP2", "tied DP2 to PP2", "BF16", "one replica's optimizer"],
+)
+def test_every_tensor_of_other_models_is_the_same_at_another_layout(
+    tmp_path: Path, blend: Path, settings: tuple[str, ...], before: str, after: str
+) -> None:
+    run = tmp_path / "run"
+    train(small_job(blend, run, "stop_at_step=3", *settings, *LAYOUTS[before]))
+    job = small_job(blend, run, "stop_at_step=3", *settings, *LAYOUTS[after])
+    (tmp_path / "again").mkdir()
+    run_world(save_again, job.config.layout.world_size, job, tmp_path / "again")
+    [saved] = run.glob("step_*")
+    assert tensors(tmp_path / "again" / saved.name) == tensors(saved)
+
+
+def test_overlapped_gathering_is_complete_in_a_checkpoint(
+    tmp_path: Path, blend: Path, base: Path, runs: dict[str, Path]
+) -> None:
+    run, stop = tmp_path / "run", f"stop_at_step={STEPS // 2}"
+    train(small_job(blend, run, stop, *LAYOUTS["DP2 overlapped"], start_from=base))
+    [plain], [overlapped] = runs["DP2"].glob("step_*"), run.glob("step_*")
+    assert tensors(overlapped) == tensors(plain)
+    train(
+        small_job(blend, run, f"stop_at_step={STEPS}", *LAYOUTS["DP2 overlapped"], start_from=base)
+    )
+    unbroken = tmp_path / "unbroken"
+    settings = (*LAYOUTS["DP2 overlapped"], f"stop_at_step={STEPS}")
+    train(small_job(blend, unbroken, *settings, start_from=base))
+    assert steps(run) == steps(unbroken)
+    last = f"step_{STEPS:07d}"
+    assert tensors(run / last) == tensors(unbroken / last)
 
 
 def test_processes_share_what_they_write(runs: dict[str, Path]) -> None:
