@@ -211,9 +211,12 @@ class Checkpointer:
             raise OSError(self._failure(path, what, errors[0]))
 
     def _failure(self, path: Path, what: str, reason: str) -> str:
+        free = ""
+        with contextlib.suppress(OSError):  # of a directory that is gone
+            free = f"{shutil.disk_usage(self._run.path).free:,} bytes are free there now, "
         return (
-            f"{path}: {what}: {reason}; {shutil.disk_usage(self._run.path).free:,} bytes are free "
-            "there now, the checkpoints before it are unharmed, the same command resumes"
+            f"{path}: {what}: {reason}; {free}the checkpoints before it are unharmed, "
+            "the same command resumes"
         )
 
     def load(self, checkpoint: Checkpoint) -> None:

@@ -276,6 +276,20 @@ def test_checkpoint_that_cannot_be_written_ends_the_run_and_harms_nothing(
     assert all(is_sound(path) for path in before)
 
 
+def test_directory_that_cannot_be_made_is_one_line_on_every_process(
+    tmp_path: Path, blend: Path, base: Path, runs: dict[str, Path]
+) -> None:
+    gone = tmp_path / "gone"
+    job = small_job(blend, copy(runs["DP2"], tmp_path), *LAYOUTS["DP2"], start_from=base)
+    with pytest.raises(WorldError) as caught:
+        run_world(save_again, 2, job, gone)
+    reason = (
+        f"OSError: {gone}/step_{STEPS // 2:07d}: the checkpoint could not be written: No such file "
+        "or directory; the checkpoints before it are unharmed, the same command resumes\n"
+    )
+    assert str(caught.value).count(reason) == 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
 def test_signal_during_a_save_saves_and_ends_well(
     tmp_path: Path, blend: Path, base: Path, number: signal.Signals
