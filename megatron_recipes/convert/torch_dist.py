@@ -37,7 +37,7 @@ from megatron_recipes.run_directory import FileContent
 
 FILE_BYTES = 4 * 1024**3
 """A file that has reached this is followed by another."""
-CACHE_BYTES = 512 * 1024**2
+CACHE_BYTES = 128 * 1024**2
 """Pieces kept while they are read; the greatest piece counts even if it is greater."""
 
 EXTRA_STATES = (
