@@ -1,4 +1,4 @@
-"""The command line: `megatron-recipes list | show | train | plan | convert`.
+"""The command line: `megatron-recipes list | show | train | plan | plot | convert`.
 
 Results go to standard output, all else to standard error. Exit status 0: done; 1: failed; 2:
 misused. A user's error is one line; `--verbose` adds the traceback.
@@ -17,12 +17,12 @@ import typer
 
 from megatron_recipes import launch as launching
 from megatron_recipes import plan as planning
-from megatron_recipes.blend import read_blend
 from megatron_recipes.convert.commands import convert_app
-from megatron_recipes.job import MisuseError, make_job, resolve_config
-from megatron_recipes.recipes import RECIPES
-from megatron_recipes.settings import with_vocabulary
+from megatron_recipes.job import MisuseError, make_job, resolve_with_data
+from megatron_recipes.recipes import recipe_list
 from megatron_recipes.show import describe
+from megatron_recipes.sinks import SinkOptions
+from megatron_recipes.source import check_source
 
 PROGRAM = "megatron-recipes"
 
@@ -92,25 +92,34 @@ def _reporting(command: str, *, verbose: bool) -> Iterator[None]:
 @app.command("list")
 def list_recipes() -> None:
     """List the recipes."""
-    width = max(map(len, RECIPES))
-    for name, recipe in RECIPES.items():
-        typer.echo(f"{name:{width}}  {recipe().description}")
+    typer.echo(recipe_list())
 
 
 @app.command()
 def show(
     recipe: Recipe,
     blend: Annotated[Path | None, typer.Option(help="A blend file to train on.")] = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="CKPT|HF_DIR", help="What its weights would start from."),
+    ] = None,
     settings: Settings = None,
+    mfu: Annotated[
+        float | None, typer.Option(help="Utilization that its time is computed from, 0 to 1.")
+    ] = None,
+    fields: Annotated[bool, typer.Option("--fields", help="Show fields at their default.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Estimate its throughput, and that of other layouts.")
+    ] = False,
     verbose: Verbose = False,
 ) -> None:
     """Print a recipe with every number that follows from it; runs anywhere."""
     with _reporting("show", verbose=verbose):
-        config = resolve_config(recipe, settings or [])
-        data = read_blend(blend) if blend else None
-        if data:
-            config = with_vocabulary(config, data.vocab_size)
-        typer.echo(describe(config, data))
+        config, data = resolve_with_data(recipe, settings or [], blend)
+        text = describe(config, data, mfu=mfu, all_fields=fields, estimates=estimate)
+        if start_from:
+            text += f"\n\n{'from':16}{check_source(start_from, config, data)}"
+        typer.echo(text)
 
 
 @app.command()
@@ -123,6 +132,16 @@ def train(
         typer.Option("--from", metavar="CKPT", help="A checkpoint whose weights to start with."),
     ] = None,
     settings: Settings = None,
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where dataset indices are kept; default: the checkpoint directory."),
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Metrics for TensorBoard as well.")
+    ] = False,
+    wandb: Annotated[
+        str, typer.Option(metavar="PROJECT", help="Metrics for Weights & Biases as well.")
+    ] = "",
     verbose: Verbose = False,
 ) -> None:
     """Train a recipe, or resume it from its newest whole checkpoint."""
@@ -133,6 +152,8 @@ def train(
             checkpoint_dir=checkpoint_dir,
             start_from=start_from,
             settings=settings or [],
+            cache=cache_dir,
+            sinks=SinkOptions(tensorboard=tensorboard, wandb_project=wandb),
         )
         place = launching.place_in_world()
         if job.run.done.exists():
@@ -157,6 +178,22 @@ def plan(
     with _reporting("plan", verbose=verbose):
         trainings = planning.read_plan(plan_file, dict(os.environ))
         raise typer.Exit(planning.run_plan(trainings, tell=_say, verbose=verbose))
+
+
+@app.command()
+def plot(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Checkpoint directories to compare.")
+    ],
+    output: Annotated[Path, typer.Option(help="Where the figures and the page go.")],
+    x: Annotated[str, typer.Option(help="The horizontal axis: step or tokens.")] = "step",
+    verbose: Verbose = False,
+) -> None:
+    """Compare runs: PNG figures and one HTML page that needs nothing else."""
+    with _reporting("plot", verbose=verbose):
+        from megatron_recipes.plot.command import plot_runs  # matplotlib is slow to import
+
+        typer.echo(str(plot_runs(runs, output, x, _say)))
 
 
 app.add_typer(convert_app(_reporting), name="convert")

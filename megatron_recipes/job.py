@@ -4,7 +4,7 @@ import dataclasses
 import importlib.util
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from megatron_recipes.blend import Blend, read_blend
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.convert.hf_config import is_hf_directory
 from megatron_recipes.convert.hf_model import HfModel, ImportOptions, read_hf_model
+from megatron_recipes.limits import check_limits
 from megatron_recipes.recipes import find_recipe
 from megatron_recipes.run_directory import (
     HF_FILES,
@@ -24,6 +25,7 @@ from megatron_recipes.run_directory import (
     read_checkpoint,
 )
 from megatron_recipes.settings import apply_settings, with_vocabulary
+from megatron_recipes.sinks import SinkOptions
 
 
 class MisuseError(ValueError):
@@ -48,6 +50,12 @@ class Job:
 
     start_from: Checkpoint | None
     """The checkpoint there, whose weights the training begins with; None once it has its own."""
+
+    cache: Path
+    """Where dataset indices are kept; machines need not share it."""
+
+    sinks: SinkOptions = field(default_factory=SinkOptions)
+    """Where metrics go beside `metrics.jsonl`."""
 
     hf_model: HfModel | None = None
     """What `--from` names, if that is a Hugging Face directory which `start_from` is yet to be
@@ -98,6 +106,24 @@ def resolve_config(recipe: str, settings: Sequence[str]) -> TrainingConfig:
         raise MisuseError(str(error)) from error
 
 
+def resolve_with_data(
+    recipe: str, settings: Sequence[str], blend: Path | None
+) -> tuple[TrainingConfig, Blend | None]:
+    """Return a recipe and its data, if any, held against each other and the recipe's GPU.
+
+    Raises:
+        MisuseError: The recipe or a setting is wrong.
+        OSError: A file is missing.
+        ValueError: Data, config and GPU do not fit each other.
+    """
+    config = resolve_config(recipe, settings)
+    data = read_blend(blend) if blend else None
+    if data:
+        config = with_vocabulary(config, data.vocab_size)
+    check_limits(config, data)
+    return config, data
+
+
 def make_job(
     recipe: str,
     *,
@@ -105,6 +131,8 @@ def make_job(
     checkpoint_dir: Path,
     start_from: Path | None,
     settings: Sequence[str],
+    cache: Path | None = None,
+    sinks: SinkOptions | None = None,
 ) -> Job:
     """Return the training the user asked for, with everything checked that can be without torch.
 
@@ -114,10 +142,13 @@ def make_job(
         ValueError: Files, config and machine do not fit each other.
     """
     config = resolve_config(recipe, settings)
-    if config.needs_transformer_engine:
+    sinks = sinks or SinkOptions()
+    sinks.check_installed()
+    if config.needs_gpu:
         config.check_machine(**machine())
     data = read_blend(blend)
     config = with_vocabulary(config, data.vocab_size)
+    check_limits(config, data)
     run = RunDirectory(path=checkpoint_dir.resolve())
     # What a training began with may have moved on or gone when it has checkpoints of its own.
     begins = start_from is not None and run.newest_checkpoint()[0] is None
@@ -131,6 +162,8 @@ def make_job(
         run=run,
         start_path=None if start_from is None else start_from.resolve(),
         start_from=checkpoint,
+        cache=run.cache if cache is None else cache.resolve(),
+        sinks=sinks,
         hf_model=hf_model,
     )
 

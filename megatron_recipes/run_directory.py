@@ -4,7 +4,8 @@
 |---|---|
 | `config.json` | the resolved config, the blend's identity and where the weights came from |
 | `step_0000100/` | a whole checkpoint: it got this name when every process had written its part |
-| `.step_0000100.unfinished/` | one whose save has not finished |
+| `.step_0000100.unfinished/` | one whose save has not finished, or that is being removed |
+| `step_0000100.damaged/` | one that was found to be damaged; nothing reads or removes it |
 | `hf/` | config and tokenizer of the Hugging Face model whose weights this began with |
 | `imported/` | that model as a checkpoint, where `--from` named its directory |
 | `metrics.jsonl` | one object a step and one per evaluation |
@@ -113,7 +114,22 @@ class Checkpoint:
     """Sequences trained on."""
 
     state: dict[str, Any]
-    """`checkpoint.json`: also `model`, `layout`, `tokenizer` and the size of every file."""
+    """`checkpoint.json`: also `model`, `layout`, `tokenizer`, and the size and SHA-256 of every
+    file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IncompleteCheckpoint:
+    """A directory that is no whole checkpoint."""
+
+    path: Path
+    """It."""
+
+    reason: str
+    """Why it is none."""
+
+    is_finished: bool
+    """Whether it was one once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,14 +211,25 @@ class RunDirectory:
         )
 
     def newest_checkpoint(self) -> tuple[Checkpoint | None, list[str]]:
-        """Return the newest whole checkpoint, and a line for each newer one that is not whole."""
+        """Return the newest whole checkpoint, and a line for each newer one that is not whole.
+
+        It is whole by its files and their sizes; their content is not read.
+        """
         ignored: list[str] = []
+        for found in self.checkpoints():
+            if isinstance(found, Checkpoint):
+                return found, ignored
+            ignored.append(f"ignored checkpoint {found.path}: {found.reason}")
+        return None, ignored
+
+    def checkpoints(self) -> Iterator[Checkpoint | IncompleteCheckpoint]:
+        """Yield every checkpoint, the newest first."""
         for path, is_finished in self._candidates():
             reason = incompleteness(path) if is_finished else "its save did not finish"
-            if not reason:
-                return read_checkpoint(path), ignored
-            ignored.append(f"ignored checkpoint {path}: {reason}")
-        return None, ignored
+            if reason:
+                yield IncompleteCheckpoint(path=path, reason=reason, is_finished=is_finished)
+            else:
+                yield read_checkpoint(path)
 
     def _candidates(self) -> Iterator[tuple[Path, bool]]:
         found = []
@@ -214,21 +241,37 @@ class RunDirectory:
         for _, is_finished, path in sorted(found, reverse=True):
             yield path, is_finished
 
-    def remove_superseded(self, keep: int) -> None:
-        """Remove all but the newest `keep` whole checkpoints, and those that are not whole.
-
-        A checkpoint loses its name first, so that one partly removed is never taken for whole.
-        """
-        whole = 0
+    def remove_unfinished(self) -> None:
+        """Remove what saves and removals that were interrupted have left."""
         for path, is_finished in list(self._candidates()):
-            if not is_finished or incompleteness(path):
+            if not is_finished:
                 shutil.rmtree(path)
-                continue
-            whole += 1
-            if whole > keep:
-                leaving = path.with_name(f".{path.name}.unfinished")
-                path.replace(leaving)
-                shutil.rmtree(leaving)
+
+    def retire_superseded(self, keep: int, keep_every: int) -> list[Path]:
+        """Take their names from the whole checkpoints that are no longer kept.
+
+        Args:
+            keep: The newest ones that stay.
+            keep_every: Those of a multiple of this step stay too; 0: no others.
+
+        Returns:
+            What is to be removed: under these names nothing takes one for whole, even partly
+            removed.
+        """
+        leaving = []
+        whole = [path for path, is_finished in self._candidates() if is_finished]
+        for path in [path for path in whole if not incompleteness(path)][keep:]:
+            step = int(path.name.removeprefix("step_"))
+            if not keep_every or step % keep_every:
+                leaving.append(path.replace(self.unfinished_directory(step)))
+        return leaving
+
+    def set_aside(self, checkpoint: Path) -> Path:
+        """Give a damaged checkpoint a name under which nothing reads it; return that name."""
+        aside = checkpoint.with_name(f"{checkpoint.name}.damaged")
+        if aside.exists():
+            shutil.rmtree(aside)
+        return checkpoint.replace(aside)
 
     def next_attempt(self, rank: int | None = None) -> int:
         """Return the number of this start, from 1: of all, or of those that `rank` took part in."""

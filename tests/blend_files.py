@@ -57,6 +57,7 @@ def write_blend(directory: Path, *, vocab_size: int = 300, tokenizer: str = "one
             name = f"{group}/part-{part:05d}"
             write_part(
                 directory / name,
+                num_documents=80 // num_parts,  # of 100 steps of `tiny`, less than 4 epochs
                 seed=10 * seed + part,
                 vocab_size=vocab_size,
                 tokenizer=tokenizer,
