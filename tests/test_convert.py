@@ -3,11 +3,14 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from blend_files import write_blend
 from forked_world import run_world
 from hf_models import (
     FAMILIES,
@@ -22,9 +25,10 @@ from hf_models import (
 from training_world import build, save_weights, small
 
 from megatron_recipes import cli
-from megatron_recipes.checkpoint import load_weights
+from megatron_recipes.checkpoint_state import load_weights
 from megatron_recipes.config import ModelConfig, TrainingConfig
 from megatron_recipes.convert.tensors import TensorSpec
+from megatron_recipes.job import Job, make_job
 from megatron_recipes.run_directory import STATE_FILE, FileContent, find_checkpoint, write_state
 from megatron_recipes.settings import apply_settings
 
@@ -533,3 +537,73 @@ def test_tokenizer_named_apart_replaces_the_one_of_the_directory(
         "tokenizer.json",
     ]
     assert NUM_IDS < VOCABULARY
+
+
+MISTRAL = (
+    "hidden_size=64",
+    "ffn_hidden_size=176",
+    "kv_channels=16",
+    "vocab_size=500",
+    "sequence_length=64",
+)
+
+
+def test_training_starts_from_a_hugging_face_directory(models: Path, tmp_path: Path) -> None:
+    blend = write_blend(tmp_path / "data", vocab_size=NUM_IDS, tokenizer=TOKENIZER)
+    run, source, said = tmp_path / "run", models / "mistral", []
+
+    def job(*settings: str) -> Job:
+        return make_job(
+            "tiny",
+            blend=blend,
+            checkpoint_dir=run,
+            start_from=source,
+            settings=[*MISTRAL, *settings],
+        )
+
+    with pytest.raises(ValueError, match=r"mistral: num_layers is 4 there and 2 here"):
+        job("num_layers=2")
+    assert not run.exists()
+    begins = job()
+    begins.run.prepare(begins.identity())
+    begins.fetch_start(said.append)
+    assert said[0] == f"importing {source} into {run / 'imported'}"
+    assert begins.start_from
+    assert begins.start_from.path == run / "imported/step_0000000"
+    assert (run / "hf/tokenizer.json").read_text() == TOKENIZER
+
+    again = job()  # as each process of the training, and whoever resumes it
+    assert again.identity() == begins.identity()
+    assert again.hf_model is None
+    assert again.start_from
+    assert again.start_from.state["imported_from"] == str(source)
+    (source / "tokenizer.json").write_text(TOKENIZER + " ")
+    shutil.rmtree(run / "imported")
+    try:
+        with pytest.raises(ValueError, match=r"mistral: tokenizer is [0-9a-f]+ there and"):
+            job()
+    finally:
+        (source / "tokenizer.json").write_text(TOKENIZER)
+
+
+def test_training_from_a_hugging_face_directory_is_exported_with_its_files(
+    models: Path, tmp_path: Path
+) -> None:
+    blend = write_blend(tmp_path / "data", vocab_size=NUM_IDS, tokenizer=TOKENIZER)
+    arguments = ["train", "tiny", "--blend", blend, "--checkpoint-dir", tmp_path / "run"]
+    arguments += ["--from", models / "mistral"]
+    for setting in (*MISTRAL, "num_steps=20", "stop_at_step=2", "async_save=false"):
+        arguments += ["--set", setting]
+    subprocess.run(
+        [sys.executable, "-m", "megatron_recipes", *map(str, arguments)],
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+    )
+    assert convert("export", tmp_path / "run", tmp_path / "hf") == 0
+    for name in ("config.json", "tokenizer.json", "generation_config.json"):
+        assert (tmp_path / "hf" / name).read_bytes() == (models / "mistral" / name).read_bytes()
+    before, after = read_weights(models / "mistral"), read_weights(tmp_path / "hf")
+    assert sorted(before) == sorted(after)
+    changes = [(after[name] - tensor).abs().max().item() for name, tensor in before.items()]
+    assert 0 < max(changes) < 0.01  # two steps from those weights, not from others
