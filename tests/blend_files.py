@@ -47,7 +47,7 @@ def write_part(
     return prefix
 
 
-def write_blend(directory: Path, *, vocab_size: int = 300) -> Path:
+def write_blend(directory: Path, *, vocab_size: int = 300, tokenizer: str = "one") -> Path:
     """Write three groups, one of them in two parts, with held-out parts for two of them."""
     train, valid = [], []
     for seed, (group, weight, num_parts) in enumerate((("agent", 0.5, 2), ("code", 0.5, 1))):
@@ -60,11 +60,18 @@ def write_blend(directory: Path, *, vocab_size: int = 300) -> Path:
                 num_documents=80 // num_parts,  # of 100 steps of `tiny`, less than 4 epochs
                 seed=10 * seed + part,
                 vocab_size=vocab_size,
+                tokenizer=tokenizer,
             )
             prefixes.append(name)
         train.append({"group": group, "weight": weight, "prefixes": prefixes})
         held_out = f"{group}/valid-00000"
-        write_part(directory / held_out, seed=99 + seed, num_documents=10, vocab_size=vocab_size)
+        write_part(
+            directory / held_out,
+            seed=99 + seed,
+            num_documents=10,
+            vocab_size=vocab_size,
+            tokenizer=tokenizer,
+        )
         valid.append({"group": group, "prefixes": [held_out]})
     blend = directory / "blend.json"
     blend.write_text(json.dumps({"train": train, "valid": valid, "test": []}))
