@@ -17,12 +17,11 @@ import typer
 
 from megatron_recipes import launch as launching
 from megatron_recipes import plan as planning
-from megatron_recipes.blend import read_blend
-from megatron_recipes.job import MisuseError, make_job, resolve_config
-from megatron_recipes.recipes import RECIPES
-from megatron_recipes.settings import with_vocabulary
+from megatron_recipes.job import MisuseError, make_job, resolve_with_data
+from megatron_recipes.recipes import recipe_list
 from megatron_recipes.show import describe
 from megatron_recipes.sinks import SinkOptions
+from megatron_recipes.source import check_source
 
 PROGRAM = "megatron-recipes"
 
@@ -92,25 +91,31 @@ def _reporting(command: str, *, verbose: bool) -> Iterator[None]:
 @app.command("list")
 def list_recipes() -> None:
     """List the recipes."""
-    width = max(map(len, RECIPES))
-    for name, recipe in RECIPES.items():
-        typer.echo(f"{name:{width}}  {recipe().description}")
+    typer.echo(recipe_list())
 
 
 @app.command()
 def show(
     recipe: Recipe,
     blend: Annotated[Path | None, typer.Option(help="A blend file to train on.")] = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="CKPT|HF_DIR", help="What its weights would start from."),
+    ] = None,
     settings: Settings = None,
+    mfu: Annotated[
+        float | None, typer.Option(help="Utilization that its time is computed from, 0 to 1.")
+    ] = None,
+    fields: Annotated[bool, typer.Option("--fields", help="Show fields at their default.")] = False,
     verbose: Verbose = False,
 ) -> None:
     """Print a recipe with every number that follows from it; runs anywhere."""
     with _reporting("show", verbose=verbose):
-        config = resolve_config(recipe, settings or [])
-        data = read_blend(blend) if blend else None
-        if data:
-            config = with_vocabulary(config, data.vocab_size)
-        typer.echo(describe(config, data))
+        config, data = resolve_with_data(recipe, settings or [], blend)
+        text = describe(config, data, mfu=mfu, all_fields=fields)
+        if start_from:
+            text += f"\n\n{'from':16}{check_source(start_from, config, data)}"
+        typer.echo(text)
 
 
 @app.command()

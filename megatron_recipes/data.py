@@ -21,10 +21,12 @@ from megatron_recipes.batching import micro_batch_indices
 from megatron_recipes.blend import Blend, Group
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.dataset_cache import cached
+from megatron_recipes.documents import BOUNDS, LONGEST, packs_documents, with_bounds
 from megatron_recipes.world import World
 
 Batch = dict[str, torch.Tensor]
-"""`tokens`, `labels`, `loss_mask`, `position_ids`, each `[micro_batch_size, sequence_length]`."""
+"""`tokens`, `labels`, `loss_mask`, `position_ids`, each `[micro_batch_size, sequence_length]`; with
+document-bounded attention also its mask, or the documents' bounds."""
 
 KEYS = ("tokens", "labels", "loss_mask", "position_ids")
 NO_TOKEN = -1
@@ -124,6 +126,7 @@ def _dataset_options(config: TrainingConfig, blend: Blend, cache: Path) -> dict[
         "reset_attention_mask": False,
         "eod_mask_loss": False,
         "create_attention_mask": False,
+        "inter_document_masking": config.batch.document_bounded_attention,
     }
 
 
@@ -143,7 +146,7 @@ def training_batches(
         data_parallel_rank=world.data_parallel_rank,
         data_parallel_size=world.data_parallel_size,
     ):
-        yield _collate(dataset, indices, len(dataset), world)
+        yield _collate(dataset, indices, len(dataset), config, world)
 
 
 def num_evaluation_microbatches(dataset: Any, config: TrainingConfig, world: World) -> int:
@@ -167,15 +170,24 @@ def evaluation_batches(dataset: Any, config: TrainingConfig, world: World) -> It
         data_parallel_rank=world.data_parallel_rank,
         data_parallel_size=world.data_parallel_size,
     ):
-        yield _collate(dataset, indices, num_sequences, world)
+        yield _collate(dataset, indices, num_sequences, config, world)
 
 
-def _collate(dataset: Any, indices: range, num_sequences: int, world: World) -> Batch:
+def _collate(
+    dataset: Any, indices: range, num_sequences: int, config: TrainingConfig, world: World
+) -> Batch:
     # From `num_sequences` on, index None gives a sequence whose loss mask is zero.
     sequences = [dataset[index if index < num_sequences else None] for index in indices]
+    keys = (*KEYS, BOUNDS, LONGEST) if config.batch.document_bounded_attention else KEYS
+    batch = with_bounds(
+        {key: torch.stack([sequence[key] for sequence in sequences]) for key in keys},
+        config.layout.context_parallel_size,
+        packs=packs_documents(config),
+    )
+    # The longest document is a number that the host needs.
     batch = {
-        key: _moved(torch.stack([sequence[key] for sequence in sequences]), world.device)
-        for key in KEYS
+        key: tensor if key == LONGEST else _moved(tensor, world.device)
+        for key, tensor in batch.items()
     }
     # Without a group named, the sequence would be cut over all processes.
     mine: Batch = get_batch_on_this_cp_rank(

@@ -11,16 +11,34 @@ from megatron.core.pipeline_parallel import get_forward_backward_func
 
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.data import Batch, evaluation_batches, num_evaluation_microbatches
+from megatron_recipes.documents import packed_parameters, packs_documents
 from megatron_recipes.world import World, sum_over_world
 
 
 def connect_schedule(chunks: list[DistributedDataParallel], optimizer: Any) -> None:
     """Give the schedule what it asks the model's config for; the chunks share one config."""
-    transformer = chunks[0].config
+    transformer, data_parallel = chunks[0].config, chunks[0].ddp_config
     transformer.finalize_model_grads_func = finalize_model_grads
     transformer.grad_scale_func = optimizer.scale_loss
-    no_sync = [chunk.no_sync for chunk in chunks]
-    transformer.no_sync_func = no_sync if len(chunks) > 1 else no_sync[0]
+    if data_parallel.overlap_grad_reduce:
+        # Without overlap nothing is reduced before the last micro batch in any case.
+        transformer.no_sync_func = _one_or_list([chunk.no_sync for chunk in chunks])
+        if len(chunks) > 1:
+            transformer.grad_sync_func = [chunk.start_grad_sync for chunk in chunks]
+    if data_parallel.align_param_gather:
+        transformer.param_sync_func = [chunk.start_param_sync for chunk in chunks]
+
+
+def _one_or_list(functions: list[Any]) -> Any:
+    return functions if len(functions) > 1 else functions[0]
+
+
+def gather_weights(chunks: list[DistributedDataParallel]) -> None:
+    """Complete the weights that are gathered only by the next forward pass: before a checkpoint."""
+    for chunk in chunks:
+        if chunk.ddp_config.overlap_param_gather:
+            with torch.no_grad():
+                chunk.start_param_sync(force_sync=True)
 
 
 def _sum_of_losses(
@@ -42,11 +60,17 @@ def _sum_of_losses(
 def forward_step(batches: Iterator[Batch], model: Any) -> tuple[torch.Tensor, Any]:
     """Return what the schedule asks of a micro batch: the losses of its tokens, and their sum."""
     batch = next(batches)
-    losses = model(batch["tokens"], batch["position_ids"], None, labels=batch["labels"])
+    losses = model(
+        batch["tokens"],
+        batch["position_ids"],
+        batch.get("attention_mask"),
+        labels=batch["labels"],
+        packed_seq_params=packed_parameters(batch),
+    )
     return losses, functools.partial(_sum_of_losses, batch["loss_mask"])
 
 
-def run_schedule(
+def run_passes(
     batches: Iterator[Batch],
     num_microbatches: int,
     config: TrainingConfig,
@@ -69,17 +93,41 @@ def run_schedule(
         Of every micro batch its summed loss and the tokens that is over, `[2]`, float64, on the
         device; nothing where this process is not of the last stage.
     """
+    length, micro_batch_size = config.batch.sequence_length, config.batch.micro_batch_size
+    if packs_documents(config):  # all sequences of a micro batch are joined into one
+        length, micro_batch_size = length * micro_batch_size, 1
     reports = get_forward_backward_func()(
         forward_step_func=step,
         # Interleaved, each chunk asks for the batch itself.
         data_iterator=list(itertools.tee(batches, len(chunks))),
         model=chunks,
         num_microbatches=num_microbatches,
-        seq_length=config.batch.sequence_length,
-        micro_batch_size=config.batch.micro_batch_size,
+        seq_length=length,
+        micro_batch_size=micro_batch_size,
         forward_only=forward_only,
     )
     return [report["loss"] for report in reports]
+
+
+def run_schedule(
+    batches: Iterator[Batch],
+    num_microbatches: int,
+    config: TrainingConfig,
+    chunks: list[DistributedDataParallel],
+    *,
+    forward_only: bool,
+) -> tuple[float, float]:
+    """Run the micro batches through the pipeline, and wait for them.
+
+    Returns:
+        The summed loss and the tokens it is over, of this process; zeros where it is not the
+        last stage.
+    """
+    reports = run_passes(batches, num_microbatches, config, chunks, forward_only=forward_only)
+    if not reports:
+        return 0.0, 0.0
+    loss, tokens = torch.stack(reports).sum(dim=0).tolist()
+    return loss, tokens
 
 
 def evaluate(
@@ -103,10 +151,9 @@ def evaluate(
     for chunk in chunks:
         chunk.eval()
     with torch.no_grad():
-        reports = run_schedule(batches, num_microbatches, config, chunks, forward_only=True)
+        loss, tokens = run_schedule(batches, num_microbatches, config, chunks, forward_only=True)
     for chunk in chunks:
         chunk.train()
-    counts = reports and world.counts_loss
-    mine = torch.stack(reports).sum(dim=0).tolist() if counts else [0.0, 0.0]
+    mine = [loss, tokens] if world.counts_loss else [0.0, 0.0]
     loss, tokens = sum_over_world(mine, world.device)
     return loss / tokens, int(tokens)

@@ -9,6 +9,7 @@ from typing import Any
 
 from megatron_recipes.blend import Blend, read_blend
 from megatron_recipes.config import TrainingConfig
+from megatron_recipes.limits import check_limits
 from megatron_recipes.recipes import find_recipe
 from megatron_recipes.run_directory import (
     Checkpoint,
@@ -70,6 +71,24 @@ def resolve_config(recipe: str, settings: Sequence[str]) -> TrainingConfig:
         raise MisuseError(str(error)) from error
 
 
+def resolve_with_data(
+    recipe: str, settings: Sequence[str], blend: Path | None
+) -> tuple[TrainingConfig, Blend | None]:
+    """Return a recipe and its data, if any, held against each other and the recipe's GPU.
+
+    Raises:
+        MisuseError: The recipe or a setting is wrong.
+        OSError: A file is missing.
+        ValueError: Data, config and GPU do not fit each other.
+    """
+    config = resolve_config(recipe, settings)
+    data = read_blend(blend) if blend else None
+    if data:
+        config = with_vocabulary(config, data.vocab_size)
+    check_limits(config, data)
+    return config, data
+
+
 def make_job(
     recipe: str,
     *,
@@ -90,10 +109,11 @@ def make_job(
     config = resolve_config(recipe, settings)
     sinks = sinks or SinkOptions()
     sinks.check_installed()
-    if config.needs_transformer_engine:
+    if config.needs_gpu:
         config.check_machine(**machine())
     data = read_blend(blend)
     config = with_vocabulary(config, data.vocab_size)
+    check_limits(config, data)
     run = RunDirectory(path=checkpoint_dir.resolve())
     # What a training began with may have moved on or gone when it has checkpoints of its own.
     begins = start_from is not None and run.newest_checkpoint()[0] is None

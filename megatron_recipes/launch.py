@@ -94,8 +94,9 @@ def run_as_rank(job: Job, rank: int, world_size: int) -> None:
     stop = StopRequest()
     try:
         with _claim_of_rank(job, rank, tell):
-            from megatron_recipes import cpu
+            from megatron_recipes import cpu, fused_weight_gradient
 
+            fused_weight_gradient.install()
             cpu.install()  # before the first import of Megatron-Core, which is in the next line
             from megatron_recipes.train import train
 
@@ -150,7 +151,7 @@ def _write_line(console: int, line: str) -> None:
 
 
 def _apply_environment(job: Job) -> None:
-    for name, value in job.config.environment:
+    for name, value in job.config.process_environment:
         os.environ.setdefault(name, value)
 
 

@@ -7,12 +7,12 @@ from megatron.core.optimizer import OptimizerConfig, get_megatron_optimizer
 
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.learning_rate import learning_rate
-from megatron_recipes.model import DTYPES
+from megatron_recipes.transformer_config import DTYPES
 
 
 def build_optimizer(config: TrainingConfig, chunks: list[DistributedDataParallel]) -> Any:
     """Return the optimizer; it shards its state where the layout says so."""
-    optimization, dtype = config.optimization, DTYPES[config.precision.params_dtype]
+    optimization, precision = config.optimization, config.precision
     optimizer = get_megatron_optimizer(
         OptimizerConfig(
             optimizer="adam",
@@ -23,9 +23,15 @@ def build_optimizer(config: TrainingConfig, chunks: list[DistributedDataParallel
             adam_beta2=optimization.adam_beta2,
             adam_eps=optimization.adam_eps,
             clip_grad=optimization.clip_grad,
-            params_dtype=dtype,
-            bf16=config.precision.params_dtype == "bfloat16",
+            params_dtype=DTYPES[precision.params_dtype],
+            bf16=precision.params_dtype == "bfloat16",
+            fp8_recipe=None if precision.fp8 == "none" else precision.fp8_recipe,
             use_distributed_optimizer=config.layout.use_distributed_optimizer,
+            overlap_param_gather=config.layout.overlap_param_gather,
+            use_precision_aware_optimizer=precision.use_precision_aware_optimizer,
+            main_grads_dtype=DTYPES[precision.main_grads_dtype],
+            exp_avg_dtype=DTYPES[precision.exp_avg_dtype],
+            exp_avg_sq_dtype=DTYPES[precision.exp_avg_sq_dtype],
         ),
         chunks,
     )

@@ -117,7 +117,17 @@ class Training:
         self.garbage = GarbageCollection(self.config.execution.garbage_collection_interval)
         self.reports = Reports(job, attempt, self.saved_step, tells=world.rank == 0, tell=tell)
         self.measured_interval = measured_interval(self.config.schedule.log_interval)
-        self.reports.tell(start_lines(job, world, self.datasets, self.checkpoint, self.start_from))
+        self.reports.tell(
+            start_lines(
+                self.config,
+                world,
+                self.datasets,
+                self.chunks,
+                self.optimizer,
+                self.checkpoint,
+                self.start_from,
+            )
+        )
         self.reports.tell(known_bad_steps(job.run.path, self.step))
 
     def _find_checkpoints(self) -> tuple[Checkpoint | None, Checkpoint | None, list[float]]:

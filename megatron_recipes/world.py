@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.distributed
 from megatron.core import parallel_state, tensor_parallel
+from megatron.core.extensions.transformer_engine import HAVE_TE
 
 from megatron_recipes.config import LayoutConfig
 from megatron_recipes.launch import LISTENER
@@ -93,6 +94,11 @@ def join_world(layout: LayoutConfig, seed: int, timeout: datetime.timedelta = TI
         is_first_stage=parallel_state.is_pipeline_first_stage(ignore_virtual=True),
         is_last_stage=parallel_state.is_pipeline_last_stage(ignore_virtual=True),
     )
+
+
+def uses_transformer_engine() -> bool:
+    """Whether layers come from Transformer Engine: it is there, and so is a GPU for it."""
+    return bool(HAVE_TE) and torch.cuda.is_available()
 
 
 def virtual_stages(layout: LayoutConfig) -> int | None:

@@ -55,7 +55,12 @@ def write_blend(directory: Path, *, vocab_size: int = 300) -> Path:
         prefixes = []
         for part in range(num_parts):
             name = f"{group}/part-{part:05d}"
-            write_part(directory / name, seed=10 * seed + part, vocab_size=vocab_size)
+            write_part(
+                directory / name,
+                num_documents=80 // num_parts,  # of 100 steps of `tiny`, less than 4 epochs
+                seed=10 * seed + part,
+                vocab_size=vocab_size,
+            )
             prefixes.append(name)
         train.append({"group": group, "weight": weight, "prefixes": prefixes})
         held_out = f"{group}/valid-00000"

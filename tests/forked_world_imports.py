@@ -2,10 +2,11 @@
 
 import warnings
 
-from megatron_recipes import cpu
+from megatron_recipes import cpu, fused_weight_gradient
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what Megatron-Core warns of while it is imported
+    fused_weight_gradient.install()
     cpu.install()  # before the first import of Megatron-Core, which is in the next lines
 
     import megatron_recipes.forward

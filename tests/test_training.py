@@ -466,7 +466,9 @@ def test_other_tokenizer_is_refused_in_one_line(tmp_path: Path) -> None:
         ),
         (
             ["show", "large"],
-            "megatron-recipes show: there is no recipe 'large'; expected one of: tiny",
+            "megatron-recipes show: there is no recipe 'large'; expected tiny, or one of "
+            "llama3_8b, llama3_70b, mistral_7b, qwen2_5_7b, which may end in _stage2, _h200, "
+            "_fp8, in this order",
         ),
         (
             ["train", "tiny", "--blend", "b"],

@@ -1,8 +1,15 @@
 """How it is trained: the tokens of a step, the optimizer, the steps."""
 
+import math
 from dataclasses import dataclass
 
-from megatron_recipes.config.checks import require_not_negative, require_one_of, require_positive
+from megatron_recipes.config.checks import (
+    named,
+    require_default,
+    require_not_negative,
+    require_one_of,
+    require_positive,
+)
 from megatron_recipes.config.layout import LayoutConfig
 
 LR_DECAY_STYLES = ("constant", "linear", "cosine", "WSD")
@@ -88,9 +95,15 @@ class OptimizationConfig:
     def __post_init__(self) -> None:
         require_positive(self, "learning_rate", "adam_eps", "clip_grad")
         require_not_negative(
-            self, "min_learning_rate", "lr_warmup_steps", "lr_wsd_decay_steps", "weight_decay"
+            self,
+            "min_learning_rate",
+            "lr_warmup_steps",
+            "lr_warmup_init",
+            "lr_wsd_decay_steps",
+            "weight_decay",
         )
         require_one_of("lr_decay_style", self.lr_decay_style, LR_DECAY_STYLES)
+        require_one_of("lr_wsd_decay_style", self.lr_wsd_decay_style, WSD_DECAY_STYLES)
         if self.min_learning_rate > self.learning_rate:
             raise ValueError(
                 f"min_learning_rate ({self.min_learning_rate}) must not exceed "
@@ -101,6 +114,13 @@ class OptimizationConfig:
                 f"min_learning_rate ({self.min_learning_rate}) has no effect with lr_decay_style "
                 "constant; set it to 0"
             )
+        if self.lr_warmup_init > self.learning_rate:
+            raise ValueError(
+                f"lr_warmup_init ({self.lr_warmup_init}) must not exceed "
+                f"learning_rate ({self.learning_rate})"
+            )
+        if not self.lr_warmup_steps:
+            require_default(self, "with lr_warmup_steps (0)", "lr_warmup_init")
         for name, beta in (("adam_beta1", self.adam_beta1), ("adam_beta2", self.adam_beta2)):
             if not 0 <= beta < 1:
                 raise ValueError(f"{name} ({beta}) must be in [0, 1)")
@@ -109,6 +129,9 @@ class OptimizationConfig:
                 f"lr_wsd_decay_steps ({self.lr_wsd_decay_steps}) must be positive with "
                 f"lr_decay_style WSD and 0 otherwise; the style is {self.lr_decay_style}"
             )
+        if self.lr_decay_style != "WSD":
+            reason = f"with lr_decay_style ({self.lr_decay_style})"
+            require_default(self, reason, "lr_wsd_decay_style")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,8 +185,21 @@ class ScheduleConfig:
             "keep_checkpoints",
             "evaluation_sequences",
             "log_interval",
+            "hang_timeout_seconds",
         )
-        require_not_negative(self, "evaluation_interval", "seed")
+        require_not_negative(self, "evaluation_interval", "seed", "keep_every")
+        if self.seed >= 2**32:
+            raise ValueError(f"seed ({self.seed}) must be below {2**32}, which NumPy's seeds are")
+        if self.keep_every % self.checkpoint_interval:
+            raise ValueError(
+                f"{named(self, 'keep_every')} must be a multiple of "
+                f"{named(self, 'checkpoint_interval')}, or no checkpoint has such a step"
+            )
+        if self.loss_spike_factor and not 1 < self.loss_spike_factor < math.inf:
+            raise ValueError(
+                f"loss_spike_factor ({self.loss_spike_factor}) must be 0 or above 1: every other "
+                "step is above the mean"
+            )
         if not -1 <= self.stop_at_step <= self.num_steps:
             raise ValueError(
                 f"stop_at_step ({self.stop_at_step}) must be -1 or in 0..num_steps "
