@@ -61,22 +61,28 @@ def nothing(_training: Any) -> None:
 
 def lose_sample(training: Any, sample: int) -> None:
     """Make the loss of one sample no number, whenever it is read."""
+    _change(training, {sample}, "loss_mask", math.nan)
+
+
+def surprise(training: Any, samples: set[int], token: int) -> None:
+    """Put a token that the data has not where some samples' labels are: their loss leaps up."""
+    _change(training, samples, "labels", token)
+
+
+def _change(training: Any, samples: set[int], key: str, value: float) -> None:
     dataset = training.datasets.train
 
-    class Lossy:
+    class Changed:
         def __len__(self) -> int:
             return len(dataset)
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(dataset, name)
-
         def __getitem__(self, index: int) -> dict[str, Any]:
             sequence: dict[str, Any] = dataset[index]
-            if index == sample:
-                sequence["loss_mask"] = sequence["loss_mask"] * math.nan
+            if index in samples:
+                sequence[key] = sequence[key].clone().fill_(value)
             return sequence
 
-    training.train_step._dataset = Lossy()
+    training.train_step._dataset = Changed()
 
 
 def slow_rank(training: Any, rank: int, seconds: float) -> None:
