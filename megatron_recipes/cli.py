@@ -1,4 +1,4 @@
-"""The command line: `megatron-recipes list | show | train | plan | plot`.
+"""The command line: `megatron-recipes list | show | train | plan | plot | convert`.
 
 Results go to standard output, all else to standard error. Exit status 0: done; 1: failed; 2:
 misused. A user's error is one line; `--verbose` adds the traceback.
@@ -17,6 +17,7 @@ import typer
 
 from megatron_recipes import launch as launching
 from megatron_recipes import plan as planning
+from megatron_recipes.convert.commands import convert_app
 from megatron_recipes.job import MisuseError, make_job, resolve_with_data
 from megatron_recipes.recipes import recipe_list
 from megatron_recipes.show import describe
@@ -107,12 +108,15 @@ def show(
         float | None, typer.Option(help="Utilization that its time is computed from, 0 to 1.")
     ] = None,
     fields: Annotated[bool, typer.Option("--fields", help="Show fields at their default.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Estimate its throughput, and that of other layouts.")
+    ] = False,
     verbose: Verbose = False,
 ) -> None:
     """Print a recipe with every number that follows from it; runs anywhere."""
     with _reporting("show", verbose=verbose):
         config, data = resolve_with_data(recipe, settings or [], blend)
-        text = describe(config, data, mfu=mfu, all_fields=fields)
+        text = describe(config, data, mfu=mfu, all_fields=fields, estimates=estimate)
         if start_from:
             text += f"\n\n{'from':16}{check_source(start_from, config, data)}"
         typer.echo(text)
@@ -190,3 +194,6 @@ def plot(
         from megatron_recipes.plot.command import plot_runs  # matplotlib is slow to import
 
         typer.echo(str(plot_runs(runs, output, x, _say)))
+
+
+app.add_typer(convert_app(_reporting), name="convert")

@@ -6,6 +6,8 @@
 | `step_0000100/` | a whole checkpoint: it got this name when every process had written its part |
 | `.step_0000100.unfinished/` | one whose save has not finished, or that is being removed |
 | `step_0000100.damaged/` | one that was found to be damaged; nothing reads or removes it |
+| `hf/` | config and tokenizer of the Hugging Face model whose weights this began with |
+| `imported/` | that model as a checkpoint, where `--from` named its directory |
 | `metrics.jsonl` | one object a step and one per evaluation |
 | `cache/` | Megatron-Core's dataset indices |
 | `logs/attempt-N/rank-R.log` | what libraries print, per start and process |
@@ -13,19 +15,23 @@
 | `DONE` | there when the last step is trained |
 """
 
+import dataclasses
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from megatron_recipes.config import TrainingConfig
+from megatron_recipes.config import ModelConfig, TrainingConfig
 from megatron_recipes.settings import first_difference, flatten
 
 STATE_FILE = "checkpoint.json"
+HF_FILES = "hf"
+"""The directory, in a checkpoint or beside those of a training, that keeps the small files of the
+Hugging Face model the weights came from."""
 _STEP_NAME = re.compile(r"step_(\d{7,})")
 _UNFINISHED_NAME = re.compile(r"\.step_(\d{7,})\.unfinished")
 
@@ -65,6 +71,33 @@ def sync_file(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileContent:
+    """What a file of a checkpoint must be found to hold."""
+
+    num_bytes: int
+    """Its size."""
+
+    sha256: str
+    """The digest of all its bytes."""
+
+
+def write_state(
+    directory: Path, state: dict[str, Any], contents: Mapping[str, FileContent]
+) -> None:
+    """Write `checkpoint.json` into a checkpoint whose other files are on the disk.
+
+    Args:
+        directory: The checkpoint, still under the name of an unfinished one.
+        state: What the checkpoint is.
+        contents: Every other file, by its path in the directory.
+    """
+    names = sorted(contents)
+    files = {name: contents[name].num_bytes for name in names}
+    digests = {name: contents[name].sha256 for name in names}
+    write_json(directory / STATE_FILE, state | {"files": files, "sha256": digests})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,6 +148,11 @@ class RunDirectory:
     def cache(self) -> Path:
         """Dataset indices."""
         return self.path / "cache"
+
+    @property
+    def imported(self) -> Path:
+        """Where a Hugging Face directory that the training starts from is imported."""
+        return self.path / "imported"
 
     @property
     def done(self) -> Path:
@@ -271,24 +309,28 @@ def read_checkpoint(path: Path) -> Checkpoint:
     )
 
 
-def find_checkpoint(path: Path) -> Checkpoint:
-    """Return the checkpoint that `--from` names: a step's directory, or a training's newest.
+def find_checkpoint(path: Path, *, asked_by: str = "--from ") -> Checkpoint:
+    """Return the checkpoint at a path: a step's directory, or a training's newest.
+
+    Args:
+        path: What the user named.
+        asked_by: The option it was named by, for messages.
 
     Raises:
         FileNotFoundError: There is nothing at `path`.
         ValueError: It is no checkpoint, or not a whole one.
     """
     if not path.is_dir():
-        raise FileNotFoundError(f"--from {path}: expected a checkpoint, found no such directory")
+        raise FileNotFoundError(f"{asked_by}{path}: expected a checkpoint, found no such directory")
     if _STEP_NAME.fullmatch(path.name):
         reason = incompleteness(path)
         if reason:
-            raise ValueError(f"--from {path}: expected a whole checkpoint, but {reason}")
+            raise ValueError(f"{asked_by}{path}: expected a whole checkpoint, but {reason}")
         return read_checkpoint(path.resolve())
     checkpoint, _ = RunDirectory(path=path.resolve()).newest_checkpoint()
     if checkpoint is None:
         raise ValueError(
-            f"--from {path}: expected a checkpoint directory of megatron-recipes, "
+            f"{asked_by}{path}: expected a checkpoint directory of megatron-recipes, "
             "found no whole step_NNNNNNN in it"
         )
     return checkpoint
@@ -300,7 +342,7 @@ def check_weights_fit(checkpoint: Checkpoint, config: TrainingConfig, tokenizer:
     Raises:
         ValueError: It names the first field that differs.
     """
-    wanted = flatten(model_identity(config) | {"tokenizer": tokenizer})
+    wanted = flatten(weights_identity(config.model) | {"tokenizer": tokenizer})
     found = flatten(checkpoint.state["model"] | {"tokenizer": checkpoint.state["tokenizer"]})
     for name, value in wanted.items():
         if found.get(name) != value:
@@ -310,20 +352,31 @@ def check_weights_fit(checkpoint: Checkpoint, config: TrainingConfig, tokenizer:
             )
 
 
-def model_identity(config: TrainingConfig) -> dict[str, Any]:
+_WEIGHTS_DEPEND_ON = (
+    "num_layers",
+    "hidden_size",
+    "ffn_hidden_size",
+    "num_attention_heads",
+    "num_query_groups",
+    "kv_channels",
+    "padded_vocab_size",
+    "rotary_base",
+    "rotary_scaling_factor",
+    "add_qkv_bias",
+    "layernorm_epsilon",
+    "share_embeddings_and_output_weights",
+)
+
+
+def weights_identity(model: ModelConfig) -> dict[str, Any]:
     """Return what the weights' shapes and meaning depend on."""
+    return {name: getattr(model, name) for name in _WEIGHTS_DEPEND_ON}
+
+
+def model_identity(config: TrainingConfig) -> dict[str, Any]:
+    """Return what `checkpoint.json` says of the model: every field, and the rows of its tables."""
     model = config.model
-    return {
-        "num_layers": model.num_layers,
-        "hidden_size": model.hidden_size,
-        "ffn_hidden_size": model.ffn_hidden_size,
-        "num_attention_heads": model.num_attention_heads,
-        "num_query_groups": model.num_query_groups,
-        "kv_channels": model.kv_channels,
-        "padded_vocab_size": model.padded_vocab_size,
-        "rotary_base": model.rotary_base,
-        "share_embeddings_and_output_weights": model.share_embeddings_and_output_weights,
-    }
+    return dataclasses.asdict(model) | {"padded_vocab_size": model.padded_vocab_size}
 
 
 def layout_sizes(config: TrainingConfig) -> dict[str, int]:

@@ -13,6 +13,7 @@ from typing import Any
 import torch.distributed
 
 from megatron_recipes import launch
+from megatron_recipes.active import require_active
 from megatron_recipes.bad_step import describe_bad_step, known_bad_steps
 from megatron_recipes.checkpoint import Checkpointer
 from megatron_recipes.checkpoint_content import newest_sound_checkpoint, require_sound
@@ -117,17 +118,9 @@ class Training:
         self.garbage = GarbageCollection(self.config.execution.garbage_collection_interval)
         self.reports = Reports(job, attempt, self.saved_step, tells=world.rank == 0, tell=tell)
         self.measured_interval = measured_interval(self.config.schedule.log_interval)
-        self.reports.tell(
-            start_lines(
-                self.config,
-                world,
-                self.datasets,
-                self.chunks,
-                self.optimizer,
-                self.checkpoint,
-                self.start_from,
-            )
-        )
+        self.reports.tell(start_lines(job, world, self.datasets, self.checkpoint, self.start_from))
+        active = require_active(self.config, self.chunks, self.optimizer)
+        self.reports.tell(f"active: {line}" for line in active)
         self.reports.tell(known_bad_steps(job.run.path, self.step))
 
     def _find_checkpoints(self) -> tuple[Checkpoint | None, Checkpoint | None, list[float]]:

@@ -27,9 +27,7 @@ SMALL = (
 """A step takes some 20 ms on one core."""
 
 
-def small_job(
-    blend: Path, directory: Path, *settings: str, start_from: Path | None = None
-) -> Job:
+def small_job(blend: Path, directory: Path, *settings: str, start_from: Path | None = None) -> Job:
     """Return a training of a small model."""
     chosen = dict(setting.split("=") for setting in (*SMALL, *settings))
     job = make_job(
