@@ -9,6 +9,7 @@ they are no numbers), `checkpoint` (the last good one, or null), `attempts` that
 and `documents`: `document`, `id`, `source`, `first_token`, `tokens`.
 """
 
+import contextlib
 import io
 import json
 import math
@@ -82,8 +83,12 @@ def describe_bad_step(
         "attempts": [*before, entry["attempt"]],
         "sequences": sequences,
     }
-    write_json(path, content)
-    return _line(content, path, before, directory)
+    try:
+        write_json(path, content)
+        listed = f"listed in {path}"
+    except OSError as error:  # the step is bad whether or not the disk is full
+        listed = f"not listed, since {path} cannot be written: {error.strerror}"
+    return _line(content, listed, before, directory)
 
 
 def _sequences(
@@ -149,8 +154,11 @@ def _record_ids(prefix: str, numbers: set[int]) -> dict[int, str]:
     path = Path(f"{prefix}.ids.zst")
     if not path.is_file():
         return {}
-    found, last = {}, max(numbers, default=-1)
+    found: dict[int, str] = {}
+    last = max(numbers, default=-1)
+    # A file of ids that is damaged leaves documents without a name, and no error beside the step's.
     with (
+        contextlib.suppress(OSError, zstandard.ZstdError),
         path.open("rb") as stored,
         zstandard.ZstdDecompressor().stream_reader(stored, read_across_frames=True) as lines,
         io.TextIOWrapper(lines, encoding="utf-8", errors="replace", newline="\n") as text,
@@ -163,7 +171,7 @@ def _record_ids(prefix: str, numbers: set[int]) -> dict[int, str]:
     return found
 
 
-def _line(content: dict[str, Any], path: Path, before: list[int], directory: Path) -> str:
+def _line(content: dict[str, Any], listed: str, before: list[int], directory: Path) -> str:
     documents = [each for sequence in content["sequences"] for each in sequence["documents"]]
     sources = Counter(each["source"] or "unknown" for each in documents)
     named = ", ".join(f"{name} {count}" for name, count in sources.most_common(MOST_SOURCES))
@@ -179,7 +187,7 @@ def _line(content: dict[str, Any], path: Path, before: list[int], directory: Pat
     return (
         f"step {content['step']} is bad: {content['reason']}; its {len(content['sequences'])} "
         f"sequences are of {len(documents)} documents (by source: {named}"
-        f"{f' and {more} more sources' if more > 0 else ''}), listed in {path}; nothing of the "
+        f"{f' and {more} more sources' if more > 0 else ''}), {listed}; nothing of the "
         f"step is kept, the training stands at {stands}; {advice}"
     )
 

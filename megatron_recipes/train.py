@@ -19,7 +19,7 @@ from megatron_recipes.checkpoint import Checkpointer
 from megatron_recipes.checkpoint_content import newest_sound_checkpoint, require_sound
 from megatron_recipes.data import build_datasets
 from megatron_recipes.figures import peak_memory_bytes
-from megatron_recipes.forward import connect_schedule, evaluate, forward_step, gather_weights
+from megatron_recipes.forward import connect_schedule, evaluate, forward_step
 from megatron_recipes.garbage import GarbageCollection
 from megatron_recipes.hang import EVALUATING, SAVING, STARTING, Watchdog
 from megatron_recipes.job import Job
@@ -253,7 +253,6 @@ class Training:
             "use_distributed_optimizer": self.config.layout.use_distributed_optimizer,
             "tokenizer": self.job.blend.tokenizer,
         }
-        gather_weights(self.chunks)
         self.checkpointer.save(state)
         self.saved_step = self.step
 
