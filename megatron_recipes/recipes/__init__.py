@@ -53,7 +53,7 @@ def recipe_list() -> str:
     lines += [
         "",
         "Each but tiny also as NAME[_stage2][_h200][_fp8], in this order:",
-        f"  _stage2  {STAGES[2]}, lower learning rate; --from the checkpoint of stage 1",
+        f"  _stage2  the {STAGES[2]}, lower learning rate; --from the checkpoint of stage 1",
         f"  _h200    on {GPU_NAMES['h200']} instead of {GPU_NAMES['h100']}",
         "  _fp8     FP8 products instead of BF16",
     ]

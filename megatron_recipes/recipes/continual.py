@@ -20,7 +20,9 @@ from megatron_recipes.config import (
 )
 from megatron_recipes.settings import with_fields
 
-STAGES = {1: "general agent knowledge, the whole corpus", 2: "the high-quality seed"}
+STAGES = {1: "general agent knowledge", 2: "high-quality seed"}
+"""Of the paper: stage 1 reads the whole corpus, stage 2 what it grew from."""
+
 GPU_NAMES = {"h100": "H100 80 GB", "h200": "H200 141 GB"}
 PRECISIONS = {"bf16": "BF16", "fp8": "FP8"}
 
@@ -195,7 +197,7 @@ def build_variant(
     return dataclasses.replace(
         config,
         recipe=variant_name(config.recipe, stage, gpu, precision),
-        description=f"{config.description}, stage {stage}: {STAGES[stage]}; {where}",
+        description=f"{config.description}, stage {stage} ({STAGES[stage]}) on {where}",
     )
 
 
