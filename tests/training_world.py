@@ -1,6 +1,5 @@
 """A few steps of a small training inside a forked world, at any layout."""
 
-import dataclasses
 import queue
 from pathlib import Path
 from typing import Any
@@ -155,5 +154,26 @@ def load_weights(chunks: list[Any], optimizer: Any, path: str) -> None:
     optimizer.reload_model_params()
 
 
-def with_model(config: TrainingConfig, **fields: Any) -> TrainingConfig:
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, **fields))
+def initial_weights(config: TrainingConfig) -> dict[str, tuple[int, float, float]]:
+    """Return count, sum and sum of squares of this process's part of each fresh parameter.
+
+    Names are those of the whole model; what several processes hold whole counts once.
+    """
+    import torch.distributed
+
+    world, chunks, _ = build(config)
+    found = {}
+    for chunk in chunks:
+        layers = chunk.module.decoder.layers
+        for name, parameter in chunk.module.named_parameters():
+            if name.startswith("decoder.layers."):
+                local = int(name.split(".")[2])
+                number = str(layers[local].layer_number - 1)
+                name = name.replace(f".{local}.", f".{number}.", 1)
+            is_shared = not getattr(parameter, "tensor_model_parallel", False)
+            if is_shared and world.tensor_model_parallel_rank:
+                continue
+            values = parameter.detach().double()
+            found[name] = (values.numel(), float(values.sum()), float(values.square().sum()))
+    torch.distributed.barrier()
+    return found
