@@ -295,8 +295,8 @@ def _optimizer_features(config: TrainingConfig, optimizer: Any) -> list[Feature]
     return [
         Feature(
             field="use_distributed_optimizer",
-            requested=_said(config.layout.use_distributed_optimizer),
-            found=_said("DistributedOptimizer" in names),
+            requested=str(config.layout.use_distributed_optimizer).lower(),
+            found=str("DistributedOptimizer" in names).lower(),
         ),
         Feature(
             field="use_precision_aware_optimizer",

@@ -61,7 +61,6 @@ BENCH = {
         "recompute_granularity=selective",
         "recompute_modules=core_attn,mlp",
     ),
-    "fused accumulation": (*TP2, "gradient_accumulation_fusion=true"),
     "fused cross entropy": (*TP2, "cross_entropy=native"),
     "eight processes on fewer cores": (*TP2, *PP2, *CP2),
 }

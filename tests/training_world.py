@@ -1,5 +1,6 @@
 """A few steps of a small training inside a forked world, at any layout."""
 
+import dataclasses
 import queue
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,22 @@ def small(*settings: str) -> TrainingConfig:
         schedule=ScheduleConfig(num_steps=100),
     )
     return apply_settings(config, settings)
+
+
+def unchecked(config: TrainingConfig, changes: dict[str, dict[str, Any]]) -> TrainingConfig:
+    """A config with fields that are not checked: what is asked of a machine that cannot."""
+    for section, fields in changes.items():
+        part = getattr(config, section)
+        copied = object.__new__(type(part))
+        for field in dataclasses.fields(part):
+            value = fields.get(field.name, getattr(part, field.name))
+            object.__setattr__(copied, field.name, value)
+        whole = object.__new__(TrainingConfig)
+        for field in dataclasses.fields(config):
+            value = copied if field.name == section else getattr(config, field.name)
+            object.__setattr__(whole, field.name, value)
+        config = whole
+    return config
 
 
 class MadeSequences:
