@@ -1,137 +1,314 @@
-"""Distributed checkpoints: written under a temporary name, renamed when every part is there.
+"""Distributed checkpoints: written while the training goes on, named when every part is there.
 
 The format is Megatron-Core's `torch_dist`: one file per process, tensors by their global name and
-place, so that any layout can read what any other wrote.
+place, so that any layout can read what any other wrote. A save is: a snapshot of what each process
+holds, its file written under a temporary directory's name, and, once every process has its file on
+the disk, `checkpoint.json` with the digests of all files and the directory's own name by rank 0.
 """
 
+import contextlib
 import queue
 import random
 import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed
-from megatron.core import dist_checkpointing, tensor_parallel
+from megatron.core import dist_checkpointing, parallel_state, tensor_parallel
 from megatron.core.dist_checkpointing.mapping import ShardedObject
 from megatron.core.dist_checkpointing.strategies import filesystem_async
+from megatron.core.dist_checkpointing.strategies.fully_parallel import (
+    FullyParallelSaveStrategyWrapper,
+)
+from megatron.core.dist_checkpointing.strategies.torch import TorchDistSaveShardedStrategy
 from megatron.core.distributed import DistributedDataParallel
 from torch.distributed.checkpoint.api import CheckpointException
 
+from megatron_recipes.checkpoint_content import digest_file
+from megatron_recipes.checkpoint_writer import BackgroundWriter, FileContent, Snapshot
 from megatron_recipes.config import TrainingConfig
+from megatron_recipes.optimizer_shards import OptimizerShards
 from megatron_recipes.run_directory import (
     STATE_FILE,
     Checkpoint,
     RunDirectory,
     layout_sizes,
     sync_directory,
+    sync_file,
     write_json,
 )
-from megatron_recipes.world import World
+from megatron_recipes.world import World, sum_over_world
 
-# The one sharding of the distributed optimizer's state that loads at any layout.
 METADATA = {"distrib_optim_sharding_type": "fully_reshardable"}
+"""How Megatron-Core names tensors: as it must for a checkpoint that loads at any layout."""
 
 
-def save_checkpoint(
-    run: RunDirectory,
-    state: dict[str, Any],
-    chunks: list[DistributedDataParallel],
-    optimizer: Any,
-    world: World,
-    *,
-    keep: int,
-) -> Path:
-    """Save a whole checkpoint; every process calls this together.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Save:
+    """A save that has begun."""
 
-    Args:
-        run: Where.
-        state: `step`, `consumed_samples` and what else goes into `checkpoint.json`.
-        chunks: The weights.
-        optimizer: Its state.
-        world: This process.
-        keep: Newest whole checkpoints that stay afterwards.
-
-    Returns:
-        The directory under its final name.
-    """
-    temporary, final = run.unfinished_directory(state["step"]), run.step_directory(state["step"])
-    if world.rank == 0:
-        run.remove_superseded(keep)
-        temporary.mkdir()
-    torch.distributed.barrier()
-    _write_in_this_process()
-    content = _content(chunks, optimizer, is_loading=False) | {"random_states": _random_states()}
-    try:
-        dist_checkpointing.save(content, str(temporary))
-    except (CheckpointException, OSError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise OSError(
-            f"{final}: the checkpoint could not be written, {shutil.disk_usage(run.path).free:,} "
-            "bytes are free there now; those before it are unharmed, the same command resumes"
-        ) from error
-    torch.distributed.barrier()
-    if world.rank == 0:
-        files = {file.name: file.stat().st_size for file in sorted(temporary.iterdir())}
-        write_json(temporary / STATE_FILE, state | {"files": files})
-        temporary.rename(final)
-        sync_directory(run.path)
-        run.remove_superseded(keep)
-    torch.distributed.barrier()
-    return final
+    state: dict[str, Any]
+    writer: BackgroundWriter
+    finish: list[Callable[[], None]]
+    """What Megatron-Core does when every process has written: its own metadata."""
 
 
-def _write_in_this_process() -> None:
-    # A save that waits is written by threads of this process, yet Megatron-Core collects their
-    # results through a queue in a manager process: seconds to start, and left behind by a kill.
-    if filesystem_async._results_queue is None:
-        filesystem_async._results_queue = queue.Queue()
+class Checkpointer:
+    """Saves and loads a training; every process calls each of its methods together."""
 
+    def __init__(
+        self,
+        run: RunDirectory,
+        config: TrainingConfig,
+        chunks: list[DistributedDataParallel],
+        optimizer: Any,
+        world: World,
+        tell: Callable[[str], None],
+    ) -> None:
+        """Clean up what earlier runs left, and prepare to save.
 
-def load_checkpoint(
-    checkpoint: Checkpoint,
-    config: TrainingConfig,
-    chunks: list[DistributedDataParallel],
-    optimizer: Any,
-) -> None:
-    """Load weights, optimizer and, at the layout that saved them, the random states.
-
-    Raises:
-        ValueError: A file is damaged; or the checkpoint's optimizer is distributed and the
-            config's is not, or the other way round.
-    """
-    was_distributed = checkpoint.state["use_distributed_optimizer"]
-    if was_distributed != config.layout.use_distributed_optimizer:
-        raise ValueError(
-            f"{checkpoint.path} was saved with use_distributed_optimizer ({was_distributed}), this "
-            f"run has ({config.layout.use_distributed_optimizer}); their states differ in form: "
-            f"set use_distributed_optimizer={str(was_distributed).lower()}"
-            f"{'' if was_distributed else ' and data_parallel_size=1'}"
+        Args:
+            run: Where.
+            config: The training.
+            chunks: The weights.
+            optimizer: Its state is allocated.
+            world: This process.
+            tell: Prints a line; only rank 0 calls it.
+        """
+        self._run, self._config, self._tell = run, config, tell
+        self._chunks, self._optimizer, self._world = chunks, optimizer, world
+        self._snapshot = Snapshot() if config.schedule.async_save else None
+        self._pending: _Save | None = None
+        self._removal: threading.Thread | None = None
+        # Replicas share the writing of the weights, which each of them holds.
+        self._strategy = FullyParallelSaveStrategyWrapper(
+            TorchDistSaveShardedStrategy(),
+            parallel_state.get_data_parallel_group(with_context_parallel=True),
+            do_cache_distribution=True,
         )
-    content = _content(chunks, optimizer, is_loading=True)
-    is_same_layout = checkpoint.state["layout"] == layout_sizes(config)
-    if is_same_layout:
-        content["random_states"] = _random_states()
-    loaded = _load(checkpoint, content)
-    _load_chunks(chunks, loaded["model"])
-    optimizer.load_state_dict(loaded["optimizer"])
-    if is_same_layout:
-        _set_random_states(loaded["random_states"])
+        self._is_first = True
+        self._on_rank_0(
+            run.path, "what interrupted saves left cannot be removed", run.remove_unfinished
+        )
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Begin a save, after the one before it; without `async_save`, also finish it.
+
+        It returns once a copy of all that this process saves is in host memory, pinned where
+        there is a GPU: (weights + master weights and moments) / (the processes that share them).
+
+        Args:
+            state: `step`, `consumed_samples` and what else goes into `checkpoint.json`.
+
+        Raises:
+            OSError: This save, or the one before it, could not be written.
+        """
+        self.wait()
+        final = self._run.step_directory(state["step"])
+        temporary = self._run.unfinished_directory(state["step"])
+        self._on_rank_0(final, _FAILED, temporary.mkdir)
+        for chunk in self._chunks:
+            _gather_parameters(chunk)
+        # Nothing writes the results but a thread of this process, yet Megatron-Core asks for a
+        # queue in a manager process: seconds to start, and left behind by a kill.
+        filesystem_async._results_queue = queue.Queue()
+        content = self._content() | {"random_states": _random_states()}
+        request = dist_checkpointing.save(
+            content,
+            str(temporary),
+            self._strategy,
+            validate_access_integrity=self._is_first,
+            async_sharded_save=True,
+            async_strategy="mcore",
+        )
+        self._is_first = False
+        buckets = request.async_fn_args[1] if request.async_fn_args else []
+        writer = BackgroundWriter(buckets, self._snapshot)
+        self._pending = _Save(state=state, writer=writer, finish=request.finalize_fns)
+        if self._snapshot is None:
+            self.wait()
+
+    def poll(self) -> None:
+        """Finish the save that is in flight, if every process has written its part.
+
+        Between saves this is nothing; during one it is a sum over all processes.
+
+        Raises:
+            OSError: The save could not be written.
+        """
+        if self._pending is None:
+            return
+        writer = self._pending.writer
+        is_done = writer.is_done
+        values = [float(is_done), float(bool(writer.error))]
+        num_done, num_failed = sum_over_world(values, self._world.device)
+        if num_failed or num_done == torch.distributed.get_world_size():
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait for the save that is in flight, and for removals.
+
+        Raises:
+            OSError: The save could not be written; what there was of it is removed.
+        """
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.writer.wait()
+            self._finish(pending)
+        if self._removal is not None:
+            self._removal.join()
+            self._removal = None
+
+    def _finish(self, save: _Save) -> None:
+        step = save.state["step"]
+        temporary, final = self._run.unfinished_directory(step), self._run.step_directory(step)
+        gathered = _gather(save.writer.error, save.writer.contents)
+        errors = [f"rank {rank}: {error}" for rank, (error, _) in enumerate(gathered) if error]
+        if errors:
+            with contextlib.suppress(OSError):
+                self._on_rank_0(final, _FAILED, lambda: shutil.rmtree(temporary))
+            raise OSError(self._failure(final, _FAILED, errors[0]))
+        filesystem_async._results_queue.put(save.writer.results)
+        try:
+            for finish in save.finish:
+                finish()
+        except (CheckpointException, OSError) as error:
+            raise OSError(self._failure(final, _FAILED, str(error))) from error
+        contents = {name: content for _, part in gathered for name, content in part.items()}
+        self._on_rank_0(final, _FAILED, lambda: self._name(save.state, contents))
+
+    def _name(self, state: dict[str, Any], contents: dict[str, FileContent]) -> None:
+        """Give a save of which all files are on the disk its name, and retire older ones."""
+        temporary = self._run.unfinished_directory(state["step"])
+        final = self._run.step_directory(state["step"])
+        for file in sorted(temporary.iterdir()):
+            if file.name not in contents:  # Megatron-Core's, small
+                sync_file(file)
+                contents[file.name] = FileContent(
+                    num_bytes=file.stat().st_size, sha256=digest_file(file)
+                )
+        files = {name: content.num_bytes for name, content in sorted(contents.items())}
+        digests = {name: content.sha256 for name, content in sorted(contents.items())}
+        write_json(temporary / STATE_FILE, state | {"files": files, "sha256": digests})
+        sync_directory(temporary)
+        temporary.rename(final)
+        sync_directory(self._run.path)
+        self._tell(f"saved {final}")
+        schedule = self._config.schedule
+        leaving = self._run.retire_superseded(schedule.keep_checkpoints, schedule.keep_every)
+        # Minutes for a large one on a shared file system; what is left of it is cleaned up later.
+        self._removal = threading.Thread(target=_remove, args=(leaving,), daemon=True)
+        self._removal.start()
+
+    def _on_rank_0(self, path: Path, what: str, act: Callable[[], Any]) -> None:
+        """Let rank 0 act on files, and fail everywhere if it cannot."""
+        error = ""
+        if self._world.rank == 0:
+            try:
+                act()
+            except OSError as problem:
+                error = problem.strerror or str(problem)
+        errors = [error]
+        torch.distributed.broadcast_object_list(errors, src=0)
+        if errors[0]:
+            raise OSError(self._failure(path, what, errors[0]))
+
+    def _failure(self, path: Path, what: str, reason: str) -> str:
+        return (
+            f"{path}: {what}: {reason}; {shutil.disk_usage(self._run.path).free:,} bytes are free "
+            "there now, the checkpoints before it are unharmed, the same command resumes"
+        )
+
+    def _content(self) -> dict[str, Any]:
+        """Return what is saved, and filled by loading, but for the random states."""
+        weights = _weights(self._chunks)
+        if self._config.layout.use_distributed_optimizer:
+            return {
+                "model": weights,
+                "optimizer": OptimizerShards(self._optimizer, weights).content,
+            }
+        state = self._optimizer.sharded_state_dict(weights, is_loading=False, metadata=METADATA)
+        return {"model": weights, "optimizer": state}
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Load weights, optimizer and, at the layout that saved them, the random states.
+
+        At another layout random numbers go on from the seed; nothing here draws any after the
+        first weights, unless a model has dropout.
+
+        Raises:
+            ValueError: It cannot be read; or its optimizer is distributed and the config's is
+                not, or the other way round.
+        """
+        self._require_same_optimizer(checkpoint)
+        weights = _weights(self._chunks)
+        content: dict[str, Any] = {"model": weights}
+        shards = None
+        if self._config.layout.use_distributed_optimizer:
+            shards = OptimizerShards(self._optimizer, weights)
+            content["optimizer"] = shards.content
+        else:
+            content["optimizer"] = self._optimizer.sharded_state_dict(
+                weights, is_loading=True, metadata=METADATA
+            )
+        is_same_layout = checkpoint.state["layout"] == layout_sizes(self._config)
+        if is_same_layout:
+            content["random_states"] = _random_states()
+        loaded = _load(checkpoint, content)
+        _load_chunks(self._chunks, loaded["model"])
+        if shards:
+            shards.put_back(checkpoint.step)
+        else:
+            self._optimizer.load_state_dict(loaded["optimizer"])
+        if is_same_layout:
+            _set_random_states(loaded["random_states"])
+
+    def load_weights(self, checkpoint: Checkpoint) -> None:
+        """Load the weights of another training, of any layout, and nothing else of it.
+
+        Raises:
+            ValueError: It cannot be read.
+        """
+        loaded = _load(checkpoint, {"model": _weights(self._chunks)})
+        _load_chunks(self._chunks, loaded["model"])
+        self._optimizer.reload_model_params()
+
+    def _require_same_optimizer(self, checkpoint: Checkpoint) -> None:
+        was_distributed = checkpoint.state["use_distributed_optimizer"]
+        if was_distributed != self._config.layout.use_distributed_optimizer:
+            raise ValueError(
+                f"{checkpoint.path} was saved with use_distributed_optimizer ({was_distributed}), "
+                f"this run has ({not was_distributed}); their states differ in form: set "
+                f"use_distributed_optimizer={str(was_distributed).lower()}"
+                f"{'' if was_distributed else ' and data_parallel_size=1'}"
+            )
 
 
-def load_weights(
-    checkpoint: Checkpoint,
-    chunks: list[DistributedDataParallel],
-    optimizer: Any,
-) -> None:
-    """Load the weights of another training, and nothing else of it.
+_FAILED = "the checkpoint could not be written"
 
-    Raises:
-        ValueError: A file is damaged.
-    """
-    loaded = _load(checkpoint, {"model": _weights(chunks)})
-    _load_chunks(chunks, loaded["model"])
-    optimizer.reload_model_params()
+
+def _remove(directories: list[Path]) -> None:
+    for directory in directories:
+        # What cannot be removed now is removed, or complained of, when the training next starts.
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _gather(*values: Any) -> list[Any]:
+    """Return what every process has, by rank."""
+    gathered: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(gathered, values)
+    return gathered
+
+
+def _gather_parameters(chunk: DistributedDataParallel) -> None:
+    """Make the weights those of the last step: overlapped, replicas get them with the next pass."""
+    if chunk.ddp_config.overlap_param_gather:
+        chunk.disable_forward_pre_hook(param_sync=True)
+        chunk.enable_forward_pre_hook()
 
 
 def _load(checkpoint: Checkpoint, content: dict[str, Any]) -> dict[str, Any]:
@@ -139,8 +316,8 @@ def _load(checkpoint: Checkpoint, content: dict[str, Any]) -> dict[str, Any]:
         loaded: dict[str, Any] = dist_checkpointing.load(content, str(checkpoint.path))
     except (CheckpointException, OSError, RuntimeError) as error:
         raise ValueError(
-            f"{checkpoint.path}: its files have their sizes, but cannot be read; the log says why; "
-            "remove this directory to go on from the checkpoint before it"
+            f"{checkpoint.path}: its files are as they were written, but cannot be read; the log "
+            "says why; remove this directory to go on from the checkpoint before it"
         ) from error
     return loaded
 
@@ -156,18 +333,6 @@ def _weights(chunks: list[DistributedDataParallel]) -> dict[str, Any]:
 def _load_chunks(chunks: list[DistributedDataParallel], weights: dict[str, Any]) -> None:
     for number, chunk in enumerate(chunks):
         chunk.module.load_state_dict(weights[str(number)])
-
-
-def _content(
-    chunks: list[DistributedDataParallel], optimizer: Any, *, is_loading: bool
-) -> dict[str, Any]:
-    weights = _weights(chunks)
-    return {
-        "model": weights,
-        "optimizer": optimizer.sharded_state_dict(
-            weights, is_loading=is_loading, metadata=METADATA
-        ),
-    }
 
 
 def _random_states() -> ShardedObject:

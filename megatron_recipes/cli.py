@@ -1,4 +1,4 @@
-"""The command line: `megatron-recipes list | show | train | plan`.
+"""The command line: `megatron-recipes list | show | train | plan | plot | convert`.
 
 Results go to standard output, all else to standard error. Exit status 0: done; 1: failed; 2:
 misused. A user's error is one line; `--verbose` adds the traceback.
@@ -17,9 +17,11 @@ import typer
 
 from megatron_recipes import launch as launching
 from megatron_recipes import plan as planning
+from megatron_recipes.convert.commands import convert_app
 from megatron_recipes.job import MisuseError, make_job, resolve_with_data
 from megatron_recipes.recipes import recipe_list
 from megatron_recipes.show import describe
+from megatron_recipes.sinks import SinkOptions
 from megatron_recipes.source import check_source
 
 PROGRAM = "megatron-recipes"
@@ -127,6 +129,16 @@ def train(
         typer.Option("--from", metavar="CKPT", help="A checkpoint whose weights to start with."),
     ] = None,
     settings: Settings = None,
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where dataset indices are kept; default: the checkpoint directory."),
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Metrics for TensorBoard as well.")
+    ] = False,
+    wandb: Annotated[
+        str, typer.Option(metavar="PROJECT", help="Metrics for Weights & Biases as well.")
+    ] = "",
     verbose: Verbose = False,
 ) -> None:
     """Train a recipe, or resume it from its newest whole checkpoint."""
@@ -137,6 +149,8 @@ def train(
             checkpoint_dir=checkpoint_dir,
             start_from=start_from,
             settings=settings or [],
+            cache=cache_dir,
+            sinks=SinkOptions(tensorboard=tensorboard, wandb_project=wandb),
         )
         place = launching.place_in_world()
         if job.run.done.exists():
@@ -161,3 +175,22 @@ def plan(
     with _reporting("plan", verbose=verbose):
         trainings = planning.read_plan(plan_file, dict(os.environ))
         raise typer.Exit(planning.run_plan(trainings, tell=_say, verbose=verbose))
+
+
+@app.command()
+def plot(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Checkpoint directories to compare.")
+    ],
+    output: Annotated[Path, typer.Option(help="Where the figures and the page go.")],
+    x: Annotated[str, typer.Option(help="The horizontal axis: step or tokens.")] = "step",
+    verbose: Verbose = False,
+) -> None:
+    """Compare runs: PNG figures and one HTML page that needs nothing else."""
+    with _reporting("plot", verbose=verbose):
+        from megatron_recipes.plot.command import plot_runs  # matplotlib is slow to import
+
+        typer.echo(str(plot_runs(runs, output, x, _say)))
+
+
+app.add_typer(convert_app(_reporting), name="convert")

@@ -4,14 +4,14 @@ The order of the training data is fixed by the seed, the blend and the steps of 
 training; nothing is remembered from one step to the next.
 """
 
-import shutil
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import megatron.core
 import torch
-import torch.distributed
 from megatron.core import parallel_state
 from megatron.core.datasets.blended_megatron_dataset_builder import BlendedMegatronDatasetBuilder
 from megatron.core.datasets.gpt_dataset import GPTDataset, GPTDatasetConfig
@@ -20,6 +20,7 @@ from megatron.core.utils import get_batch_on_this_cp_rank
 from megatron_recipes.batching import micro_batch_indices
 from megatron_recipes.blend import Blend, Group
 from megatron_recipes.config import TrainingConfig
+from megatron_recipes.dataset_cache import cached
 from megatron_recipes.documents import BOUNDS, LONGEST, packs_documents, with_bounds
 from megatron_recipes.world import World
 
@@ -28,7 +29,6 @@ Batch = dict[str, torch.Tensor]
 document-bounded attention also its mask, or the documents' bounds."""
 
 KEYS = ("tokens", "labels", "loss_mask", "position_ids")
-COMPLETE = "COMPLETE"
 NO_TOKEN = -1
 
 
@@ -68,12 +68,22 @@ class Datasets:
 def build_datasets(config: TrainingConfig, blend: Blend, cache: Path) -> Datasets:
     """Return the datasets of a run; every process calls this together.
 
-    Indices are built by rank 0 and kept under `cache`. Those that a killed run left unfinished are
-    made again: Megatron-Core writes them under their final names. So are those of parts that
-    have moved since: their paths enter the names.
+    Indices are built once and kept under `cache`, as `dataset_cache` says.
     """
-    paths = "".join(f"{part}\n" for part in blend.prefixes())
-    _discard_unfinished(cache, paths)
+    depends_on = {
+        "paths": [str(path) for path in blend.prefixes()],
+        "data": blend.identity(),
+        "samples": config.schedule.num_steps * config.batch.global_batch_size,
+        "sequence_length": config.batch.sequence_length,
+        "document_bounded_attention": config.batch.document_bounded_attention,
+        "seed": config.schedule.seed,
+        "megatron_core": megatron.core.__version__,
+    }
+    found: Datasets = cached(cache, depends_on, functools.partial(_open_datasets, config, blend))
+    return found
+
+
+def _open_datasets(config: TrainingConfig, blend: Blend, cache: Path) -> Datasets:
     prefixes, weights = blend.weighted_prefixes()
     num_samples = config.schedule.num_steps * config.batch.global_batch_size
     # The blend asks each part for the ceiling of its share, so the whole is up to one sample per
@@ -87,7 +97,6 @@ def build_datasets(config: TrainingConfig, blend: Blend, cache: Path) -> Dataset
         too_small += lines
         if usable:
             valid[group.name] = _build([None, (usable, None), None], [0, None, 0], 0.0, options)[1]
-    _mark_complete(cache, paths)
     return Datasets(train=train, valid=valid, too_small=tuple(too_small))
 
 
@@ -124,20 +133,6 @@ def _dataset_options(config: TrainingConfig, blend: Blend, cache: Path) -> dict[
 def _build(blends: list[Any], sizes: list[Any], surplus: float, options: dict[str, Any]) -> Any:
     config = GPTDatasetConfig(blend_per_split=blends, mid_level_dataset_surplus=surplus, **options)
     return BlendedMegatronDatasetBuilder(GPTDataset, sizes, lambda: True, config).build()
-
-
-def _discard_unfinished(cache: Path, paths: str) -> None:
-    if torch.distributed.get_rank() == 0 and cache.is_dir():
-        complete = cache / COMPLETE
-        if not complete.exists() or complete.read_text(encoding="utf-8") != paths:
-            shutil.rmtree(cache)
-    torch.distributed.barrier()
-
-
-def _mark_complete(cache: Path, paths: str) -> None:
-    torch.distributed.barrier()
-    if torch.distributed.get_rank() == 0:
-        (cache / COMPLETE).write_text(paths, encoding="utf-8")
 
 
 def training_batches(
@@ -191,7 +186,7 @@ def _collate(
     )
     # The longest document is a number that the host needs.
     batch = {
-        key: tensor if key == LONGEST else tensor.to(world.device, non_blocking=True)
+        key: tensor if key == LONGEST else _moved(tensor, world.device)
         for key, tensor in batch.items()
     }
     # Without a group named, the sequence would be cut over all processes.
@@ -199,3 +194,8 @@ def _collate(
         batch, is_hybrid_cp=False, cp_group=parallel_state.get_context_parallel_group()
     )
     return mine
+
+
+def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    # Only from pinned memory does a copy not wait for what the device still computes.
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -57,7 +57,8 @@ def _sum_of_losses(
     return total, num_tokens, {"loss": torch.stack([counted, num_tokens.double()])}
 
 
-def _forward_step(batches: Iterator[Batch], model: Any) -> tuple[torch.Tensor, Any]:
+def forward_step(batches: Iterator[Batch], model: Any) -> tuple[torch.Tensor, Any]:
+    """Return what the schedule asks of a micro batch: the losses of its tokens, and their sum."""
     batch = next(batches)
     losses = model(
         batch["tokens"],
@@ -76,18 +77,27 @@ def run_schedule(
     chunks: list[DistributedDataParallel],
     *,
     forward_only: bool,
-) -> tuple[float, float]:
+    step: Callable[..., Any] = forward_step,
+) -> list[torch.Tensor]:
     """Run the micro batches through the pipeline.
 
+    Args:
+        batches: They, as this replica reads them.
+        num_microbatches: How many.
+        config: The training.
+        chunks: This process's part of the model.
+        forward_only: Whether there is no backward pass.
+        step: What takes a batch and the model; a wrapped `forward_step`, if any.
+
     Returns:
-        The summed loss and the tokens it is over, of this process; zeros where it is not the
-        last stage.
+        Of every micro batch its summed loss and the tokens that is over, `[2]`, float64, on the
+        device; nothing where this process is not of the last stage.
     """
     length, micro_batch_size = config.batch.sequence_length, config.batch.micro_batch_size
     if packs_documents(config):  # all sequences of a micro batch are joined into one
         length, micro_batch_size = length * micro_batch_size, 1
     reports = get_forward_backward_func()(
-        forward_step_func=_forward_step,
+        forward_step_func=step,
         # Interleaved, each chunk asks for the batch itself.
         data_iterator=list(itertools.tee(batches, len(chunks))),
         model=chunks,
@@ -96,28 +106,34 @@ def run_schedule(
         micro_batch_size=micro_batch_size,
         forward_only=forward_only,
     )
-    if not reports:
-        return 0.0, 0.0
-    loss, tokens = torch.stack([report["loss"] for report in reports]).sum(dim=0).tolist()
-    return loss, tokens
+    return [report["loss"] for report in reports]
 
 
 def evaluate(
-    dataset: Any, config: TrainingConfig, chunks: list[DistributedDataParallel], world: World
+    dataset: Any,
+    config: TrainingConfig,
+    chunks: list[DistributedDataParallel],
+    world: World,
+    watched: Callable[[Iterator[Batch]], Iterator[Batch]] = iter,
 ) -> tuple[float, int]:
-    """Return the mean loss over one group's held-out sequences, and the tokens it is over."""
+    """Return the mean loss over one group's held-out sequences, and the tokens it is over.
+
+    Args:
+        dataset: The group's.
+        config: The training.
+        chunks: This process's part of the model.
+        world: This process.
+        watched: Passes the micro batches on, and may note that one is asked for.
+    """
+    batches = watched(evaluation_batches(dataset, config, world))
+    num_microbatches = num_evaluation_microbatches(dataset, config, world)
     for chunk in chunks:
         chunk.eval()
     with torch.no_grad():
-        loss, tokens = run_schedule(
-            evaluation_batches(dataset, config, world),
-            num_evaluation_microbatches(dataset, config, world),
-            config,
-            chunks,
-            forward_only=True,
-        )
+        reports = run_schedule(batches, num_microbatches, config, chunks, forward_only=True)
     for chunk in chunks:
         chunk.train()
-    mine = [loss, tokens] if world.counts_loss else [0.0, 0.0]
+    counts = reports and world.counts_loss
+    mine = torch.stack(reports).sum(dim=0).tolist() if counts else [0.0, 0.0]
     loss, tokens = sum_over_world(mine, world.device)
     return loss / tokens, int(tokens)

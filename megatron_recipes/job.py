@@ -3,7 +3,7 @@
 import dataclasses
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from megatron_recipes.run_directory import (
     find_checkpoint,
 )
 from megatron_recipes.settings import apply_settings, with_vocabulary
+from megatron_recipes.sinks import SinkOptions
 
 
 class MisuseError(ValueError):
@@ -42,6 +43,12 @@ class Job:
 
     start_from: Checkpoint | None
     """The checkpoint there, whose weights the training begins with; None once it has its own."""
+
+    cache: Path
+    """Where dataset indices are kept; machines need not share it."""
+
+    sinks: SinkOptions = field(default_factory=SinkOptions)
+    """Where metrics go beside `metrics.jsonl`."""
 
     def identity(self) -> dict[str, Any]:
         """Return what `config.json` holds and a resumed run is compared with."""
@@ -89,6 +96,8 @@ def make_job(
     checkpoint_dir: Path,
     start_from: Path | None,
     settings: Sequence[str],
+    cache: Path | None = None,
+    sinks: SinkOptions | None = None,
 ) -> Job:
     """Return the training the user asked for, with everything checked that can be without torch.
 
@@ -98,6 +107,8 @@ def make_job(
         ValueError: Files, config and machine do not fit each other.
     """
     config = resolve_config(recipe, settings)
+    sinks = sinks or SinkOptions()
+    sinks.check_installed()
     if config.needs_gpu:
         config.check_machine(**machine())
     data = read_blend(blend)
@@ -115,6 +126,8 @@ def make_job(
         run=run,
         start_path=None if start_from is None else start_from.resolve(),
         start_from=checkpoint,
+        cache=run.cache if cache is None else cache.resolve(),
+        sinks=sinks,
     )
 
 

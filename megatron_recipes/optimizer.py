@@ -1,12 +1,12 @@
-"""AdamW through Megatron-Core's optimizers, and the learning rate of each step."""
+"""AdamW through Megatron-Core's optimizers, and what each step sets in it."""
 
 from typing import Any
 
 from megatron.core.distributed import DistributedDataParallel
 from megatron.core.optimizer import OptimizerConfig, get_megatron_optimizer
-from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
 
 from megatron_recipes.config import TrainingConfig
+from megatron_recipes.learning_rate import learning_rate
 from megatron_recipes.transformer_config import DTYPES
 
 
@@ -44,26 +44,13 @@ def build_optimizer(config: TrainingConfig, chunks: list[DistributedDataParallel
     return optimizer
 
 
-def build_scheduler(config: TrainingConfig, optimizer: Any, step: int) -> Any:
-    """Return the learning-rate scheduler, standing where `step` steps are done.
-
-    Its position is a function of the step, so no state of it is saved.
-    """
-    optimization, num_steps = config.optimization, config.schedule.num_steps
-    scheduler = OptimizerParamScheduler(
-        optimizer,
-        init_lr=0.0,
-        max_lr=optimization.learning_rate,
-        min_lr=optimization.min_learning_rate,
-        lr_warmup_steps=optimization.lr_warmup_steps,
-        lr_decay_steps=num_steps,
-        lr_decay_style=optimization.lr_decay_style,
-        start_wd=optimization.weight_decay,
-        end_wd=optimization.weight_decay,
-        wd_incr_steps=num_steps,
-        wd_incr_style="constant",
-        wsd_decay_steps=optimization.lr_wsd_decay_steps,
-        lr_wsd_decay_style="exponential",
-    )
-    scheduler.step(step)
-    return scheduler
+def prepare_step(config: TrainingConfig, optimizer: Any, step: int) -> float:
+    """Give every parameter group the learning rate and weight decay of a step; return the rate."""
+    rate = learning_rate(config, step)
+    for group in optimizer.param_groups:
+        if hasattr(group.get("lr"), "fill_"):  # a tensor, where steps are captured as graphs
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+        group["weight_decay"] = config.optimization.weight_decay * group.get("wd_mult", 1.0)
+    return rate

@@ -14,7 +14,8 @@ from megatron_recipes.config import LayoutConfig
 from megatron_recipes.launch import LISTENER
 
 TIMEOUT = datetime.timedelta(minutes=30)
-"""How long a collective waits; the first one waits for the slowest process to read its data."""
+"""How long a collective waits unless it is told otherwise; the first one waits for the slowest
+process to read its data."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +30,9 @@ class World:
 
     tensor_model_parallel_rank: int
     """Its share of every matrix."""
+
+    pipeline_model_parallel_rank: int
+    """Its stage."""
 
     data_parallel_rank: int
     """Its replica."""
@@ -48,7 +52,7 @@ class World:
         return self.is_last_stage and self.tensor_model_parallel_rank == 0
 
 
-def join_world(layout: LayoutConfig, seed: int) -> World:
+def join_world(layout: LayoutConfig, seed: int, timeout: datetime.timedelta = TIMEOUT) -> World:
     """Join the process group that the environment names and make the parallel groups.
 
     RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT are read, as torchrun sets them.
@@ -67,11 +71,11 @@ def join_world(layout: LayoutConfig, seed: int) -> World:
         device = torch.device("cuda", number)
         torch.cuda.set_device(device)
         torch.distributed.init_process_group(
-            "nccl", timeout=TIMEOUT, device_id=device, **_meeting_place()
+            "nccl", timeout=timeout, device_id=device, **_meeting_place()
         )
     else:
         device = torch.device("cpu")
-        torch.distributed.init_process_group("gloo", timeout=TIMEOUT, **_meeting_place())
+        torch.distributed.init_process_group("gloo", timeout=timeout, **_meeting_place())
     parallel_state.initialize_model_parallel(
         tensor_model_parallel_size=layout.tensor_model_parallel_size,
         pipeline_model_parallel_size=layout.pipeline_model_parallel_size,
@@ -84,6 +88,7 @@ def join_world(layout: LayoutConfig, seed: int) -> World:
         rank=torch.distributed.get_rank(),
         device=device,
         tensor_model_parallel_rank=parallel_state.get_tensor_model_parallel_rank(),
+        pipeline_model_parallel_rank=parallel_state.get_pipeline_model_parallel_rank(),
         data_parallel_rank=parallel_state.get_data_parallel_rank(),
         data_parallel_size=parallel_state.get_data_parallel_world_size(),
         is_first_stage=parallel_state.is_pipeline_first_stage(ignore_virtual=True),

@@ -202,10 +202,27 @@ def test_loss_falls_and_metrics_say_all_that_was_promised(single: Path) -> None:
         "learning_rate",
         "grad_norm",
         "tokens_per_second",
+        "tokens_per_second_per_gpu",
+        "model_tflops_per_gpu",
+        "flops_formula",
+        "mfu",
+        "mfu_denominator",
+        "memory_bytes",
         "seconds",
+        "seconds_left",
         "consumed_tokens",
         "attempt",
     }
+    # 300 tokens padded to 384, causal attention, one process.
+    flops = 6 * (4 * (2 * 128 * (128 + 64) + 3 * 128 * 352) + 384 * 128) + 6 * 4 * 128 * 256
+    assert steps[0]["model_tflops_per_gpu"] == pytest.approx(
+        steps[0]["tokens_per_second_per_gpu"] * flops / 1e12
+    )
+    assert (steps[0]["mfu"], steps[0]["mfu_denominator"]) == (None, "none")
+    assert 1e8 < steps[0]["memory_bytes"] < 1e11
+    assert steps[-1]["seconds_left"] == 0
+    # Ranks are compared in the tenth step, and in the twentieth.
+    assert [entry["step"] for entry in steps if "slowest_rank" in entry] == [10, 20]
     assert steps[0]["learning_rate"] == pytest.approx(2e-4)
     assert steps[9]["learning_rate"] == pytest.approx(2e-3)
     assert steps[-1]["consumed_tokens"] == STEPS * 4 * 256
@@ -238,12 +255,13 @@ def test_killed_run_resumes_to_bit_equal_losses(
     assert result.returncode == 0, result.stderr
     lines = result.stderr.splitlines()
     assert f"ignored checkpoint {unfinished}: its save did not finish" in lines
-    assert f"ignored checkpoint {damaged}: __0_0.distcp is missing" in lines
+    aside = f"{damaged.name}.damaged"
+    assert (f"ignored checkpoint {damaged}: __0_0.distcp is missing; it is now {aside}") in lines
     assert f"resuming from {newest}" in lines
     assert losses(path) == losses(layouts["TP2"])
     assert {entry["attempt"] for entry in metrics(path) if entry["kind"] == "step"} == {1, 2}
     kept = sorted(entry.name for entry in path.iterdir() if "step" in entry.name)
-    assert kept == ["step_0000016", "step_0000020"]
+    assert kept == ["step_0000016", "step_0000020", aside]
     assert "warn" not in result.stderr.lower()
 
 
