@@ -108,9 +108,3 @@ class ExecutionConfig:
         else:
             return
         raise ValueError(f"{setting} needs a GPU and Transformer Engine, not gpu (cpu)")
-
-    @property
-    def has_quadratic_attention(self) -> bool:
-        """Whether attention keeps a number for every pair of tokens."""
-        fused = ("auto", "flash", "fused")
-        return self.gpu == "cpu" or self.attention_backend not in fused
