@@ -159,16 +159,22 @@ def test_context_parallelism_overlap_and_full_recomputation_are_read_off_the_mod
 
 @pytest.mark.parametrize(
     ("kind", "backend", "expected"),
-    [("flash", "3.0", "flash 3.0"), ("fused", None, "fused"), ("", None, "")],
+    [
+        ("flash", "3.0", "active: attention kernel: flash 3.0"),
+        ("fused", None, "active: attention kernel: fused"),
+        ("unfused", None, "attention_backend (fused) was requested, but Transformer Engine chose"),
+    ],
 )
-def test_attention_that_transformer_engine_chose_is_named(
+def test_attention_that_transformer_engine_chose_is_named_and_must_be_the_requested(
     kind: str, backend: str | None, expected: str
 ) -> None:
-    choice = {f"use_{kind}_attention": True, f"{kind}_attention_backend": backend} if kind else {}
-    assert run_world(chosen_from, 1, choice) == [expected]
+    choice = {f"use_{kind}_attention": True, f"{kind}_attention_backend": backend}
+    requested = "auto" if kind == "flash" else "fused"
+    assert run_world(chosen_from, 1, choice, requested)[0].startswith(expected)
 
 
-def chosen_from(choice: dict[str, Any]) -> str:
+def chosen_from(choice: dict[str, Any], requested: str) -> str:
+    """What is said of what a module in Transformer Engine's place has chosen."""
     import sys
     import types
 
@@ -182,4 +188,8 @@ def chosen_from(choice: dict[str, Any]) -> str:
         sys.modules[name] = types.ModuleType(name)
     sys.modules["transformer_engine.pytorch.attention"] = package
     active.uses_transformer_engine = lambda: True
-    return active.chosen_attention()
+    config = unchecked(small(), {"execution": {"attention_backend": requested}})
+    try:
+        return active.require_chosen_attention(config)[0]
+    except ValueError as error:
+        return str(error)

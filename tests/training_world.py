@@ -14,7 +14,6 @@ from megatron_recipes.config import (
 )
 from megatron_recipes.settings import apply_settings
 
-VOCABULARY = 512
 MODEL = ModelConfig(
     num_layers=4,
     hidden_size=64,
@@ -22,7 +21,7 @@ MODEL = ModelConfig(
     num_attention_heads=4,
     num_query_groups=2,
     kv_channels=16,
-    vocab_size=VOCABULARY,
+    vocab_size=512,
 )
 
 
@@ -59,7 +58,7 @@ class MadeSequences:
     """Sequences of counting tokens, each cut into documents; 30 % of the losses do not count."""
 
     def __init__(self, config: TrainingConfig) -> None:
-        self.length = config.batch.sequence_length
+        self.length, self.vocab_size = config.batch.sequence_length, config.model.vocab_size
         self.has_bounds = config.batch.document_bounded_attention
 
     def __len__(self) -> int:
@@ -70,7 +69,7 @@ class MadeSequences:
 
         generator = torch.Generator().manual_seed(index)
         start, stride = torch.randint(1, 4, (2,), generator=generator).tolist()
-        text = (start + stride * torch.arange(self.length + 1)) % VOCABULARY
+        text = (start + stride * torch.arange(self.length + 1)) % self.vocab_size
         sequence = {
             "tokens": text[:-1],
             "labels": text[1:],
@@ -115,6 +114,8 @@ def train_steps(
 def step_through(
     config: TrainingConfig, world: Any, chunks: list[Any], optimizer: Any, num_steps: int
 ) -> dict[str, list[float]]:
+    import torch
+
     from megatron_recipes.data import training_batches
     from megatron_recipes.forward import run_schedule
     from megatron_recipes.world import sum_over_world
@@ -125,7 +126,7 @@ def step_through(
         for chunk in chunks:
             chunk.zero_grad_buffer()
         optimizer.zero_grad()
-        loss, tokens = run_schedule(
+        reports = run_schedule(
             training_batches(dataset, config, world, step * batch.global_batch_size),
             batch.num_microbatches(config.layout),
             config,
@@ -133,7 +134,8 @@ def step_through(
             forward_only=False,
         )
         _, grad_norm, _ = optimizer.step()
-        mine = [loss, tokens] if world.counts_loss else [0.0, 0.0]
+        counts = reports and world.counts_loss
+        mine = torch.stack(reports).sum(dim=0).tolist() if counts else [0.0, 0.0]
         loss, tokens = sum_over_world(mine, world.device)
         result["losses"].append(loss / tokens)
         result["grad_norms"].append(float(grad_norm))
