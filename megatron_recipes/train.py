@@ -104,7 +104,8 @@ class Training:
         self.guard = LossGuard(self.config.schedule.loss_spike_factor, losses)
         self.datasets = build_datasets(self.config, job.blend, job.cache)
         watchdog.beat(self.step, STARTING)
-        self.chunks = build_model(self.config, world)
+        is_fresh = self.checkpoint is None and self.start_from is None
+        self.chunks = build_model(self.config, world, draws_weights=is_fresh)
         self.optimizer = build_optimizer(self.config, self.chunks)
         self.checkpointer = Checkpointer(
             job.run, self.config, self.chunks, self.optimizer, world, tell

@@ -158,6 +158,10 @@ def test_initial_weights_have_the_spread_they_should_and_differ_by_seed() -> Non
 
 
 def test_layouts_that_show_accepts_take_the_step_of_one_process() -> None:
-    for config in accepted_layouts(seed=7, count=30, among=500)[::5]:
+    # A few that a push can wait for; `benchmarks.layouts` takes 100, of up to 8 processes.
+    drawn = accepted_layouts(seed=7, count=40, among=500)
+    few = [config for config in drawn if config.layout.world_size <= 4][:6]
+    assert len(few) == 6
+    for config in few:
         entry = one_step(config)
         assert entry["reason"] == "", entry["layout"]
