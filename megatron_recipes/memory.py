@@ -226,10 +226,10 @@ def _layer_bytes(config: TrainingConfig, *, is_fp8: bool) -> _LayerBytes:
     feed_forward = model.ffn_hidden_size / tensor
     product_input = 1 if is_fp8 else number
     pairs = model.num_attention_heads / tensor * config.batch.sequence_length
-    has_pairs = config.execution.has_quadratic_attention
+    has_pairs = config.has_quadratic_attention
     # Transformer Engine's norm is inside the product that `mlp` repeats; the local one is not.
     norm_of_mlp = product_input * hidden
-    has_inner_norm = config.needs_gpu and config.execution.attention_backend != "local"
+    has_inner_norm = config.needs_gpu
     return _LayerBytes(
         entry=number * hidden,
         core_attention=pairs * (4 + number) if has_pairs else 0.0,

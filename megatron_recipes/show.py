@@ -128,7 +128,7 @@ def _cost(config: TrainingConfig, mfu: float | None) -> list[str]:
         f"{flops.full / GIGA:.5g} with full"
     )
     if again:
-        operations += f"; recomputed, in none of them: {again / GIGA:.4g}"
+        operations += f"; recomputed beside them: {again / GIGA:.4g}"
     return [
         *_row("vocabulary", f"{model.vocab_size:,} padded to {model.padded_vocab_size:,}"),
         *_row("parameters", f"{count_parameters(model):,}"),

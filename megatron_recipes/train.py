@@ -13,7 +13,7 @@ from typing import Any
 import torch.distributed
 
 from megatron_recipes import launch
-from megatron_recipes.active import require_active
+from megatron_recipes.active import require_active, require_chosen_attention
 from megatron_recipes.bad_step import describe_bad_step, known_bad_steps
 from megatron_recipes.checkpoint import Checkpointer
 from megatron_recipes.checkpoint_content import newest_sound_checkpoint, require_sound
@@ -105,7 +105,8 @@ class Training:
         self.guard = LossGuard(self.config.schedule.loss_spike_factor, losses)
         self.datasets = build_datasets(self.config, job.blend, job.cache)
         watchdog.beat(self.step, STARTING)
-        self.chunks = build_model(self.config, world)
+        is_fresh = self.checkpoint is None and self.start_from is None
+        self.chunks = build_model(self.config, world, draws_weights=is_fresh)
         self.optimizer = build_optimizer(self.config, self.chunks)
         self.checkpointer = Checkpointer(
             job.run, self.config, self.chunks, self.optimizer, world, tell
@@ -123,6 +124,7 @@ class Training:
         self.reports.tell(self._conversation_lines())
         active = require_active(self.config, self.chunks, self.optimizer)
         self.reports.tell(f"active: {line}" for line in active)
+        self.names_attention = False
         self.reports.tell(known_bad_steps(job.run.path, self.step))
 
     def _find_checkpoints(self) -> tuple[Checkpoint | None, Checkpoint | None, list[float]]:
@@ -180,6 +182,9 @@ class Training:
     def advance(self) -> bool:
         """Train the next step, with all that is due after it; return whether to stop."""
         is_stopping = self._train_one_step()
+        if not self.names_attention:  # which is chosen by the first forward pass
+            self.reports.tell(require_chosen_attention(self.config))
+            self.names_attention = True
         self.checkpointer.poll()
         if self._is_due(self.config.schedule.evaluation_interval):
             self._evaluate()

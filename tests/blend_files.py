@@ -10,6 +10,34 @@ import numpy
 EOD = 0
 
 
+def write_documents(
+    prefix: Path, documents: list[list[int]], *, vocab_size: int = 300, tokenizer: str = "one"
+) -> Path:
+    """Write `.bin`, `.idx` and sidecar."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Megatron-Core warns of while it is imported
+        from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
+
+    builder = IndexedDatasetBuilder(f"{prefix}.bin", dtype=numpy.uint16)
+    for document in documents:
+        builder.add_document(numpy.array(document), [len(document)])
+    builder.finalize(f"{prefix}.idx")
+    content = json.dumps([document[:3] for document in documents])
+    sidecar = {
+        "tokenizer": {"sha256": hashlib.sha256(tokenizer.encode()).hexdigest(), "file": "t.json"},
+        "vocab_size": vocab_size,
+        "eod_id": EOD,
+        "dtype": "uint16",
+        "documents": len(documents),
+        "tokens": sum(map(len, documents)),
+        "group": prefix.parent.name,
+        "bin_xxh3": hashlib.sha256(content.encode()).hexdigest()[:16],
+        "idx_xxh3": f"{len(documents):016x}",
+    }
+    Path(f"{prefix}.json").write_text(json.dumps(sidecar))
+    return prefix
+
+
 def write_part(
     prefix: Path,
     *,
@@ -20,31 +48,13 @@ def write_part(
     tokenizer: str = "one",
 ) -> Path:
     """Write `.bin`, `.idx` and sidecar: documents that count in steps of a random width."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Megatron-Core warns of while it is imported
-        from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
-
     generator = numpy.random.default_rng(seed)
-    builder = IndexedDatasetBuilder(f"{prefix}.bin", dtype=numpy.uint16)
+    documents = []
     for _ in range(num_documents):
         start, stride = generator.integers(1, vocab_size), generator.integers(1, 4)
         tokens = 1 + (start + stride * numpy.arange(document_length - 1)) % (vocab_size - 1)
-        document = numpy.append(tokens, EOD)
-        builder.add_document(document, [document_length])
-    builder.finalize(f"{prefix}.idx")
-    sidecar = {
-        "tokenizer": {"sha256": hashlib.sha256(tokenizer.encode()).hexdigest(), "file": "t.json"},
-        "vocab_size": vocab_size,
-        "eod_id": EOD,
-        "dtype": "uint16",
-        "documents": num_documents,
-        "tokens": num_documents * document_length,
-        "group": prefix.parent.name,
-        "bin_xxh3": f"{num_documents:04x}{document_length:04x}{seed:08x}",
-        "idx_xxh3": f"{num_documents:08x}{document_length:08x}",
-    }
-    Path(f"{prefix}.json").write_text(json.dumps(sidecar))
-    return prefix
+        documents.append([*tokens.tolist(), EOD])
+    return write_documents(prefix, documents, vocab_size=vocab_size, tokenizer=tokenizer)
 
 
 def write_blend(directory: Path, *, vocab_size: int = 300) -> Path:

@@ -1,5 +1,7 @@
 """What the sections of a config ask of each other; each refusal names the fields it compares."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from megatron_recipes.config.checks import named, shown
@@ -14,7 +16,7 @@ kernels (`assert_dim_for_fp8_exec`; tokens are a width in the backward pass), th
 for `blockwise`."""
 
 
-def check_agreement(config: "TrainingConfig") -> None:
+def check_agreement(config: TrainingConfig) -> None:
     """Refuse sections that do not go together.
 
     Raises:
@@ -29,7 +31,7 @@ def check_agreement(config: "TrainingConfig") -> None:
     _check_fp8(config)
 
 
-def _check_model_against_layout(config: "TrainingConfig") -> None:
+def _check_model_against_layout(config: TrainingConfig) -> None:
     model, layout = config.model, config.layout
     tensor = layout.tensor_model_parallel_size
     for name in ("num_attention_heads", "num_query_groups", "ffn_hidden_size"):
@@ -47,7 +49,7 @@ def _check_model_against_layout(config: "TrainingConfig") -> None:
     layers_per_stage(model, layout)
 
 
-def _check_batch_against_layout(config: "TrainingConfig") -> None:
+def _check_batch_against_layout(config: TrainingConfig) -> None:
     batch, layout = config.batch, config.layout
     per_pass = batch.micro_batch_size * layout.data_parallel_size
     if batch.global_batch_size % per_pass:
@@ -67,7 +69,7 @@ def _check_batch_against_layout(config: "TrainingConfig") -> None:
     _check_sequence(config)
 
 
-def _check_sequence(config: "TrainingConfig") -> None:
+def _check_sequence(config: TrainingConfig) -> None:
     batch, layout, model = config.batch, config.layout, config.model
     if 0 < model.max_position_embeddings < batch.sequence_length:
         raise ValueError(
@@ -86,7 +88,7 @@ def _check_sequence(config: "TrainingConfig") -> None:
         )
 
 
-def _check_nodes(config: "TrainingConfig") -> None:
+def _check_nodes(config: TrainingConfig) -> None:
     layout, per_node = config.layout, config.execution.gpus_per_node
     tensor = layout.tensor_model_parallel_size
     if layout.world_size <= per_node:
@@ -112,7 +114,7 @@ def _check_nodes(config: "TrainingConfig") -> None:
         )
 
 
-def _check_schedule(config: "TrainingConfig") -> None:
+def _check_schedule(config: TrainingConfig) -> None:
     schedule, optimization = config.schedule, config.optimization
     settling = optimization.lr_warmup_steps + optimization.lr_wsd_decay_steps
     if settling >= schedule.num_steps:
@@ -123,7 +125,7 @@ def _check_schedule(config: "TrainingConfig") -> None:
         )
 
 
-def _check_recomputation(config: "TrainingConfig") -> None:
+def _check_recomputation(config: TrainingConfig) -> None:
     layout, count = config.layout, config.execution.recompute_num_layers
     chunks = layout.virtual_pipeline_model_parallel_size
     most = max(layers_per_stage(config.model, layout)) // chunks
@@ -136,7 +138,7 @@ def _check_recomputation(config: "TrainingConfig") -> None:
         )
 
 
-def _check_gpu(config: "TrainingConfig") -> None:
+def _check_gpu(config: TrainingConfig) -> None:
     execution, layout = config.execution, config.layout
     setting = gpu_setting(config)
     if execution.gpu == "cpu" and setting:
@@ -146,14 +148,42 @@ def _check_gpu(config: "TrainingConfig") -> None:
             "use_precision_aware_optimizer (true) needs use_distributed_optimizer, "
             "not use_distributed_optimizer (false)"
         )
-    if execution.attention_backend == "unfused" and layout.context_parallel_size > 1:
+    if execution.gpu != "cpu":
+        _check_attention(config)
+
+
+def _check_attention(config: TrainingConfig) -> None:
+    """Refuse what Transformer Engine's attention cannot do; the local one can, and is slow."""
+    backend, layout = config.execution.attention_backend, config.layout
+    dtype = config.precision.params_dtype
+    shared = named(layout, "context_parallel_size")
+    if backend == "local":
+        return
+    if backend in ("flash", "fused"):
+        if dtype == "float32":
+            raise ValueError(f"attention_backend ({backend}) does not take params_dtype (float32)")
+        if config.model.kv_channels % 8 or config.model.kv_channels > 256:
+            raise ValueError(
+                f"attention_backend ({backend}) needs heads of a multiple of 8 up to 256, not "
+                f"{named(config.model, 'kv_channels')}"
+            )
+    if layout.context_parallel_size == 1:
+        return
+    if backend == "unfused" or dtype == "float32":
         raise ValueError(
-            f"attention_backend (unfused) does not share sequences: "
-            f"{named(layout, 'context_parallel_size')}; take auto, flash or fused"
+            f"{shared} needs attention_backend auto, flash or fused in BF16, or local, not "
+            f"attention_backend ({backend}) with params_dtype ({dtype})"
+        )
+    if config.batch.document_bounded_attention:
+        # Transformer Engine computes wrong numbers, and says nothing, where documents are no
+        # multiple of two parts for each process: its issue 3331.
+        raise ValueError(
+            f"document_bounded_attention (true) does not go with {shared} on a GPU, where "
+            "documents of any length cannot be shared; take attention_backend local or share less"
         )
 
 
-def gpu_setting(config: "TrainingConfig") -> str:
+def gpu_setting(config: TrainingConfig) -> str:
     """Return the first setting of several sections that only Transformer Engine fulfils, or ""."""
     for section, name, unset in (
         (config.precision, "fp8", "none"),
@@ -169,7 +199,7 @@ def gpu_setting(config: "TrainingConfig") -> str:
     return ""
 
 
-def _check_fp8(config: "TrainingConfig") -> None:
+def _check_fp8(config: TrainingConfig) -> None:
     precision, layout, model = config.precision, config.layout, config.model
     if precision.fp8 == "none":
         return
@@ -195,7 +225,7 @@ def _check_fp8(config: "TrainingConfig") -> None:
     _check_fp8_sizes(config)
 
 
-def _check_fp8_sizes(config: "TrainingConfig") -> None:
+def _check_fp8_sizes(config: TrainingConfig) -> None:
     precision, layout, model, batch = config.precision, config.layout, config.model, config.batch
     tensor, context = layout.tensor_model_parallel_size, layout.context_parallel_size
     multiple = FP8_BLOCK if precision.fp8_recipe == "blockwise" else FP8_WIDTH

@@ -67,6 +67,12 @@ class TrainingConfig:
         return self.execution.gpu != "cpu"
 
     @property
+    def has_quadratic_attention(self) -> bool:
+        """Whether attention keeps a number for every pair of tokens: no fused kernel does it."""
+        is_fused = self.execution.attention_backend in ("auto", "flash", "fused")
+        return not (self.needs_gpu and is_fused and self.precision.params_dtype == "bfloat16")
+
+    @property
     def needs_transformer_engine(self) -> str:
         """The setting that only Transformer Engine fulfils, as `name (value)`; or ""."""
         return gpu_setting(self)
