@@ -86,3 +86,33 @@ def write_blend(directory: Path, *, vocab_size: int = 300, tokenizer: str = "one
     blend = directory / "blend.json"
     blend.write_text(json.dumps({"train": train, "valid": valid, "test": []}))
     return blend
+
+
+def write_masked_blend(directory: Path, *, vocab_size: int = 300) -> Path:
+    """Write conversations of 10 to 60 tokens in one group: turns of a question and an answer."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Megatron-Core warns of while it is imported
+        from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
+
+    (directory / "agent").mkdir(parents=True)
+    prefix, generator = directory / "agent/part-00000", numpy.random.default_rng(5)
+    documents, masks = [], []
+    for _ in range(60):
+        mask = numpy.repeat([0, 1, 0, 1], generator.integers(3, 15, 4))
+        start = generator.integers(1, vocab_size)
+        document = 1 + (start + numpy.arange(len(mask))) % (vocab_size - 1)
+        documents.append(numpy.append(document, EOD))
+        masks.append(numpy.append(mask, 0).astype(numpy.uint8))
+    write_documents(prefix, [document.tolist() for document in documents], vocab_size=vocab_size)
+    builder = IndexedDatasetBuilder(f"{prefix}_mask.bin", dtype=numpy.uint8)
+    for mask in masks:
+        builder.add_document(mask, [len(mask)])
+    builder.finalize(f"{prefix}_mask.idx")
+    sidecar = Path(f"{prefix}.json")
+    trained = int(sum(mask.sum() for mask in masks))
+    content = json.loads(sidecar.read_text()) | {"trained_tokens": trained, "mask_bin_xxh3": "3"}
+    sidecar.write_text(json.dumps(content))
+    blend = directory / "blend.json"
+    train = [{"group": "agent", "weight": 1.0, "prefixes": ["agent/part-00000"]}]
+    blend.write_text(json.dumps({"train": train, "valid": [], "test": []}))
+    return blend
