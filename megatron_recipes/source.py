@@ -34,7 +34,7 @@ def check_source(path: Path, config: TrainingConfig, blend: Blend | None) -> str
     tokenizer = blend.tokenizer if blend else str(checkpoint.state["tokenizer"])
     if not config.model.vocab_size:
         config = with_fields(config, vocab_size=checkpoint.state["model"]["vocab_size"])
-    check_weights_fit(checkpoint, config, tokenizer)
+    check_weights_fit(path, checkpoint, config, tokenizer)
     return f"{checkpoint.path}: same model, tokenizer sha256 {tokenizer:.12}"
 
 

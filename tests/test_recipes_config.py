@@ -63,7 +63,7 @@ def test_unknown_recipe_names_those_there_are(name: str, hint: str) -> None:
         find_recipe(name)
     assert str(caught.value) == (
         f"there is no recipe {name!r}; {hint}expected tiny, or one of llama3_8b, llama3_70b, "
-        "mistral_7b, qwen2_5_7b, which may end in _stage2, _h200, _fp8, in this order"
+        "mistral_7b, qwen2_5_7b, which may end in _stage2 or _stage3, _h200, _fp8, in this order"
     )
 
 
