@@ -15,6 +15,7 @@ from megatron_recipes.duration import estimate_duration
 from megatron_recipes.flops import count_parameters, flops_per_token, recomputed_flops_per_token
 from megatron_recipes.limits import check_limits
 from megatron_recipes.recipes import MODELS, RECIPES, find_recipe, recipe_list
+from megatron_recipes.recipes.continual import STAGES
 from megatron_recipes.run_directory import model_identity
 from megatron_recipes.settings import apply_settings, with_fields, with_vocabulary
 from megatron_recipes.show import describe
@@ -135,14 +136,14 @@ def test_every_recipe_is_shown_on_one_screen(name: str) -> None:
 
 
 def test_names_of_variants_say_what_they_are() -> None:
-    assert len(RECIPES) == 1 + 8 * len(MODELS)
+    assert len(RECIPES) == 1 + len(STAGES) * 4 * len(MODELS)
     config = find_recipe("llama3_70b_stage2_h200_fp8")
     assert (config.execution.gpu, config.precision.fp8) == ("h200", "hybrid")
     assert config.optimization.learning_rate < find_recipe("llama3_70b").optimization.learning_rate
     assert config.optimization.lr_warmup_init == (
         find_recipe("llama3_70b").optimization.min_learning_rate
     )
-    with pytest.raises(ValueError, match=r"stage \(4\) must be one of 1, 2"):
+    with pytest.raises(ValueError, match=r"stage \(4\) must be one of 1, 2, 3"):
         MODELS[0](stage=4)
     for model in MODELS:
         assert f"{model.__name__:10}  {model().description}" in recipe_list().splitlines()

@@ -152,9 +152,17 @@ def third_stage(config: TrainingConfig) -> TrainingConfig:
     A tenth of the learning rate of stage 1, warmed up over 3 % and decayed linearly to 0: for 8B
     and 70B nearly what Tulu 3 was tuned with, 5e-6 and 2e-6 (Lambert et al., 2024). 64 sequences
     of 8,192 tokens hold as many conversations as batches of 512 to 2,048 unpacked ones.
+
+    Conversations of any length cannot be shared by context parallelism on a GPU: as many processes
+    share matrices instead.
     """
+    layout = config.layout
+    tensor = layout.tensor_model_parallel_size * layout.context_parallel_size
     return with_fields(
         config,
+        tensor_model_parallel_size=tensor,
+        context_parallel_size=1,
+        sequence_parallel=tensor > 1,
         document_bounded_attention=True,
         pack_conversations=True,
         global_batch_size=64,
@@ -217,8 +225,8 @@ def build_variant(
     _require_known("stage", stage, STAGES)
     _require_known("gpu", gpu, GPU_NAMES)
     _require_known("precision", precision, PRECISIONS)
-    config = {1: lambda first: first, 2: second_stage, 3: third_stage}[stage](config)
     config = with_fields(config, gpu=gpu, **differences.get((gpu, precision), {}))
+    config = {1: lambda first: first, 2: second_stage, 3: third_stage}[stage](config)
     config = in_fp8(config) if precision == "fp8" else config
     where = f"{config.layout.world_size} x {GPU_NAMES[gpu]}, {PRECISIONS[precision]}"
     return dataclasses.replace(
