@@ -108,12 +108,15 @@ def show(
         float | None, typer.Option(help="Utilization that its time is computed from, 0 to 1.")
     ] = None,
     fields: Annotated[bool, typer.Option("--fields", help="Show fields at their default.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Estimate its throughput, and that of other layouts.")
+    ] = False,
     verbose: Verbose = False,
 ) -> None:
     """Print a recipe with every number that follows from it; runs anywhere."""
     with _reporting("show", verbose=verbose):
         config, data = resolve_with_data(recipe, settings or [], blend)
-        text = describe(config, data, mfu=mfu, all_fields=fields)
+        text = describe(config, data, mfu=mfu, all_fields=fields, estimates=estimate)
         if start_from:
             text += f"\n\n{'from':16}{check_source(start_from, config, data)}"
         typer.echo(text)

@@ -9,6 +9,7 @@ from megatron_recipes.config.checks import shown
 from megatron_recipes.config.gpus import GPUS
 from megatron_recipes.config.stages import layers_per_stage
 from megatron_recipes.duration import SOURCE, estimate_duration
+from megatron_recipes.estimate.report import estimate_lines
 from megatron_recipes.flops import count_parameters, flops_per_token, recomputed_flops_per_token
 from megatron_recipes.limits import num_epochs
 from megatron_recipes.memory import StageMemory, fullest, reserve_bytes, stage_memories
@@ -26,6 +27,7 @@ def describe(
     *,
     mfu: float | None = None,
     all_fields: bool = False,
+    estimates: bool = False,
 ) -> str:
     """Return what a config says and what follows from it, as text.
 
@@ -34,9 +36,10 @@ def describe(
         blend: Its data, if that is known.
         mfu: The utilization that its time is computed from; None: what NVIDIA reports.
         all_fields: Whether to list fields that have their default, too.
+        estimates: Whether to add the estimated throughput, and the fastest layouts.
 
     Raises:
-        ValueError: `mfu` is out of range or has no effect.
+        ValueError: `mfu` is out of range or has no effect; nothing can be estimated.
     """
     parts = [
         [f"{config.recipe}: {config.description}"],
@@ -45,6 +48,7 @@ def describe(
         _layout(config) + _batch(config),
         _cost(config, mfu),
         _data(config, blend) if blend else [],
+        [line for row in estimate_lines(config) for line in _row(*row)] if estimates else [],
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
 

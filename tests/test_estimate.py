@@ -5,12 +5,17 @@ import statistics
 
 import pytest
 
+from benchmarks.scaling import PAGE, page
 from megatron_recipes.config import BatchConfig, ExecutionConfig, LayoutConfig, PrecisionConfig
 from megatron_recipes.estimate.fit import Prediction, predictions
+from megatron_recipes.estimate.layouts import rank_layouts
 from megatron_recipes.estimate.published import MODELS, RUNS
 from megatron_recipes.estimate.rates import PUBLISHED, gpu_and_rates
 from megatron_recipes.estimate.step_time import estimate, step_time
 from megatron_recipes.estimate.workload import Workload
+from megatron_recipes.memory import check_memory
+from megatron_recipes.recipes import find_recipe
+from megatron_recipes.show import describe
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +104,25 @@ def test_a_cpu_has_no_rates() -> None:
     with pytest.raises(ValueError, match=r"gpu \(cpu\) has no published rates"):
         gpu_and_rates("cpu")
     assert set(PUBLISHED) == {"h100", "h200"}
+
+
+def test_the_study_is_what_the_module_computes() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_ranked_layouts_fit_and_fill_the_gpus() -> None:
+    ranked = rank_layouts(find_recipe("llama3_70b"), 64)
+    speeds = [candidate.throughput.tokens_per_second_per_gpu for candidate in ranked]
+    assert speeds == sorted(speeds, reverse=True)
+    for candidate in ranked:
+        assert candidate.config.layout.world_size == 64
+        check_memory(candidate.config)
+    assert rank_layouts(find_recipe("llama3_70b"), 8) == []
+
+
+def test_show_estimates_the_recipe_and_names_faster_layouts() -> None:
+    text = describe(find_recipe("llama3_8b_fp8"), estimates=True)
+    assert "of 1,979 (FP8)" in text
+    assert "\nfastest         TP2 DP4: " in text
+    with pytest.raises(ValueError, match="--estimate needs the vocabulary"):
+        describe(find_recipe("tiny"), estimates=True)
