@@ -1,10 +1,10 @@
 """Trainings of a few seconds in forked worlds, for the tests of checkpoints."""
 
+import contextlib
 import hashlib
 import json
 import os
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,25 +59,41 @@ def _train_rank(job: Job) -> list[str]:
     return lines
 
 
-def signal_when(
-    job: Job, number: int, condition: Callable[[], bool], *, num_ranks: int | None = None
-) -> threading.Thread:
-    """Send a signal to the processes of a training, or to the first few, once a condition holds."""
-    for file in (job.run.path / "logs").glob("*.pid"):
-        file.unlink()
+class Watcher:
+    """Sends a signal to the processes of a training once a condition holds."""
 
-    def watch() -> None:
-        while not condition():
-            time.sleep(0.0005)
-        for file in sorted((job.run.path / "logs").glob("*.pid"))[:num_ranks]:
-            try:
-                os.kill(int(file.stem), number)
-            except ProcessLookupError:
-                continue
+    def __init__(
+        self,
+        job: Job,
+        number: int,
+        condition: Callable[[], bool],
+        *,
+        num_ranks: int | None = None,
+    ) -> None:
+        """Begin to watch; only the first few processes get the signal if `num_ranks` says so."""
+        self._pids = job.run.path / "logs"
+        self._number, self._condition, self._num_ranks = number, condition, num_ranks
+        self._is_over = threading.Event()
+        self.has_fired = False
+        """Whether the condition held before `close`."""
+        for file in self._pids.glob("*.pid"):
+            file.unlink()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    return thread
+    def _watch(self) -> None:
+        while not self._condition():
+            if self._is_over.wait(0.0005):
+                return
+        self.has_fired = True
+        for file in sorted(self._pids.glob("*.pid"))[: self._num_ranks]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(file.stem), self._number)
+
+    def close(self) -> None:
+        """Watch no longer."""
+        self._is_over.set()
+        self._thread.join()
 
 
 def steps(directory: Path) -> dict[int, tuple[float, float]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from blend_files import write_blend
-from checkpoint_runs import is_sound, signal_when, small_job, steps, tensors, train
+from checkpoint_runs import Watcher, is_sound, small_job, steps, tensors, train
 from forked_world import WorldError, run_world
 
 from megatron_recipes.job import Job
@@ -296,9 +296,9 @@ def test_signal_during_a_save_saves_and_ends_well(
 ) -> None:
     settings = (*LAYOUTS["DP2"], "checkpoint_interval=4")
     job = small_job(blend, tmp_path / "run", *settings, start_from=base)
-    watcher = signal_when(job, number, lambda: any(job.run.path.glob(".step_*.unfinished")))
+    watcher = Watcher(job, number, lambda: any(job.run.path.glob(".step_*.unfinished")))
     lines = train(job)
-    watcher.join()
+    watcher.close()
     newest, ignored = job.run.newest_checkpoint()
     assert newest is not None
     assert 4 <= newest.step < 100
