@@ -72,6 +72,7 @@ def anchors(config: TrainingConfig) -> list[tuple[str, float]]:
             known.num_layers == model.num_layers
             and known.hidden_size == model.hidden_size
             and known.ffn_hidden_size == model.ffn_hidden_size
+            and known.vocab_size == model.vocab_size
         )
         if same:
             return [
