@@ -75,6 +75,7 @@ def test_a_sweep_is_pruned_by_memory_and_checks() -> None:
         context_parallel_size=1,
         tensor_model_parallel_size=1,
         sequence_parallel=False,
+        tp_comm_overlap=False,
         data_parallel_size=8,
     )
     with pytest.raises(ValueError, match="none of its settings fits"):

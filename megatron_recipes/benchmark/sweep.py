@@ -78,6 +78,7 @@ def _choices(config: TrainingConfig, kind: str) -> list[dict[str, Any]]:
             {
                 "tensor_model_parallel_size": tensor,
                 "sequence_parallel": tensor > 1,
+                "tp_comm_overlap": tensor > 1 and config.execution.gpu != "cpu",
                 "pipeline_model_parallel_size": pipeline,
                 "virtual_pipeline_model_parallel_size": 1,
                 "context_parallel_size": context,
