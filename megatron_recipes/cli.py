@@ -1,4 +1,4 @@
-"""The command line: `megatron-recipes list | show | train | plan | plot | convert`.
+"""The command line: `megatron-recipes list | show | train | plan | plot | benchmark | convert`.
 
 Results go to standard output, all else to standard error. Exit status 0: done; 1: failed; 2:
 misused. A user's error is one line; `--verbose` adds the traceback.
@@ -17,6 +17,12 @@ import typer
 
 from megatron_recipes import launch as launching
 from megatron_recipes import plan as planning
+from megatron_recipes.benchmark.command import (
+    BenchmarkOptions,
+    benchmark_configs,
+    measure_as_rank,
+    run_benchmark,
+)
 from megatron_recipes.convert.commands import convert_app
 from megatron_recipes.job import MisuseError, make_job, resolve_with_data
 from megatron_recipes.recipes import recipe_list
@@ -194,6 +200,42 @@ def plot(
         from megatron_recipes.plot.command import plot_runs  # matplotlib is slow to import
 
         typer.echo(str(plot_runs(runs, output, x, _say)))
+
+
+@app.command()
+def benchmark(
+    recipe: Recipe,
+    output: Annotated[Path, typer.Option(help="Where results, logs and traces go.")],
+    blend: Annotated[
+        Path | None, typer.Option(help="A blend file; default: random tokens.")
+    ] = None,
+    settings: Settings = None,
+    steps: Annotated[int, typer.Option(help="Measured steps.")] = 10,
+    warm_up: Annotated[int, typer.Option(help="Steps before them.")] = 5,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Trace two more steps; name the dearest kernels.")
+    ] = False,
+    sweep: Annotated[
+        str, typer.Option(metavar="KINDS", help="Try settings: layout,micro_batch,recompute.")
+    ] = "",
+    verbose: Verbose = False,
+) -> None:
+    """Measure a recipe: tokens/s/GPU, model TFLOP/s, MFU, with formula and denominator."""
+    with _reporting("benchmark", verbose=verbose):
+        options = BenchmarkOptions(
+            output=output,
+            num_steps=steps,
+            warm_up_steps=warm_up,
+            profile=profile,
+            sweep=tuple(filter(None, sweep.split(","))),
+        )
+        config, data = resolve_with_data(recipe, settings or [], blend)
+        place = launching.place_in_world()
+        configs = benchmark_configs(config, options, _say if not place else lambda _line: None)
+        if place:
+            measure_as_rank(configs, options, data, *place)
+        else:
+            typer.echo(run_benchmark(configs, options, sys.argv[1:], _say))
 
 
 app.add_typer(convert_app(_reporting), name="convert")

@@ -86,6 +86,7 @@ def _layouts(config: TrainingConfig, num_gpus: int) -> Iterator[dict[str, Any]]:
             yield {
                 "tensor_model_parallel_size": tensor,
                 "sequence_parallel": tensor > 1,
+                "tp_comm_overlap": tensor > 1 and config.execution.gpu != "cpu",
                 "pipeline_model_parallel_size": pipeline,
                 "virtual_pipeline_model_parallel_size": chunks,
                 "context_parallel_size": context,
