@@ -1,106 +1,88 @@
-"""What `--from` names, as far as it can be held against a recipe and its data without torch.
+"""What `--from` names: a checkpoint of ours, or a Hugging Face directory that becomes one.
 
-Either a checkpoint of ours, or a Hugging Face directory: `config.json` with the sizes, beside it
-the tokenizer's file, whose sha256 is what a dataset's sidecar names.
+It is held against the recipe and the data's tokenizer without torch and without reading weights.
 """
 
-import hashlib
-import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from megatron_recipes.blend import Blend
-from megatron_recipes.config import ModelConfig, TrainingConfig
-from megatron_recipes.run_directory import check_weights_fit, find_checkpoint
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
-"""What a model's directory holds its tokenizer in; data may have been made with either."""
-
-SIZES = {
-    "num_layers": "num_hidden_layers",
-    "hidden_size": "hidden_size",
-    "ffn_hidden_size": "intermediate_size",
-    "num_attention_heads": "num_attention_heads",
-    "num_query_groups": "num_key_value_heads",
-    "padded_vocab_size": "vocab_size",
-    "rotary_base": "rope_theta",
-    "layernorm_epsilon": "rms_norm_eps",
-    "max_position_embeddings": "max_position_embeddings",
-    "share_embeddings_and_output_weights": "tie_word_embeddings",
-}
-"""Fields of a model, and what Hugging Face calls them."""
+from megatron_recipes.config import TrainingConfig
+from megatron_recipes.convert.hf_config import is_hf_directory
+from megatron_recipes.convert.hf_model import HfModel, ImportOptions, read_hf_model
+from megatron_recipes.run_directory import (
+    Checkpoint,
+    RunDirectory,
+    check_weights_fit,
+    find_checkpoint,
+    incompleteness,
+    read_checkpoint,
+)
 
 
-def check_source(path: Path, config: TrainingConfig, blend: Blend | None) -> str:
-    """Refuse to start from another model than the recipe's or with another tokenizer's data.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Where a training's first weights come from."""
+
+    checkpoint: Checkpoint
+    """What holds them; of a model that is yet to be imported, what will hold them."""
+
+    hf_model: HfModel | None = None
+    """The Hugging Face directory that is yet to be imported."""
+
+
+def import_options(config: TrainingConfig) -> ImportOptions:
+    """Return how a Hugging Face directory is imported for a training."""
+    return ImportOptions(make_vocab_size_divisible_by=config.model.make_vocab_size_divisible_by)
+
+
+def find_source(
+    path: Path, config: TrainingConfig, blend: Blend | None, *, imported: Path
+) -> Source:
+    """Return what a path names, if it is the recipe's model and the data's tokenizer made it.
 
     Args:
         path: A checkpoint, the directory of a training, or a Hugging Face directory.
         config: The recipe; its vocabulary may be open.
         blend: The data, if that is known.
+        imported: Where a Hugging Face directory is imported to, or has been.
+
+    Raises:
+        OSError: There is nothing of the kind.
+        ValueError: It is damaged, or differs; the message names the first field that does.
+    """
+    wanted = blend.tokenizer if blend else ""
+    source = _find(path, config, wanted, RunDirectory(path=imported).step_directory(0))
+    checkpoint = source.checkpoint
+    check_weights_fit(path, checkpoint, config, wanted or str(checkpoint.state["tokenizer"]))
+    return source
+
+
+def _find(path: Path, config: TrainingConfig, tokenizer: str, imported: Path) -> Source:
+    if not is_hf_directory(path):
+        return Source(checkpoint=find_checkpoint(path))
+    if not incompleteness(imported):
+        return Source(checkpoint=read_checkpoint(imported))
+    hf_model = read_hf_model(path, import_options(config), tokenizer=tokenizer)
+    state = {"model": hf_model.identity, "tokenizer": hf_model.tokenizer.sha256}
+    checkpoint = Checkpoint(path=imported, step=0, consumed_samples=0, state=state)
+    return Source(checkpoint=checkpoint, hf_model=hf_model)
+
+
+def check_source(path: Path, config: TrainingConfig, blend: Blend | None) -> str:
+    """Refuse to start from another model than the recipe's or with another tokenizer's data.
 
     Returns:
         What it is, for the user.
 
     Raises:
         OSError: There is nothing of the kind.
-        ValueError: It names the first field that differs, with both values.
+        ValueError: As `find_source`.
     """
-    found = _hugging_face_config(path)
-    if found is None:
-        checkpoint = find_checkpoint(path)
-        tokenizer = blend.tokenizer if blend else str(checkpoint.state["tokenizer"])
-        check_weights_fit(checkpoint, config, tokenizer)
-        return f"{checkpoint.path}, step {checkpoint.step:,}"
-    _check_sizes(path, found, config.model)
-    return f"{path}, {found['architectures'][0]}; {_check_tokenizer(path, blend)}"
-
-
-def _hugging_face_config(path: Path) -> dict[str, Any] | None:
-    file = path / "config.json"
-    if not file.is_file():
-        return None
-    try:
-        content = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"--from {file}: expected a model's config in JSON: {error}") from None
-    is_model = isinstance(content, dict) and isinstance(content.get("architectures"), list)
-    return content if is_model and content["architectures"] else None
-
-
-def _check_sizes(path: Path, found: dict[str, Any], model: ModelConfig) -> None:
-    # Newer files of `transformers` keep the base of rotary positions one level deeper.
-    there = found.get("rope_parameters") or {}
-    for name, name_there in SIZES.items():
-        ours, theirs = getattr(model, name), found.get(name_there, there.get(name_there))
-        is_open = theirs is None or (name == "padded_vocab_size" and not model.vocab_size)
-        if is_open or (name == "max_position_embeddings" and not ours):
-            continue
-        if ours != theirs:
-            raise ValueError(
-                f"--from {path}: {name_there} is {theirs} there, but {name} is {ours} here; "
-                "take the recipe of that model, or set the field"
-            )
-
-
-def _check_tokenizer(path: Path, blend: Blend | None) -> str:
-    hashes = {}
-    for name in TOKENIZER_FILES:
-        if (path / name).is_file():
-            with (path / name).open("rb") as file:
-                hashes[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    if not hashes:
-        raise FileNotFoundError(
-            f"--from {path}: expected {' or '.join(TOKENIZER_FILES)} beside config.json, found "
-            "neither, so the data's tokenizer cannot be held against it"
-        )
-    if blend is None:
-        return f"tokenizer sha256 {next(iter(hashes.values())):.12}"
-    for name, digest in hashes.items():
-        if digest == blend.tokenizer:
-            return f"{name} made the data"
-    there = ", ".join(f"{name} {digest:.12}" for name, digest in hashes.items())
-    raise ValueError(
-        f"--from {path}: the data was made with the tokenizer of sha256 {blend.tokenizer:.12}, the "
-        f"model has {there}; tokenize the data with the model's"
-    )
+    source = find_source(path, config, blend, imported=path / "imported")
+    if source.hf_model is None:
+        return f"{source.checkpoint.path}, step {source.checkpoint.step:,}"
+    tokenizer = source.hf_model.tokenizer
+    made = "made the data" if blend else f"has the sha256 {tokenizer.sha256:.12}"
+    architecture = source.hf_model.config.content["model_type"]
+    return f"{path}, {architecture}, to be imported; {tokenizer.file.name} {made}"

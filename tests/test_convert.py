@@ -536,7 +536,6 @@ def test_tokenizer_named_apart_replaces_the_one_of_the_directory(
         "generation_config.json",
         "tokenizer.json",
     ]
-    assert NUM_IDS < VOCABULARY
 
 
 MISTRAL = (
@@ -594,12 +593,14 @@ def test_training_from_a_hugging_face_directory_is_exported_with_its_files(
     arguments += ["--from", models / "mistral"]
     for setting in (*MISTRAL, "num_steps=20", "stop_at_step=2", "async_save=false"):
         arguments += ["--set", setting]
-    subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-m", "megatron_recipes", *map(str, arguments)],
-        check=True,
+        check=False,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
         capture_output=True,
+        text=True,
     )
+    assert ended.returncode == 0, ended.stderr
     assert convert("export", tmp_path / "run", tmp_path / "hf") == 0
     for name in ("config.json", "tokenizer.json", "generation_config.json"):
         assert (tmp_path / "hf" / name).read_bytes() == (models / "mistral" / name).read_bytes()
