@@ -5,10 +5,12 @@ training goes well; the indices and the lists of ids are looked up when a step i
 
 `bad_step_NNNNNNN.json`: `step`, `reason`, `loss`, `grad_norm` and `learning_rate` (as text where
 they are no numbers), `checkpoint` (the last good one, or null), `attempts` that met it, and
-`sequences`: `sample`, `micro_batch`, `data_parallel_rank`, `micro_batch_loss`, `group`, `prefix`
-and `documents`: `document`, `id`, `source`, `first_token`, `tokens`.
+`sequences`, one for each prefix that a sample is read from: `sample`, `micro_batch`,
+`data_parallel_rank`, `micro_batch_loss`, `group`, `prefix` and `documents`: `document`, `id`,
+`source`, `first_token`, `tokens`.
 """
 
+import contextlib
 import io
 import json
 import math
@@ -82,8 +84,12 @@ def describe_bad_step(
         "attempts": [*before, entry["attempt"]],
         "sequences": sequences,
     }
-    write_json(path, content)
-    return _line(content, path, before, directory)
+    try:
+        write_json(path, content)
+        listed = f"listed in {path}"
+    except OSError as error:  # the step is bad whether or not the disk is full
+        listed = f"not listed, since {path} cannot be written: {error.strerror}"
+    return _line(content, listed, before, directory)
 
 
 def _sequences(
@@ -98,17 +104,28 @@ def _sequences(
         sample = (step - 1) * batch.global_batch_size + place
         pass_number, within = divmod(place, batch.micro_batch_size * replicas)
         replica = within // batch.micro_batch_size
-        part, part_sample = _part_of(dataset, sample)
-        prefix = str(part.dataset_path)
-        yield {
-            "sample": sample,
-            "micro_batch": pass_number,
-            "data_parallel_rank": replica,
-            "micro_batch_loss": _number(losses.get((replica, pass_number))),
-            "group": groups.get(prefix),
-            "prefix": prefix,
-            "documents": list(_documents(part, part_sample)),
-        }
+        for prefix, documents in _read_by(dataset, sample):
+            yield {
+                "sample": sample,
+                "micro_batch": pass_number,
+                "data_parallel_rank": replica,
+                "micro_batch_loss": _number(losses.get((replica, pass_number))),
+                "group": groups.get(prefix),
+                "prefix": prefix,
+                "documents": documents,
+            }
+
+
+def _read_by(dataset: Any, sample: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield the prefixes that a sample is read from, each with its stretches of documents."""
+    if hasattr(dataset, "runs_of"):  # conversations of several prefixes may share a sequence
+        runs: dict[str, list[dict[str, Any]]] = {}
+        for prefix, run in dataset.runs_of(sample):
+            runs.setdefault(prefix, []).append(run)
+        yield from runs.items()
+        return
+    part, part_sample = _part_of(dataset, sample)
+    yield str(part.dataset_path), list(_documents(part, part_sample))
 
 
 def _part_of(dataset: Any, sample: int) -> tuple[Any, int]:
@@ -149,8 +166,11 @@ def _record_ids(prefix: str, numbers: set[int]) -> dict[int, str]:
     path = Path(f"{prefix}.ids.zst")
     if not path.is_file():
         return {}
-    found, last = {}, max(numbers, default=-1)
+    found: dict[int, str] = {}
+    last = max(numbers, default=-1)
+    # A file of ids that is damaged leaves documents without a name, and no error beside the step's.
     with (
+        contextlib.suppress(OSError, zstandard.ZstdError),
         path.open("rb") as stored,
         zstandard.ZstdDecompressor().stream_reader(stored, read_across_frames=True) as lines,
         io.TextIOWrapper(lines, encoding="utf-8", errors="replace", newline="\n") as text,
@@ -163,7 +183,7 @@ def _record_ids(prefix: str, numbers: set[int]) -> dict[int, str]:
     return found
 
 
-def _line(content: dict[str, Any], path: Path, before: list[int], directory: Path) -> str:
+def _line(content: dict[str, Any], listed: str, before: list[int], directory: Path) -> str:
     documents = [each for sequence in content["sequences"] for each in sequence["documents"]]
     sources = Counter(each["source"] or "unknown" for each in documents)
     named = ", ".join(f"{name} {count}" for name, count in sources.most_common(MOST_SOURCES))
@@ -179,7 +199,7 @@ def _line(content: dict[str, Any], path: Path, before: list[int], directory: Pat
     return (
         f"step {content['step']} is bad: {content['reason']}; its {len(content['sequences'])} "
         f"sequences are of {len(documents)} documents (by source: {named}"
-        f"{f' and {more} more sources' if more > 0 else ''}), listed in {path}; nothing of the "
+        f"{f' and {more} more sources' if more > 0 else ''}), {listed}; nothing of the "
         f"step is kept, the training stands at {stands}; {advice}"
     )
 

@@ -95,8 +95,8 @@ class Checkpointer:
     def save(self, state: dict[str, Any]) -> None:
         """Begin a save, after the one before it; without `async_save`, also finish it.
 
-        It returns once a copy of all that this process saves is in host memory, pinned where
-        there is a GPU: (weights + master weights and moments) / (the processes that share them).
+        It returns once all that this process saves is copied into host memory, of the size of its
+        file; on a GPU, once the copying is queued there before whatever the next step does.
 
         Args:
             state: `step`, `consumed_samples` and what else goes into `checkpoint.json`.
@@ -142,7 +142,7 @@ class Checkpointer:
         values = [float(is_done), float(bool(writer.error))]
         num_done, num_failed = sum_over_world(values, self._world.device)
         if num_failed or num_done == torch.distributed.get_world_size():
-            self.wait()
+            self._complete()
 
     def wait(self) -> None:
         """Wait for the save that is in flight, and for removals.
@@ -150,13 +150,16 @@ class Checkpointer:
         Raises:
             OSError: The save could not be written; what there was of it is removed.
         """
+        self._complete()
+        if self._removal is not None:
+            self._removal.join()
+            self._removal = None
+
+    def _complete(self) -> None:
         if self._pending is not None:
             pending, self._pending = self._pending, None
             pending.writer.wait()
             self._finish(pending)
-        if self._removal is not None:
-            self._removal.join()
-            self._removal = None
 
     def _finish(self, save: _Save) -> None:
         step = save.state["step"]
@@ -175,9 +178,10 @@ class Checkpointer:
             raise OSError(self._failure(final, FAILED, str(error))) from error
         contents = {name: content for _, part in gathered for name, content in part.items()}
         self._on_rank_0(final, FAILED, lambda: self._name(save.state, contents))
+        self._on_rank_0(self._run.path, "no checkpoint could be removed", self._retire)
 
     def _name(self, state: dict[str, Any], contents: dict[str, FileContent]) -> None:
-        """Give a save of which all files are on the disk its name, and retire older ones."""
+        """Give a save of which all files are on the disk its name."""
         temporary = self._run.unfinished_directory(state["step"])
         final = self._run.step_directory(state["step"])
         for file in sorted(temporary.iterdir()):
@@ -191,6 +195,8 @@ class Checkpointer:
         temporary.rename(final)
         sync_directory(self._run.path)
         self._tell(f"saved {final}")
+
+    def _retire(self) -> None:
         schedule = self._config.schedule
         leaving = self._run.retire_superseded(schedule.keep_checkpoints, schedule.keep_every)
         # Minutes for a large one on a shared file system; what is left of it is cleaned up later.

@@ -70,7 +70,7 @@ def forward_step(batches: Iterator[Batch], model: Any) -> tuple[torch.Tensor, An
     return losses, functools.partial(_sum_of_losses, batch["loss_mask"])
 
 
-def run_schedule(
+def run_passes(
     batches: Iterator[Batch],
     num_microbatches: int,
     config: TrainingConfig,
@@ -109,6 +109,27 @@ def run_schedule(
     return [report["loss"] for report in reports]
 
 
+def run_schedule(
+    batches: Iterator[Batch],
+    num_microbatches: int,
+    config: TrainingConfig,
+    chunks: list[DistributedDataParallel],
+    *,
+    forward_only: bool,
+) -> tuple[float, float]:
+    """Run the micro batches through the pipeline, and wait for them.
+
+    Returns:
+        The summed loss and the tokens it is over, of this process; zeros where it is not the
+        last stage.
+    """
+    reports = run_passes(batches, num_microbatches, config, chunks, forward_only=forward_only)
+    if not reports:
+        return 0.0, 0.0
+    loss, tokens = torch.stack(reports).sum(dim=0).tolist()
+    return loss, tokens
+
+
 def evaluate(
     dataset: Any,
     config: TrainingConfig,
@@ -130,10 +151,9 @@ def evaluate(
     for chunk in chunks:
         chunk.eval()
     with torch.no_grad():
-        reports = run_schedule(batches, num_microbatches, config, chunks, forward_only=True)
+        loss, tokens = run_schedule(batches, num_microbatches, config, chunks, forward_only=True)
     for chunk in chunks:
         chunk.train()
-    counts = reports and world.counts_loss
-    mine = torch.stack(reports).sum(dim=0).tolist() if counts else [0.0, 0.0]
+    mine = [loss, tokens] if world.counts_loss else [0.0, 0.0]
     loss, tokens = sum_over_world(mine, world.device)
     return loss / tokens, int(tokens)

@@ -14,7 +14,7 @@ import torch.distributed
 
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.data import training_batches
-from megatron_recipes.forward import forward_step, run_schedule
+from megatron_recipes.forward import forward_step, run_passes
 from megatron_recipes.hang import PASSES, SUMMING, UPDATING, Watchdog
 from megatron_recipes.optimizer import prepare_step
 from megatron_recipes.world import World
@@ -98,7 +98,7 @@ class TrainStep:
         self._optimizer.zero_grad()
         consumed = (step - 1) * self._config.batch.global_batch_size
         batches = training_batches(self._dataset, self._config, self._world, consumed)
-        reports = run_schedule(
+        reports = run_passes(
             self._watchdog.reading(batches),
             self._num_microbatches,
             self._config,

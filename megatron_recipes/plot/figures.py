@@ -10,7 +10,7 @@ import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from megatron_recipes.plot.runs import Run, smoothed
 
@@ -117,22 +117,41 @@ def _draw_quantity(runs: Sequence[Run], axis: str, quantity: Quantity) -> Pictur
         style = _line(place)
         marker = "o" if len(x) == 1 else ""  # a line through one point is not seen
         if is_smoothed:
-            axes.plot(x, y, lw=0.6, alpha=0.3, **style)
+            axes.plot(x, y, lw=0.6, alpha=0.3, zorder=1, **style)
             y = smoothed(y, width)
-        axes.plot(x, y, lw=1.5, marker=marker, ms=6, label=_label(run.label), **style)
+        label = _label(run.label)
+        axes.plot(x, y, lw=1.5, marker=marker, ms=6, zorder=3, label=label, **style)
         _mark_resumptions(axes, run, axis, place)
     _finish(axes, axis, quantity.label)
-    if quantity.is_logarithmic:
-        axes.set_yscale("log")
-    elif quantity.begins_at_zero:
-        axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_formatter(FuncFormatter(compact))
+    _scale(axes, runs, quantity, width)
     figure.legend(loc="outside upper center", ncols=_columns(runs))
-    how = f"; thick: mean of the last {width} steps" if is_smoothed else ""
+    how = f"; thick: mean of {width} steps" if is_smoothed else ""
     resumed = "; dotted: resumed" if any(run.resumptions(axis) for run in runs) else ""
     name = quantity.label.split(" (")[0]
     caption = f"{name[0].upper()}{name[1:]} by {axis}{how}{resumed}."
     return _picture(f"{quantity.name}.png", figure, caption)
+
+
+def _scale(axes: Axes, runs: Sequence[Run], quantity: Quantity, width: int) -> None:
+    if quantity.is_logarithmic:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_locator(NullLocator())
+    elif quantity.begins_at_zero:
+        axes.set_ylim(bottom=0)
+    else:  # the fall of the first steps would leave no room for what tells runs apart
+        lows, highs = zip(*(_late_range(run, quantity.name, width) for run in runs), strict=True)
+        margin = 0.15 * (max(highs) - min(lows))
+        if margin > 0:
+            axes.set_ylim(min(lows) - margin, max(highs) + margin)
+    axes.yaxis.set_major_formatter(FuncFormatter(compact))
+
+
+def _late_range(run: Run, name: str, width: int) -> tuple[float, float]:
+    """Return the least and the greatest mean after the first twentieth of the steps."""
+    means = smoothed(run.column(name), width)[len(run.steps) // 20 :]
+    means = means[np.isfinite(means)]
+    return (float(means.min()), float(means.max())) if len(means) else (np.inf, -np.inf)
 
 
 def _draw_held_out(runs: Sequence[Run], axis: str, groups: Sequence[str]) -> Picture:

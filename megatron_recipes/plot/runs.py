@@ -137,15 +137,20 @@ def _number(value: object) -> float:
 
 
 def smoothed(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    """Return means over the last `width` values, over fewer at the beginning.
+    """Return means over about `width` values around each, over down to half as many at both ends.
 
-    What is no number is left out of the means.
+    The outermost values have no mean: it would be as restless as they are. What is no number is
+    left out of the means.
     """
     known = np.isfinite(values)
-    sums = np.cumsum(np.where(known, values, 0.0))
-    counts = np.cumsum(known).astype(float)
-    sums[width:] -= sums[:-width].copy()
-    counts[width:] -= counts[:-width].copy()
+    sums = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
+    counts = np.concatenate([[0.0], np.cumsum(known)])
+    places = np.arange(len(values))
+    # The window shrinks on both sides alike: a mean of one side only would lie off a slope.
+    half = np.minimum(width // 2, np.minimum(places, len(values) - 1 - places))
+    first, after = places - half, places + half + 1
+    counted = counts[after] - counts[first]
     means = np.full(len(values), np.nan)
-    np.divide(sums, counts, out=means, where=counts > 0)
+    is_meant = (counted > 0) & (half >= min(width // 4, half.max(initial=0)))
+    np.divide(sums[after] - sums[first], counted, out=means, where=is_meant)
     return means
