@@ -10,22 +10,18 @@ from typing import Any
 
 from megatron_recipes.blend import Blend, read_blend
 from megatron_recipes.config import TrainingConfig
-from megatron_recipes.convert.hf_config import is_hf_directory
-from megatron_recipes.convert.hf_model import HfModel, ImportOptions, read_hf_model
+from megatron_recipes.convert.hf_model import HfModel
 from megatron_recipes.limits import check_limits
 from megatron_recipes.recipes import find_recipe
 from megatron_recipes.run_directory import (
     HF_FILES,
     Checkpoint,
     RunDirectory,
-    check_weights_fit,
-    find_checkpoint,
     hf_files,
-    incompleteness,
-    read_checkpoint,
 )
 from megatron_recipes.settings import apply_settings, with_vocabulary
 from megatron_recipes.sinks import SinkOptions
+from megatron_recipes.source import find_source, import_options
 
 
 class MisuseError(ValueError):
@@ -75,7 +71,7 @@ class Job:
             from megatron_recipes.convert.importing import import_checkpoint
 
             tell(f"importing {self.hf_model.path} into {self.run.imported}")
-            options = _import_options(self.config)
+            options = import_options(self.config)
             import_checkpoint(self.hf_model, self.run.imported, options, tell)
         kept = self.run.path / HF_FILES
         source = hf_files(self.start_from.path) if self.start_from else None
@@ -154,8 +150,8 @@ def make_job(
     begins = start_from is not None and run.newest_checkpoint()[0] is None
     checkpoint, hf_model = None, None
     if start_from and begins:
-        checkpoint, hf_model = _find_start(start_from, run, config)
-        check_weights_fit(start_from, checkpoint, config, data.tokenizer)
+        source = find_source(start_from, config, data, imported=run.imported)
+        checkpoint, hf_model = source.checkpoint, source.hf_model
     return Job(
         config=config,
         blend=data,
@@ -166,24 +162,6 @@ def make_job(
         sinks=sinks,
         hf_model=hf_model,
     )
-
-
-def _find_start(
-    path: Path, run: RunDirectory, config: TrainingConfig
-) -> tuple[Checkpoint, HfModel | None]:
-    """Return the checkpoint to start from, and the Hugging Face model it is to be made of."""
-    if not is_hf_directory(path):
-        return find_checkpoint(path), None
-    imported = RunDirectory(path=run.imported).step_directory(0)
-    if not incompleteness(imported):
-        return read_checkpoint(imported), None
-    hf_model = read_hf_model(path, _import_options(config))
-    state = {"model": hf_model.identity, "tokenizer": hf_model.tokenizer.sha256}
-    return Checkpoint(path=imported, step=0, consumed_samples=0, state=state), hf_model
-
-
-def _import_options(config: TrainingConfig) -> ImportOptions:
-    return ImportOptions(make_vocab_size_divisible_by=config.model.make_vocab_size_divisible_by)
 
 
 def machine() -> dict[str, bool]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 VOCABULARY = 500
-NUM_IDS = 300
+NUM_IDS = 500
 
 TOKENIZER = json.dumps(
     {

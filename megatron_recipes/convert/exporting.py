@@ -137,8 +137,8 @@ def _result(checkpoint: Checkpoint, options: ExportOptions, tell: Tell) -> _Resu
 
 
 def _kept_files(checkpoint: Checkpoint, directory: Path) -> dict[str, Path]:
-    tokenizer = read_tokenizer(directory)
     expected = checkpoint.state["tokenizer"]
+    tokenizer = read_tokenizer(directory, sha256=expected)
     if tokenizer.sha256 != expected:
         raise ValueError(
             f"{tokenizer.file}: has the SHA-256 {tokenizer.sha256:.12}, {checkpoint.path} was "

@@ -60,8 +60,13 @@ class HfModel:
         return dataclasses.asdict(self.model) | {"padded_vocab_size": self.model.padded_vocab_size}
 
 
-def read_hf_model(path: Path, options: ImportOptions) -> HfModel:
+def read_hf_model(path: Path, options: ImportOptions, *, tokenizer: str = "") -> HfModel:
     """Return what an import of a directory would give; no weights are read.
+
+    Args:
+        path: The directory.
+        options: How it is imported.
+        tokenizer: The SHA-256 of the file that made the data, if the directory has it.
 
     Raises:
         OSError: Config or tokenizer are missing.
@@ -74,17 +79,17 @@ def read_hf_model(path: Path, options: ImportOptions) -> HfModel:
             f"{path}: its tables have {config.model.vocab_size} rows; --vocab-size ({rows}) can "
             "only add to them"
         )
-    tokenizer = read_tokenizer(options.tokenizer or path)
-    if tokenizer.num_ids > rows:
+    found = read_tokenizer(options.tokenizer or path, sha256=tokenizer)
+    if found.num_ids > rows:
         raise ValueError(
-            f"{tokenizer.file}: the tokenizer has {tokenizer.num_ids} ids and the tables have "
-            f"{rows} rows; give --vocab-size {tokenizer.num_ids} to add rows for them"
+            f"{found.file}: the tokenizer has {found.num_ids} ids and the tables have "
+            f"{rows} rows; give --vocab-size {found.num_ids} to add rows for them"
         )
     return HfModel(
         path=path,
         config=config,
         model=dataclasses.replace(config.model, vocab_size=rows),
-        tokenizer=tokenizer,
+        tokenizer=found,
         has_own_tokenizer=options.tokenizer is None,
     )
 

@@ -80,14 +80,19 @@ def _matching(directory: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
     return {file.name: file for file in files if file.is_file()}
 
 
-def read_tokenizer(path: Path) -> Tokenizer:
+def read_tokenizer(path: Path, *, sha256: str = "") -> Tokenizer:
     """Return the tokenizer at a path: a file, or a directory that has one.
+
+    Args:
+        path: The file or directory.
+        sha256: Of the file to take, where a directory has it under a usual name.
 
     Raises:
         OSError: There is none.
         ValueError: It cannot be read, or there are several.
     """
-    file = _find(path)
+    usual = [path / name for name in _NAMES if sha256 and (path / name).is_file()]
+    file = next((file for file in usual if _sha256(file) == sha256), None) or _find(path)
     content = file.read_bytes()
     try:
         kind, num_ids = _kind_and_ids(file, content)
@@ -95,8 +100,12 @@ def read_tokenizer(path: Path) -> Tokenizer:
         raise ValueError(
             f"{file}: expected a tokenizer.json, a SentencePiece model or a rank file: {error!r}"
         ) from None
-    digest = hashlib.sha256(content).hexdigest()
-    return Tokenizer(file=file, sha256=digest, num_ids=num_ids, kind=kind)
+    return Tokenizer(file=file, sha256=_sha256(file), num_ids=num_ids, kind=kind)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _find(path: Path) -> Path:
