@@ -85,6 +85,23 @@ def chosen_attention() -> str:
     return ""
 
 
+def require_chosen_attention(config: TrainingConfig) -> list[str]:
+    """Return a line that names the kernel of the first forward pass, where one was chosen.
+
+    Raises:
+        ValueError: Another was requested.
+    """
+    requested, chosen = config.execution.attention_backend, chosen_attention()
+    if not chosen or requested == "local":
+        return []
+    if requested not in ("auto", chosen.split()[0]):
+        raise ValueError(
+            f"attention_backend ({requested}) was requested, but Transformer Engine chose "
+            f"{chosen}; set attention_backend=auto, or install what {requested} needs"
+        )
+    return [f"active: attention kernel: {chosen}"]
+
+
 def _layers(chunks: list[DistributedDataParallel]) -> str:
     if _uses_te(_layer(chunks)):
         return f"Transformer Engine {get_te_version()}"
@@ -295,8 +312,8 @@ def _optimizer_features(config: TrainingConfig, optimizer: Any) -> list[Feature]
     return [
         Feature(
             field="use_distributed_optimizer",
-            requested=_said(config.layout.use_distributed_optimizer),
-            found=_said("DistributedOptimizer" in names),
+            requested=str(config.layout.use_distributed_optimizer).lower(),
+            found=str("DistributedOptimizer" in names).lower(),
         ),
         Feature(
             field="use_precision_aware_optimizer",

@@ -5,8 +5,9 @@ training goes well; the indices and the lists of ids are looked up when a step i
 
 `bad_step_NNNNNNN.json`: `step`, `reason`, `loss`, `grad_norm` and `learning_rate` (as text where
 they are no numbers), `checkpoint` (the last good one, or null), `attempts` that met it, and
-`sequences`: `sample`, `micro_batch`, `data_parallel_rank`, `micro_batch_loss`, `group`, `prefix`
-and `documents`: `document`, `id`, `source`, `first_token`, `tokens`.
+`sequences`, one for each prefix that a sample is read from: `sample`, `micro_batch`,
+`data_parallel_rank`, `micro_batch_loss`, `group`, `prefix` and `documents`: `document`, `id`,
+`source`, `first_token`, `tokens`.
 """
 
 import contextlib
@@ -103,17 +104,28 @@ def _sequences(
         sample = (step - 1) * batch.global_batch_size + place
         pass_number, within = divmod(place, batch.micro_batch_size * replicas)
         replica = within // batch.micro_batch_size
-        part, part_sample = _part_of(dataset, sample)
-        prefix = str(part.dataset_path)
-        yield {
-            "sample": sample,
-            "micro_batch": pass_number,
-            "data_parallel_rank": replica,
-            "micro_batch_loss": _number(losses.get((replica, pass_number))),
-            "group": groups.get(prefix),
-            "prefix": prefix,
-            "documents": list(_documents(part, part_sample)),
-        }
+        for prefix, documents in _read_by(dataset, sample):
+            yield {
+                "sample": sample,
+                "micro_batch": pass_number,
+                "data_parallel_rank": replica,
+                "micro_batch_loss": _number(losses.get((replica, pass_number))),
+                "group": groups.get(prefix),
+                "prefix": prefix,
+                "documents": documents,
+            }
+
+
+def _read_by(dataset: Any, sample: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield the prefixes that a sample is read from, each with its stretches of documents."""
+    if hasattr(dataset, "runs_of"):  # conversations of several prefixes may share a sequence
+        runs: dict[str, list[dict[str, Any]]] = {}
+        for prefix, run in dataset.runs_of(sample):
+            runs.setdefault(prefix, []).append(run)
+        yield from runs.items()
+        return
+    part, part_sample = _part_of(dataset, sample)
+    yield str(part.dataset_path), list(_documents(part, part_sample))
 
 
 def _part_of(dataset: Any, sample: int) -> tuple[Any, int]:

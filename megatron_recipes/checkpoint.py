@@ -8,7 +8,6 @@ the disk, `checkpoint.json` with the digests of all files and the directory's ow
 
 import contextlib
 import queue
-import random
 import shutil
 import threading
 from collections.abc import Callable
@@ -18,8 +17,7 @@ from typing import Any
 
 import torch
 import torch.distributed
-from megatron.core import dist_checkpointing, parallel_state, tensor_parallel
-from megatron.core.dist_checkpointing.mapping import ShardedObject
+from megatron.core import dist_checkpointing, parallel_state
 from megatron.core.dist_checkpointing.strategies import filesystem_async
 from megatron.core.dist_checkpointing.strategies.fully_parallel import (
     FullyParallelSaveStrategyWrapper,
@@ -29,22 +27,21 @@ from megatron.core.distributed import DistributedDataParallel
 from torch.distributed.checkpoint.api import CheckpointException
 
 from megatron_recipes.checkpoint_content import digest_file
-from megatron_recipes.checkpoint_writer import BackgroundWriter, FileContent, Snapshot
+from megatron_recipes.checkpoint_state import load_training, load_weights, saved_state
+from megatron_recipes.checkpoint_writer import BackgroundWriter, Snapshot
 from megatron_recipes.config import TrainingConfig
-from megatron_recipes.optimizer_shards import OptimizerShards
+from megatron_recipes.forward import gather_weights
 from megatron_recipes.run_directory import (
-    STATE_FILE,
     Checkpoint,
+    FileContent,
     RunDirectory,
-    layout_sizes,
     sync_directory,
     sync_file,
-    write_json,
+    write_state,
 )
 from megatron_recipes.world import World, sum_over_world
 
-METADATA = {"distrib_optim_sharding_type": "fully_reshardable"}
-"""How Megatron-Core names tensors: as it must for a checkpoint that loads at any layout."""
+FAILED = "the checkpoint could not be written"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,8 +95,8 @@ class Checkpointer:
     def save(self, state: dict[str, Any]) -> None:
         """Begin a save, after the one before it; without `async_save`, also finish it.
 
-        It returns once a copy of all that this process saves is in host memory, pinned where
-        there is a GPU: (weights + master weights and moments) / (the processes that share them).
+        It returns once all that this process saves is copied into host memory, of the size of its
+        file; on a GPU, once the copying is queued there before whatever the next step does.
 
         Args:
             state: `step`, `consumed_samples` and what else goes into `checkpoint.json`.
@@ -110,15 +107,13 @@ class Checkpointer:
         self.wait()
         final = self._run.step_directory(state["step"])
         temporary = self._run.unfinished_directory(state["step"])
-        self._on_rank_0(final, _FAILED, temporary.mkdir)
-        for chunk in self._chunks:
-            _gather_parameters(chunk)
+        self._on_rank_0(final, FAILED, temporary.mkdir)
+        gather_weights(self._chunks)
         # Nothing writes the results but a thread of this process, yet Megatron-Core asks for a
         # queue in a manager process: seconds to start, and left behind by a kill.
         filesystem_async._results_queue = queue.Queue()
-        content = self._content() | {"random_states": _random_states()}
         request = dist_checkpointing.save(
-            content,
+            saved_state(self._config, self._chunks, self._optimizer),
             str(temporary),
             self._strategy,
             validate_access_integrity=self._is_first,
@@ -147,7 +142,7 @@ class Checkpointer:
         values = [float(is_done), float(bool(writer.error))]
         num_done, num_failed = sum_over_world(values, self._world.device)
         if num_failed or num_done == torch.distributed.get_world_size():
-            self.wait()
+            self._complete()
 
     def wait(self) -> None:
         """Wait for the save that is in flight, and for removals.
@@ -155,13 +150,16 @@ class Checkpointer:
         Raises:
             OSError: The save could not be written; what there was of it is removed.
         """
+        self._complete()
+        if self._removal is not None:
+            self._removal.join()
+            self._removal = None
+
+    def _complete(self) -> None:
         if self._pending is not None:
             pending, self._pending = self._pending, None
             pending.writer.wait()
             self._finish(pending)
-        if self._removal is not None:
-            self._removal.join()
-            self._removal = None
 
     def _finish(self, save: _Save) -> None:
         step = save.state["step"]
@@ -170,19 +168,20 @@ class Checkpointer:
         errors = [f"rank {rank}: {error}" for rank, (error, _) in enumerate(gathered) if error]
         if errors:
             with contextlib.suppress(OSError):
-                self._on_rank_0(final, _FAILED, lambda: shutil.rmtree(temporary))
-            raise OSError(self._failure(final, _FAILED, errors[0]))
+                self._on_rank_0(final, FAILED, lambda: shutil.rmtree(temporary))
+            raise OSError(self._failure(final, FAILED, errors[0]))
         filesystem_async._results_queue.put(save.writer.results)
         try:
             for finish in save.finish:
                 finish()
         except (CheckpointException, OSError) as error:
-            raise OSError(self._failure(final, _FAILED, str(error))) from error
+            raise OSError(self._failure(final, FAILED, str(error))) from error
         contents = {name: content for _, part in gathered for name, content in part.items()}
-        self._on_rank_0(final, _FAILED, lambda: self._name(save.state, contents))
+        self._on_rank_0(final, FAILED, lambda: self._name(save.state, contents))
+        self._on_rank_0(self._run.path, "no checkpoint could be removed", self._retire)
 
     def _name(self, state: dict[str, Any], contents: dict[str, FileContent]) -> None:
-        """Give a save of which all files are on the disk its name, and retire older ones."""
+        """Give a save of which all files are on the disk its name."""
         temporary = self._run.unfinished_directory(state["step"])
         final = self._run.step_directory(state["step"])
         for file in sorted(temporary.iterdir()):
@@ -191,13 +190,13 @@ class Checkpointer:
                 contents[file.name] = FileContent(
                     num_bytes=file.stat().st_size, sha256=digest_file(file)
                 )
-        files = {name: content.num_bytes for name, content in sorted(contents.items())}
-        digests = {name: content.sha256 for name, content in sorted(contents.items())}
-        write_json(temporary / STATE_FILE, state | {"files": files, "sha256": digests})
+        write_state(temporary, state, contents)
         sync_directory(temporary)
         temporary.rename(final)
         sync_directory(self._run.path)
         self._tell(f"saved {final}")
+
+    def _retire(self) -> None:
         schedule = self._config.schedule
         leaving = self._run.retire_superseded(schedule.keep_checkpoints, schedule.keep_every)
         # Minutes for a large one on a shared file system; what is left of it is cleaned up later.
@@ -218,77 +217,21 @@ class Checkpointer:
             raise OSError(self._failure(path, what, errors[0]))
 
     def _failure(self, path: Path, what: str, reason: str) -> str:
+        free = ""
+        with contextlib.suppress(OSError):  # of a directory that is gone
+            free = f"{shutil.disk_usage(self._run.path).free:,} bytes are free there now, "
         return (
-            f"{path}: {what}: {reason}; {shutil.disk_usage(self._run.path).free:,} bytes are free "
-            "there now, the checkpoints before it are unharmed, the same command resumes"
+            f"{path}: {what}: {reason}; {free}the checkpoints before it are unharmed, "
+            "the same command resumes"
         )
 
-    def _content(self) -> dict[str, Any]:
-        """Return what is saved, and filled by loading, but for the random states."""
-        weights = _weights(self._chunks)
-        if self._config.layout.use_distributed_optimizer:
-            return {
-                "model": weights,
-                "optimizer": OptimizerShards(self._optimizer, weights).content,
-            }
-        state = self._optimizer.sharded_state_dict(weights, is_loading=False, metadata=METADATA)
-        return {"model": weights, "optimizer": state}
-
     def load(self, checkpoint: Checkpoint) -> None:
-        """Load weights, optimizer and, at the layout that saved them, the random states.
-
-        At another layout random numbers go on from the seed; nothing here draws any after the
-        first weights, unless a model has dropout.
-
-        Raises:
-            ValueError: It cannot be read; or its optimizer is distributed and the config's is
-                not, or the other way round.
-        """
-        self._require_same_optimizer(checkpoint)
-        weights = _weights(self._chunks)
-        content: dict[str, Any] = {"model": weights}
-        shards = None
-        if self._config.layout.use_distributed_optimizer:
-            shards = OptimizerShards(self._optimizer, weights)
-            content["optimizer"] = shards.content
-        else:
-            content["optimizer"] = self._optimizer.sharded_state_dict(
-                weights, is_loading=True, metadata=METADATA
-            )
-        is_same_layout = checkpoint.state["layout"] == layout_sizes(self._config)
-        if is_same_layout:
-            content["random_states"] = _random_states()
-        loaded = _load(checkpoint, content)
-        _load_chunks(self._chunks, loaded["model"])
-        if shards:
-            shards.put_back(checkpoint.step)
-        else:
-            self._optimizer.load_state_dict(loaded["optimizer"])
-        if is_same_layout:
-            _set_random_states(loaded["random_states"])
+        """Load a checkpoint of this training, saved at any layout: see `load_training`."""
+        load_training(checkpoint, self._config, self._chunks, self._optimizer)
 
     def load_weights(self, checkpoint: Checkpoint) -> None:
-        """Load the weights of another training, of any layout, and nothing else of it.
-
-        Raises:
-            ValueError: It cannot be read.
-        """
-        loaded = _load(checkpoint, {"model": _weights(self._chunks)})
-        _load_chunks(self._chunks, loaded["model"])
-        self._optimizer.reload_model_params()
-
-    def _require_same_optimizer(self, checkpoint: Checkpoint) -> None:
-        was_distributed = checkpoint.state["use_distributed_optimizer"]
-        if was_distributed != self._config.layout.use_distributed_optimizer:
-            raise ValueError(
-                f"{checkpoint.path} was saved with use_distributed_optimizer ({was_distributed}), "
-                f"this run has ({not was_distributed}); their states differ in form: set "
-                f"use_distributed_optimizer={str(was_distributed).lower()}"
-                f"{'' if was_distributed else ' and data_parallel_size=1'}"
-            )
-
-
-_FAILED = "the checkpoint could not be written"
+        """Load the weights of another training, saved at any layout: see `load_weights`."""
+        load_weights(checkpoint, self._chunks, self._optimizer)
 
 
 def _remove(directories: list[Path]) -> None:
@@ -302,58 +245,3 @@ def _gather(*values: Any) -> list[Any]:
     gathered: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(gathered, values)
     return gathered
-
-
-def _gather_parameters(chunk: DistributedDataParallel) -> None:
-    """Make the weights those of the last step: overlapped, replicas get them with the next pass."""
-    if chunk.ddp_config.overlap_param_gather:
-        chunk.disable_forward_pre_hook(param_sync=True)
-        chunk.enable_forward_pre_hook()
-
-
-def _load(checkpoint: Checkpoint, content: dict[str, Any]) -> dict[str, Any]:
-    try:
-        loaded: dict[str, Any] = dist_checkpointing.load(content, str(checkpoint.path))
-    except (CheckpointException, OSError, RuntimeError) as error:
-        raise ValueError(
-            f"{checkpoint.path}: its files are as they were written, but cannot be read; the log "
-            "says why; remove this directory to go on from the checkpoint before it"
-        ) from error
-    return loaded
-
-
-def _weights(chunks: list[DistributedDataParallel]) -> dict[str, Any]:
-    # Tensors carry their names in the whole model; the keys here only keep the chunks apart.
-    return {
-        str(number): chunk.module.sharded_state_dict(metadata=METADATA)
-        for number, chunk in enumerate(chunks)
-    }
-
-
-def _load_chunks(chunks: list[DistributedDataParallel], weights: dict[str, Any]) -> None:
-    for number, chunk in enumerate(chunks):
-        chunk.module.load_state_dict(weights[str(number)])
-
-
-def _random_states() -> ShardedObject:
-    """The random states of this process, at its place among all."""
-    states = {
-        "python": random.getstate(),
-        "torch": torch.get_rng_state(),
-        "device": torch.cuda.get_rng_state(),
-        "tracker": tensor_parallel.get_cuda_rng_tracker().get_states(),
-    }
-    return ShardedObject(
-        "random_states",
-        states,
-        (torch.distributed.get_world_size(),),
-        (torch.distributed.get_rank(),),
-        replica_id=0,
-    )
-
-
-def _set_random_states(states: dict[str, Any]) -> None:
-    random.setstate(states["python"])
-    torch.set_rng_state(states["torch"])
-    torch.cuda.set_rng_state(states["device"])
-    tensor_parallel.get_cuda_rng_tracker().set_states(states["tracker"])

@@ -11,7 +11,6 @@ import io
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,22 +21,13 @@ from torch.distributed.checkpoint.filesystem import (
     _write_item,
 )
 
+from megatron_recipes.run_directory import FileContent
+
 ALIGNMENT_BYTES = 64
 FILE_BUFFER_BYTES = 1 << 20
 
 Bucket = tuple[str, str, tuple[list[Any], list[Any]]]
 """A file as Megatron-Core plans it: path, name, and its objects and tensors with their items."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FileContent:
-    """What a file of a checkpoint must be found to hold."""
-
-    num_bytes: int
-    """Its size."""
-
-    sha256: str
-    """The digest of all its bytes."""
 
 
 class Snapshot:

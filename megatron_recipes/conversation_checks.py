@@ -1,18 +1,20 @@
 """What is refused of conversations before the first step, and the sample a person may look at.
 
-A mask that counts everything or nothing, and a stop token that no loss ever reaches, train a model
-that looks fine in every curve and never ends its turn.
+A stop token that no loss ever reaches trains a model that looks fine in every curve and never ends
+its turn. (A mask that counts everything or nothing is refused by its sidecar, in `blend`.)
 """
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy
 
-from megatron_recipes.conversations import MaskedDocuments
+from megatron_recipes.conversations import MaskedDocuments, MixedConversations
+from megatron_recipes.documents import BOUNDS
 
 LOOKED_AT = 2_000
 """Documents whose turns are looked at, spread evenly over all: a template treats all alike."""
@@ -27,8 +29,14 @@ class Stops:
     ids: frozenset[int]
     """Token ids; empty: not known."""
 
+    pad_id: int | None
+    """The token that pads; None: none is named."""
+
     path: Path | None
     """The file that names them."""
+
+
+NOTHING_KNOWN = Stops(ids=frozenset(), pad_id=None, path=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,13 +64,14 @@ def read_stops(directory: Path) -> Stops:
         if not path.is_file():
             continue
         try:
-            named = json.loads(path.read_bytes()).get("eos_token_id")
+            content = json.loads(path.read_bytes())
+            named, pad = content.get("eos_token_id"), content.get("pad_token_id")
         except (ValueError, AttributeError) as error:
             raise ValueError(f"{path}: expected a JSON object: {error}") from None
         if named is not None:
             ids = named if isinstance(named, list) else [named]
-            return Stops(ids=frozenset(int(token) for token in ids), path=path)
-    return Stops(ids=frozenset(), path=None)
+            return Stops(ids=frozenset(int(token) for token in ids), pad_id=pad, path=path)
+    return NOTHING_KNOWN
 
 
 def turn_ends(documents: MaskedDocuments) -> TurnEnds:
@@ -78,32 +87,20 @@ def turn_ends(documents: MaskedDocuments) -> TurnEnds:
     return TurnEnds(last=last, following=following)
 
 
-def check_masks(
-    documents: MaskedDocuments, stops: Stops, *, eod_id: int | None, pad_id: int | None
-) -> list[str]:
-    """Refuse masks that would train another thing than the turns; return warnings.
+def check_masks(documents: MaskedDocuments, stops: Stops, *, eod_id: int | None) -> list[str]:
+    """Refuse masks that would teach a model never to stop; return warnings.
 
     Raises:
-        ValueError: All tokens count, or none does; or no trained turn ends in a stop token of the
-            model.
+        ValueError: No trained turn ends in a stop token of the model.
     """
-    name = f"{documents.prefixes[0]}_mask"
-    trained = sum(int(documents.mask(number).sum()) for number in range(len(documents)))
-    total = int(documents.lengths.sum())
-    if trained in (0, total):
-        raise ValueError(
-            f"{name}: expected a mask that trains the assistant's turns, found one that trains "
-            f"{'all' if trained else 'none'} of {total:,} tokens; tokenize the records with a chat "
-            "template that marks turns"
-        )
     warnings = []
-    if pad_id is not None and pad_id in stops.ids | {eod_id}:
+    if stops.pad_id is not None and stops.pad_id in stops.ids | {eod_id}:
         warnings.append(
-            f"the padding token {pad_id} is also one that ends a turn or a document; losses are "
-            "masked by position here, so it is trained where the mask says"
+            f"the padding token {stops.pad_id} is also one that ends a turn or a document; losses "
+            "are masked by position here, so it is trained where the mask says"
         )
     if stops.ids:
-        _check_stops(name, turn_ends(documents), stops)
+        _check_stops(f"{documents.prefixes[0]}_mask", turn_ends(documents), stops)
     else:
         warnings.append(
             "the model's stop tokens are not known, so that turns end in them was not checked: "
@@ -131,6 +128,32 @@ def _check_stops(name: str, ends: TurnEnds, stops: Stops) -> None:
     )
 
 
+def conversation_lines(
+    dataset: MixedConversations, model_files: Sequence[Path], *, eod_id: int | None, shows: bool
+) -> list[str]:
+    """Return what a person should know before the first step: warnings, and a decoded sample.
+
+    Args:
+        dataset: What is trained on.
+        model_files: Directories where the Hugging Face files of the model may be, likeliest first.
+        eod_id: The token that ends a document.
+        shows: Whether a sample is wanted.
+
+    Raises:
+        ValueError: No trained turn of a group ends in a stop token of the model.
+    """
+    found = next((path for path in model_files if path.is_dir()), None)
+    stops = read_stops(found) if found else NOTHING_KNOWN
+    lines: dict[str, None] = {}
+    for group in dataset.groups:
+        lines |= dict.fromkeys(check_masks(group.documents, stops, eod_id=eod_id))
+    if not shows:
+        return list(lines)
+    tokenizer = found / "tokenizer.json" if found else None
+    is_there = tokenizer is not None and tokenizer.is_file()
+    return [*lines, *describe_sample(dataset[0], tokenizer if is_there else None)]
+
+
 def describe_sample(sample: dict[str, Any], tokenizer: Path | None) -> list[str]:
     """Return lines that show a packed sample: what is trained behind `>`, all else behind `|`.
 
@@ -140,11 +163,10 @@ def describe_sample(sample: dict[str, Any], tokenizer: Path | None) -> list[str]
     """
     decode = _decoder(tokenizer)
     labels, counts = sample["labels"].numpy(), sample["loss_mask"].numpy() > 0
-    starts = sample["document_starts"].numpy()
+    bounds = sample[BOUNDS].numpy()
     tokens, shown = sample["tokens"].numpy(), min(len(labels), SHOWN_TOKENS)
-    borders = numpy.flatnonzero(
-        (numpy.diff(counts[:shown]) != 0) | (numpy.diff(starts[:shown]) != 0)
-    )
+    starts = bounds[numpy.searchsorted(bounds, numpy.arange(shown), side="right") - 1]
+    borders = numpy.flatnonzero((numpy.diff(counts[:shown]) != 0) | (numpy.diff(starts) != 0))
     lines = []
     for begin, end in zip([0, *(borders + 1)], [*(borders + 1), shown], strict=True):
         if begin == starts[begin] and not counts[begin]:

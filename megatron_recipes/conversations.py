@@ -5,7 +5,7 @@ A conversation is a document of an indexed dataset and its mask, the document of
 token i + 1, and counts if the mask of token i + 1 is 1. Masks go by position, never by value.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ from megatron.core.datasets import helpers
 from megatron.core.datasets.indexed_dataset import IndexedDataset
 from numpy.typing import NDArray
 
+from megatron_recipes.blend import Group
+from megatron_recipes.config import TrainingConfig
+from megatron_recipes.documents import BOUNDS, LONGEST
 from megatron_recipes.packing import Packing, pack
 
 Integers = NDArray[numpy.int64]
@@ -142,9 +145,10 @@ def _cut(mask: NDArray[numpy.uint8], room: int) -> list[tuple[int, int]]:
 class PackedConversations:
     """Sequences of whole conversations, each epoch in an order of its own.
 
-    A sample holds `tokens`, `labels`, `loss_mask`, `position_ids` and `document_starts`, each
-    `[sequence_length]`: the last is the place where the document of a token begins, which bounds
-    attention; padding is a document by itself.
+    A sample holds what Megatron-Core's own dataset gives: `tokens`, `labels`, `loss_mask` and
+    `position_ids`, each `[sequence_length]`; `cu_seqlens`, `[sequence_length + 1]`, where its
+    documents begin, padded with the sequence's length; `max_seqlen`, the longest document's.
+    Padding is a document by itself, nobody else looks at it.
     """
 
     def __init__(
@@ -203,7 +207,17 @@ class PackedConversations:
         sample = self._sample(self.sequence_of(0 if index is None else index))
         if index is None:
             sample["loss_mask"] = numpy.zeros_like(sample["loss_mask"])
-        return {name: torch.from_numpy(values) for name, values in sample.items()}
+        return {name: torch.as_tensor(values) for name, values in sample.items()}
+
+    def runs_of(self, index: int) -> Iterator[tuple[str, dict[str, int]]]:
+        """Yield what a sample is made of: a prefix, and `document`, `first_token`, `tokens`."""
+        for piece in self.packing[self.sequence_of(index)].tolist():
+            part, number = self.documents.place(int(self.pieces.documents[piece]))
+            start, length = int(self.pieces.starts[piece]), int(self.pieces.lengths[piece])
+            yield (
+                self.documents.prefixes[part],
+                {"document": number, "first_token": start, "tokens": length},
+            )
 
     def _sample(self, sequence: int) -> dict[str, Any]:
         length, multiple = self.sequence_length, self.document_multiple
@@ -211,25 +225,26 @@ class PackedConversations:
         labels = numpy.full(length, PADDING_TOKEN, numpy.int64)
         loss_mask = numpy.zeros(length, numpy.float32)
         positions = numpy.zeros(length, numpy.int64)
-        starts = numpy.empty(length, numpy.int64)
-        at = 0
-        for piece in self.packing[sequence].tolist():
+        bounds = numpy.full(length + 1, length, numpy.int32)
+        number = at = 0
+        for number, piece in enumerate(self.packing[sequence].tolist(), 1):
+            bounds[number - 1] = at
             read, mask = self._read(piece)
             end = at + len(read) - 1
             tokens[at:end], labels[at:end] = read[:-1], read[1:]
             loss_mask[at:end] = mask[1:]
             room = -(-(end - at) // multiple) * multiple
             positions[at : at + room] = numpy.arange(room)
-            starts[at : at + room] = at
             at += room
         positions[at:] = numpy.arange(length - at)
-        starts[at:] = at
+        bounds[number] = at
         return {
             "tokens": tokens,
             "labels": labels,
             "loss_mask": loss_mask,
             "position_ids": positions,
-            "document_starts": starts,
+            BOUNDS: bounds,
+            LONGEST: numpy.diff(bounds).max(),
         }
 
     def _read(self, piece: int) -> tuple[Any, Any]:
@@ -266,3 +281,38 @@ class MixedConversations:
         if index is None:
             return self.groups[0][None]
         return self.groups[int(self._group[index])][int(self._sample[index])]
+
+    def runs_of(self, index: int) -> Iterator[tuple[str, dict[str, int]]]:
+        """Yield what a sample is made of: see `PackedConversations.runs_of`."""
+        return self.groups[int(self._group[index])].runs_of(int(self._sample[index]))
+
+
+def pack_group(config: TrainingConfig, group: Group) -> PackedConversations:
+    """Return the conversations of a group, packed as a training reads them.
+
+    Raises:
+        ValueError: A mask is not its dataset's, or nothing of the group can be trained on.
+    """
+    context = config.layout.context_parallel_size
+    return PackedConversations(
+        MaskedDocuments([str(part.prefix) for part in group.parts if part.tokens]),
+        config.batch.sequence_length,
+        seed=config.schedule.seed,
+        # Each process holds two pieces of every document.
+        document_multiple=2 * context if context > 1 else 1,
+        splits_long=config.batch.split_long_conversations,
+    )
+
+
+def packing_line(name: str, packed: PackedConversations) -> str:
+    """Return one line on how a group fills its sequences, and what is left out."""
+    pieces, lost = packed.pieces, ""
+    if pieces.num_split or pieces.num_dropped:
+        lost = (
+            f"; longer than a sequence or without loss: {pieces.num_split:,} conversations cut at "
+            f"turns, {pieces.num_dropped:,} dropped, {pieces.dropped_tokens:,} tokens not trained"
+        )
+    return (
+        f"conversations of {name}: {len(packed.documents):,} in {len(packed.packing):,} sequences, "
+        f"filled {packed.packing.fill_rate:.1%}, {pieces.trained_tokens:,} tokens trained{lost}"
+    )

@@ -20,6 +20,7 @@ from megatron.core.utils import get_batch_on_this_cp_rank
 from megatron_recipes.batching import micro_batch_indices
 from megatron_recipes.blend import Blend, Group
 from megatron_recipes.config import TrainingConfig
+from megatron_recipes.conversations import MixedConversations, pack_group, packing_line
 from megatron_recipes.dataset_cache import cached
 from megatron_recipes.documents import BOUNDS, LONGEST, packs_documents, with_bounds
 from megatron_recipes.world import World
@@ -61,8 +62,8 @@ class Datasets:
     valid: dict[str, Any]
     """The held-out sequences of each group that has at least one."""
 
-    too_small: tuple[str, ...]
-    """A line for each held-out part that has less than one sequence."""
+    notices: tuple[str, ...]
+    """Lines on what is left out, and how conversations fill their sequences."""
 
 
 def build_datasets(config: TrainingConfig, blend: Blend, cache: Path) -> Datasets:
@@ -70,6 +71,8 @@ def build_datasets(config: TrainingConfig, blend: Blend, cache: Path) -> Dataset
 
     Indices are built once and kept under `cache`, as `dataset_cache` says.
     """
+    if config.batch.pack_conversations:
+        return _open_conversations(config, blend)
     depends_on = {
         "paths": [str(path) for path in blend.prefixes()],
         "data": blend.identity(),
@@ -97,7 +100,26 @@ def _open_datasets(config: TrainingConfig, blend: Blend, cache: Path) -> Dataset
         too_small += lines
         if usable:
             valid[group.name] = _build([None, (usable, None), None], [0, None, 0], 0.0, options)[1]
-    return Datasets(train=train, valid=valid, too_small=tuple(too_small))
+    return Datasets(train=train, valid=valid, notices=tuple(too_small))
+
+
+def _open_conversations(config: TrainingConfig, blend: Blend) -> Datasets:
+    # Packing takes seconds and the masks are read for it once: nothing is worth a cache.
+    train = [pack_group(config, group) for group in blend.train]
+    mixed = MixedConversations(
+        train,
+        [group.weight for group in blend.train],
+        config.schedule.num_steps * config.batch.global_batch_size,
+    )
+    valid = {group.name: pack_group(config, group) for group in blend.valid if group.tokens}
+    notices = [
+        *(
+            packing_line(group.name, packed)
+            for group, packed in zip(blend.train, train, strict=True)
+        ),
+        *(packing_line(f"{name}, held out", packed) for name, packed in valid.items()),
+    ]
+    return Datasets(train=mixed, valid=valid, notices=tuple(notices))
 
 
 def usable_prefixes(group: Group, sequence_length: int) -> tuple[list[str], list[str]]:

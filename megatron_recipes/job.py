@@ -2,20 +2,27 @@
 
 import dataclasses
 import importlib.util
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from megatron_recipes.blend import Blend, read_blend
 from megatron_recipes.config import TrainingConfig
+from megatron_recipes.convert.hf_config import is_hf_directory
+from megatron_recipes.convert.hf_model import HfModel, ImportOptions, read_hf_model
 from megatron_recipes.limits import check_limits
 from megatron_recipes.recipes import find_recipe
 from megatron_recipes.run_directory import (
+    HF_FILES,
     Checkpoint,
     RunDirectory,
     check_weights_fit,
     find_checkpoint,
+    hf_files,
+    incompleteness,
+    read_checkpoint,
 )
 from megatron_recipes.settings import apply_settings, with_vocabulary
 from megatron_recipes.sinks import SinkOptions
@@ -49,6 +56,34 @@ class Job:
 
     sinks: SinkOptions = field(default_factory=SinkOptions)
     """Where metrics go beside `metrics.jsonl`."""
+
+    hf_model: HfModel | None = None
+    """What `--from` names, if that is a Hugging Face directory which `start_from` is yet to be
+    imported from."""
+
+    def fetch_start(self, tell: Callable[[str], None]) -> None:
+        """Bring into the training's directory what is missing of what it starts from.
+
+        One process calls this, which has the claim on the directory. Weights of a Hugging Face
+        directory become a checkpoint; its small files are kept, so that an export can have them.
+
+        Raises:
+            OSError: A file is missing or cannot be written.
+            ValueError: The weights are not what their config says.
+        """
+        if self.hf_model:
+            from megatron_recipes.convert.importing import import_checkpoint
+
+            tell(f"importing {self.hf_model.path} into {self.run.imported}")
+            options = _import_options(self.config)
+            import_checkpoint(self.hf_model, self.run.imported, options, tell)
+        kept = self.run.path / HF_FILES
+        source = hf_files(self.start_from.path) if self.start_from else None
+        if source and not kept.exists():
+            temporary = self.run.path / f".{HF_FILES}.unfinished"
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.copytree(source, temporary)
+            temporary.rename(kept)
 
     def identity(self) -> dict[str, Any]:
         """Return what `config.json` holds and a resumed run is compared with."""
@@ -117,9 +152,10 @@ def make_job(
     run = RunDirectory(path=checkpoint_dir.resolve())
     # What a training began with may have moved on or gone when it has checkpoints of its own.
     begins = start_from is not None and run.newest_checkpoint()[0] is None
-    checkpoint = find_checkpoint(start_from) if start_from and begins else None
-    if checkpoint:
-        check_weights_fit(checkpoint, config, data.tokenizer)
+    checkpoint, hf_model = None, None
+    if start_from and begins:
+        checkpoint, hf_model = _find_start(start_from, run, config)
+        check_weights_fit(start_from, checkpoint, config, data.tokenizer)
     return Job(
         config=config,
         blend=data,
@@ -128,7 +164,26 @@ def make_job(
         start_from=checkpoint,
         cache=run.cache if cache is None else cache.resolve(),
         sinks=sinks,
+        hf_model=hf_model,
     )
+
+
+def _find_start(
+    path: Path, run: RunDirectory, config: TrainingConfig
+) -> tuple[Checkpoint, HfModel | None]:
+    """Return the checkpoint to start from, and the Hugging Face model it is to be made of."""
+    if not is_hf_directory(path):
+        return find_checkpoint(path), None
+    imported = RunDirectory(path=run.imported).step_directory(0)
+    if not incompleteness(imported):
+        return read_checkpoint(imported), None
+    hf_model = read_hf_model(path, _import_options(config))
+    state = {"model": hf_model.identity, "tokenizer": hf_model.tokenizer.sha256}
+    return Checkpoint(path=imported, step=0, consumed_samples=0, state=state), hf_model
+
+
+def _import_options(config: TrainingConfig) -> ImportOptions:
+    return ImportOptions(make_vocab_size_divisible_by=config.model.make_vocab_size_divisible_by)
 
 
 def machine() -> dict[str, bool]:

@@ -114,6 +114,7 @@ def _claim_of_rank(job: Job, rank: int, tell: Callable[[str], None]) -> Iterator
         return
     with claimed(job.run.path, tell):
         job.run.prepare(job.identity())
+        job.fetch_start(tell)
         yield
 
 
@@ -169,6 +170,7 @@ def launch(job: Job, arguments: list[str]) -> None:
     job.run.prepare(job.identity(), writes=False)
     with claimed(job.run.path, lambda line: _write_line(2, line)) as claim:
         job.run.prepare(job.identity())
+        job.fetch_start(lambda line: _write_line(2, line))
         _run_processes(job, arguments, claim)
 
 

@@ -1,6 +1,6 @@
 """What a training may not exceed: the memory of its GPU, the epochs of its data."""
 
-from megatron_recipes.blend import Blend, Group
+from megatron_recipes.blend import Blend, Group, check_masks
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.memory import check_memory
 
@@ -11,12 +11,14 @@ def num_epochs(config: TrainingConfig, group: Group) -> float:
 
 
 def check_limits(config: TrainingConfig, blend: Blend | None) -> None:
-    """Refuse a training that does not fit its GPU or reads a group of its blend too often.
+    """Refuse a training that does not fit its GPU or its data, or reads a group too often.
 
     Raises:
         ValueError: It names the numbers and what to change.
     """
     check_memory(config)
+    if blend:
+        check_masks(blend, packs_conversations=config.batch.pack_conversations)
     for group in blend.train if blend else ():
         epochs = num_epochs(config, group)
         if epochs > config.batch.max_epochs:

@@ -37,7 +37,8 @@ class LocalNorm(torch.nn.RMSNorm):
     def __init__(
         self, config: TransformerConfig, hidden_size: int, eps: float = 1e-5, **_ignored: Any
     ) -> None:
-        super().__init__(hidden_size, eps=eps, dtype=config.params_dtype)
+        device = torch.cuda.current_device()
+        super().__init__(hidden_size, eps=eps, dtype=config.params_dtype, device=device)
         self.weight.sequence_parallel = config.sequence_parallel  # type: ignore[attr-defined]
 
 
@@ -56,17 +57,20 @@ def _layer_spec(transformer: TransformerConfig, attention: str, vp_stage: int | 
     )
 
 
-def build_model(config: TrainingConfig, world: World) -> list[DistributedDataParallel]:
+def build_model(
+    config: TrainingConfig, world: World, *, draws_weights: bool = True
+) -> list[DistributedDataParallel]:
     """Return this process's part of the model, wrapped for data parallelism.
 
     Args:
         config: Its `model.vocab_size` must be known.
         world: Says which stage of the pipeline this process is.
+        draws_weights: Whether to draw the initial weights, the same numbers in every layout; not
+            where a checkpoint's take their place.
 
     Returns:
         The chunks of the model that this stage of the pipeline holds, in the order in which a
-        sequence meets them: one, or several where the schedule interleaves. Their weights are the
-        same numbers in every layout.
+        sequence meets them: one, or several where the schedule interleaves.
     """
     assert config.model.vocab_size, "the vocabulary is known before a model is built"
     open_user_buffers(config)
@@ -81,7 +85,8 @@ def build_model(config: TrainingConfig, world: World) -> list[DistributedDataPar
             pre_process=world.is_first_stage and number == 0,
             post_process=world.is_last_stage and number == num_chunks - 1,
         )
-        set_initial_weights(model, config)
+        if draws_weights:
+            set_initial_weights(model, config)
         # The buffers of later chunks are one bucket each: only the first chunk's reduction, which
         # comes last, has nothing left to hide behind.
         chunks.append(

@@ -19,6 +19,10 @@ from megatron.core.dist_checkpointing.mapping import ShardedTensor, ShardedTenso
 Box = tuple[tuple[int, ...], tuple[int, ...]]
 """The offset of a box in a tensor, and its size."""
 
+UNSCALED = (torch.float32, torch.bfloat16, torch.int16)
+"""Types of state that mean what they say; others have a factor beside them. `int16` is what a
+master weight has beyond its weight in BF16."""
+
 
 def boxes(shape: tuple[int, ...], start: int, end: int) -> Iterator[Box]:
     """Cut the elements `start..end` of a tensor, counted row by row, into boxes, in their order.
@@ -63,17 +67,34 @@ class OptimizerShards:
             if isinstance(entry, ShardedTensor | ShardedTensorFactory)
         }
         self._parts = [part for part in optimizer.chained_optimizers if part.optimizer is not None]
-        self._states: list[tuple[Any, torch.nn.Parameter, dict[str, torch.Tensor]]] = []
+        self._copies: list[tuple[Any, torch.Tensor, str, torch.Tensor]] = []
         self.content: dict[str, ShardedTensor] = {}
         """The state; loading fills its tensors in place."""
         for part in self._parts:
             for parameter, start, end in _runs(part):
-                state = part._get_main_param_and_optimizer_states(parameter)
-                self._states.append((part, parameter, state))
-                for name, values in state.items():
+                for name, values in self._state(part, parameter).items():
                     if values.numel() == end - start:  # not a count of steps
                         prefix = f"optimizer.state.{name}."
                         self._add(entries[id(parameter)], prefix, values.detach(), start)
+
+    def _state(self, part: Any, parameter: torch.nn.Parameter) -> dict[str, torch.Tensor]:
+        """Return what a part holds of a weight: the tensors themselves, wherever that is possible.
+
+        Megatron-Core would return moments in BF16 as float32 copies: all of them at once may not
+        fit beside them on a GPU.
+        """
+        if not part.config.use_precision_aware_optimizer_no_fp8_or_ds_fp8:
+            return dict(part._get_main_param_and_optimizer_states(parameter))
+        group, place = part.model_param_group_index_map[parameter]
+        key = part.optimizer.param_groups[group]["params"][place]
+        state = {}
+        for name, values in part.optimizer.state[key].items():
+            state["param" if name == "master_param" else name] = values
+            if values.dtype not in UNSCALED:
+                copy = part.optimizer.get_unscaled_state(key, name)
+                self._copies.append((part.optimizer, key, name, copy))
+                state[name] = copy
+        return state
 
     def _add(
         self,
@@ -92,9 +113,9 @@ class OptimizerShards:
 
     @torch.no_grad()
     def put_back(self, step: int) -> None:
-        """Give the optimizer what was loaded; the state may have been a copy in another type."""
-        for part, parameter, state in self._states:
-            part._set_main_param_and_optimizer_states(parameter, state)
+        """Let the optimizer go on from what was loaded, `step` steps done."""
+        for optimizer, key, name, copy in self._copies:
+            optimizer.set_scaled_state(key, name, copy)
         # All else that a group holds follows from the config and the schedule.
         for part in self._parts:
             for group in part.optimizer.param_groups:

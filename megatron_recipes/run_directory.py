@@ -336,8 +336,24 @@ def find_checkpoint(path: Path, *, asked_by: str = "--from ") -> Checkpoint:
     return checkpoint
 
 
-def check_weights_fit(checkpoint: Checkpoint, config: TrainingConfig, tokenizer: str) -> None:
+def hf_files(checkpoint: Path) -> Path | None:
+    """Return the Hugging Face files kept with a checkpoint: its own, or those of its training."""
+    for directory in (checkpoint / HF_FILES, checkpoint.parent / HF_FILES):
+        if directory.is_dir():
+            return directory
+    return None
+
+
+def check_weights_fit(
+    path: Path, checkpoint: Checkpoint, config: TrainingConfig, tokenizer: str
+) -> None:
     """Refuse to start from the weights of another model or tokenizer.
+
+    Args:
+        path: What `--from` names.
+        checkpoint: What is there.
+        config: The training's.
+        tokenizer: The SHA-256 of the one that made its data.
 
     Raises:
         ValueError: It names the first field that differs.
@@ -347,7 +363,7 @@ def check_weights_fit(checkpoint: Checkpoint, config: TrainingConfig, tokenizer:
     for name, value in wanted.items():
         if found.get(name) != value:
             raise ValueError(
-                f"--from {checkpoint.path}: {name} is {found.get(name)} there and {value} here; "
+                f"--from {path}: {name} is {found.get(name)} there and {value} here; "
                 "start from a checkpoint of the same model and tokenizer"
             )
 

@@ -127,8 +127,10 @@ def _cost(config: TrainingConfig, mfu: float | None) -> list[str]:
         f"{flops.linear / GIGA:.5g} linear, {flops.causal / GIGA:.5g} with causal attention, "
         f"{flops.full / GIGA:.5g} with full"
     )
+    if config.batch.document_bounded_attention:
+        operations += "; less attention by where documents end"
     if again:
-        operations += f"; recomputed, in none of them: {again / GIGA:.4g}"
+        operations += f"; recomputed beside them: {again / GIGA:.4g}"
     return [
         *_row("vocabulary", f"{model.vocab_size:,} padded to {model.padded_vocab_size:,}"),
         *_row("parameters", f"{count_parameters(model):,}"),
@@ -193,7 +195,7 @@ def _memory_line(memory: StageMemory) -> str:
         memory.total,
     )
     digits = 2 if memory.total >= GIGA else 4
-    cells = "".join(f"{size / GIGA:12.{digits}f}" for size in sizes)
+    cells = "".join(f"{size / GIGA:12.{digits}f}" if size else f"{'-':>12}" for size in sizes)
     return f"{f'  stage {memory.stage}':{LABEL}}{cells}"
 
 

@@ -19,7 +19,7 @@ def start_lines(
 ) -> Iterator[str]:
     """Yield what is read, and from where it goes on."""
     config = job.config
-    yield from datasets.too_small
+    yield from datasets.notices
     if checkpoint:
         yield f"resuming from {checkpoint.path}"
     elif start_from:

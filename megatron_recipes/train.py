@@ -13,10 +13,11 @@ from typing import Any
 import torch.distributed
 
 from megatron_recipes import launch
-from megatron_recipes.active import require_active
+from megatron_recipes.active import require_active, require_chosen_attention
 from megatron_recipes.bad_step import describe_bad_step, known_bad_steps
 from megatron_recipes.checkpoint import Checkpointer
 from megatron_recipes.checkpoint_content import newest_sound_checkpoint, require_sound
+from megatron_recipes.conversation_checks import conversation_lines
 from megatron_recipes.data import build_datasets
 from megatron_recipes.figures import peak_memory_bytes
 from megatron_recipes.forward import connect_schedule, evaluate, forward_step
@@ -28,7 +29,7 @@ from megatron_recipes.metrics import recent_losses
 from megatron_recipes.model import build_model
 from megatron_recipes.optimizer import build_optimizer
 from megatron_recipes.reports import Reports
-from megatron_recipes.run_directory import Checkpoint, layout_sizes, model_identity
+from megatron_recipes.run_directory import HF_FILES, Checkpoint, layout_sizes, model_identity
 from megatron_recipes.start_lines import start_lines
 from megatron_recipes.step import StepResult, TrainStep, micro_batch_losses
 from megatron_recipes.stop import StopRequest
@@ -104,7 +105,8 @@ class Training:
         self.guard = LossGuard(self.config.schedule.loss_spike_factor, losses)
         self.datasets = build_datasets(self.config, job.blend, job.cache)
         watchdog.beat(self.step, STARTING)
-        self.chunks = build_model(self.config, world)
+        is_fresh = self.checkpoint is None and self.start_from is None
+        self.chunks = build_model(self.config, world, draws_weights=is_fresh)
         self.optimizer = build_optimizer(self.config, self.chunks)
         self.checkpointer = Checkpointer(
             job.run, self.config, self.chunks, self.optimizer, world, tell
@@ -119,8 +121,10 @@ class Training:
         self.reports = Reports(job, attempt, self.saved_step, tells=world.rank == 0, tell=tell)
         self.measured_interval = measured_interval(self.config.schedule.log_interval)
         self.reports.tell(start_lines(job, world, self.datasets, self.checkpoint, self.start_from))
+        self.reports.tell(self._conversation_lines())
         active = require_active(self.config, self.chunks, self.optimizer)
         self.reports.tell(f"active: {line}" for line in active)
+        self.names_attention = False
         self.reports.tell(known_bad_steps(job.run.path, self.step))
 
     def _find_checkpoints(self) -> tuple[Checkpoint | None, Checkpoint | None, list[float]]:
@@ -136,6 +140,20 @@ class Training:
         if checkpoint is None and found[0]:
             require_sound(found[0])
         return checkpoint, found[0], found[1]
+
+    def _conversation_lines(self) -> list[str]:
+        """Return what is to be known of conversations; every process refuses what one does."""
+        if not self.config.batch.pack_conversations:
+            return []
+        places = [self.job.run.path]
+        if self.start_from:
+            places += [self.start_from.path, self.start_from.path.parent]
+        return conversation_lines(
+            self.datasets.train,
+            [place / HF_FILES for place in places],
+            eod_id=self.job.blend.eod_id,
+            shows=self.world.rank == 0 and self.checkpoint is None,
+        )
 
     def _restore(self) -> None:
         if self.checkpoint:
@@ -164,6 +182,9 @@ class Training:
     def advance(self) -> bool:
         """Train the next step, with all that is due after it; return whether to stop."""
         is_stopping = self._train_one_step()
+        if not self.names_attention:  # which is chosen by the first forward pass
+            self.reports.tell(require_chosen_attention(self.config))
+            self.names_attention = True
         self.checkpointer.poll()
         if self._is_due(self.config.schedule.evaluation_interval):
             self._evaluate()

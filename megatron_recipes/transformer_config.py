@@ -57,12 +57,20 @@ def transformer_config(config: TrainingConfig) -> TransformerConfig:
 
 def _layout_options(layout: LayoutConfig) -> dict[str, Any]:
     interleaves = virtual_stages(layout) is not None
+    first, last = (
+        layout.num_layers_in_first_pipeline_stage,
+        layout.num_layers_in_last_pipeline_stage,
+    )
+    if first and layout.pipeline_model_parallel_size == 2:
+        # It follows from the first, and Megatron-Core, which interleaves by the layers of the
+        # stages between the two, would divide by their number.
+        last = 0
     return {
         "tensor_model_parallel_size": layout.tensor_model_parallel_size,
         "pipeline_model_parallel_size": layout.pipeline_model_parallel_size,
         "virtual_pipeline_model_parallel_size": virtual_stages(layout),
-        "num_layers_in_first_pipeline_stage": layout.num_layers_in_first_pipeline_stage or None,
-        "num_layers_in_last_pipeline_stage": layout.num_layers_in_last_pipeline_stage or None,
+        "num_layers_in_first_pipeline_stage": first or None,
+        "num_layers_in_last_pipeline_stage": last or None,
         "context_parallel_size": layout.context_parallel_size,
         "sequence_parallel": layout.sequence_parallel,
         "tp_comm_overlap": layout.tp_comm_overlap,

@@ -39,3 +39,4 @@ options=()
 
 # What the training promises and takes too long for every push.
 .venv/bin/python -m pytest -m bench
+.venv/bin/python -m benchmarks.layouts

@@ -43,7 +43,8 @@ def small_job(blend: Path, directory: Path, *settings: str, start_from: Path | N
 
 def train(job: Job) -> list[str]:
     """Train to the end; return the lines told."""
-    return run_world(_train_rank, job.config.layout.world_size, job)[0]
+    world_size = job.config.layout.world_size
+    return run_world(_train_rank, world_size, job, timeout_seconds=600)[0]
 
 
 def _train_rank(job: Job) -> list[str]:
@@ -107,7 +108,7 @@ def _tensors(checkpoint: Path) -> dict[str, str]:
     }
     load(content, storage_reader=reader, no_dist=True)
     return {
-        name: hashlib.sha256(tensor.numpy().tobytes()).hexdigest()
+        name: hashlib.sha256(tensor.view(torch.uint8).numpy()).hexdigest()
         for name, tensor in content.items()
     }
 

@@ -69,7 +69,8 @@ def test_documents_bound_attention_and_positions_begin_anew(tmp_path: Path) -> N
     assert len(dataset) == 1
     sample = dataset[0]
     assert sample["tokens"].tolist() == [1, 2, 3, 4, 2001, 2002, 2003, 0, 1001, 1002, 0, 0]
-    assert sample["document_starts"].tolist() == [0] * 4 + [4] * 4 + [8] * 2 + [10] * 2
+    assert sample["cu_seqlens"].tolist() == [0, 4, 8, 10] + [12] * 9
+    assert sample["max_seqlen"] == 4
     assert sample["position_ids"].tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 0, 1]
     assert sample["loss_mask"].tolist() == [0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0, 0]
 

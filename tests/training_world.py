@@ -14,7 +14,6 @@ from megatron_recipes.config import (
 )
 from megatron_recipes.settings import apply_settings
 
-VOCABULARY = 512
 MODEL = ModelConfig(
     num_layers=4,
     hidden_size=64,
@@ -22,7 +21,7 @@ MODEL = ModelConfig(
     num_attention_heads=4,
     num_query_groups=2,
     kv_channels=16,
-    vocab_size=VOCABULARY,
+    vocab_size=512,
 )
 
 
@@ -39,11 +38,27 @@ def small(*settings: str) -> TrainingConfig:
     return apply_settings(config, settings)
 
 
+def unchecked(config: TrainingConfig, changes: dict[str, dict[str, Any]]) -> TrainingConfig:
+    """A config with fields that are not checked: what is asked of a machine that cannot."""
+    for section, fields in changes.items():
+        part = getattr(config, section)
+        copied = object.__new__(type(part))
+        for field in dataclasses.fields(part):
+            value = fields.get(field.name, getattr(part, field.name))
+            object.__setattr__(copied, field.name, value)
+        whole = object.__new__(TrainingConfig)
+        for field in dataclasses.fields(config):
+            value = copied if field.name == section else getattr(config, field.name)
+            object.__setattr__(whole, field.name, value)
+        config = whole
+    return config
+
+
 class MadeSequences:
     """Sequences of counting tokens, each cut into documents; 30 % of the losses do not count."""
 
     def __init__(self, config: TrainingConfig) -> None:
-        self.length = config.batch.sequence_length
+        self.length, self.vocab_size = config.batch.sequence_length, config.model.vocab_size
         self.has_bounds = config.batch.document_bounded_attention
 
     def __len__(self) -> int:
@@ -54,7 +69,7 @@ class MadeSequences:
 
         generator = torch.Generator().manual_seed(index)
         start, stride = torch.randint(1, 4, (2,), generator=generator).tolist()
-        text = (start + stride * torch.arange(self.length + 1)) % VOCABULARY
+        text = (start + stride * torch.arange(self.length + 1)) % self.vocab_size
         sequence = {
             "tokens": text[:-1],
             "labels": text[1:],
@@ -99,6 +114,8 @@ def train_steps(
 def step_through(
     config: TrainingConfig, world: Any, chunks: list[Any], optimizer: Any, num_steps: int
 ) -> dict[str, list[float]]:
+    import torch
+
     from megatron_recipes.data import training_batches
     from megatron_recipes.forward import run_schedule
     from megatron_recipes.world import sum_over_world
@@ -109,7 +126,7 @@ def step_through(
         for chunk in chunks:
             chunk.zero_grad_buffer()
         optimizer.zero_grad()
-        loss, tokens = run_schedule(
+        reports = run_schedule(
             training_batches(dataset, config, world, step * batch.global_batch_size),
             batch.num_microbatches(config.layout),
             config,
@@ -117,7 +134,8 @@ def step_through(
             forward_only=False,
         )
         _, grad_norm, _ = optimizer.step()
-        mine = [loss, tokens] if world.counts_loss else [0.0, 0.0]
+        counts = reports and world.counts_loss
+        mine = torch.stack(reports).sum(dim=0).tolist() if counts else [0.0, 0.0]
         loss, tokens = sum_over_world(mine, world.device)
         result["losses"].append(loss / tokens)
         result["grad_norms"].append(float(grad_norm))
@@ -155,5 +173,26 @@ def load_weights(chunks: list[Any], optimizer: Any, path: str) -> None:
     optimizer.reload_model_params()
 
 
-def with_model(config: TrainingConfig, **fields: Any) -> TrainingConfig:
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, **fields))
+def initial_weights(config: TrainingConfig) -> dict[str, tuple[int, float, float]]:
+    """Return count, sum and sum of squares of this process's part of each fresh parameter.
+
+    Names are those of the whole model; what several processes hold whole counts once.
+    """
+    import torch.distributed
+
+    world, chunks, _ = build(config)
+    found = {}
+    for chunk in chunks:
+        layers = chunk.module.decoder.layers
+        for name, parameter in chunk.module.named_parameters():
+            if name.startswith("decoder.layers."):
+                local = int(name.split(".")[2])
+                number = str(layers[local].layer_number - 1)
+                name = name.replace(f".{local}.", f".{number}.", 1)
+            is_shared = not getattr(parameter, "tensor_model_parallel", False)
+            if is_shared and world.tensor_model_parallel_rank:
+                continue
+            values = parameter.detach().double()
+            found[name] = (values.numel(), float(values.sum()), float(values.square().sum()))
+    torch.distributed.barrier()
+    return found

@@ -6,10 +6,10 @@ from typing import Any
 
 
 def shown(value: object) -> str:
-    """Return a value as `--set` takes it: booleans in lower case, no text as `none`."""
+    """Return a value as a shell's `--set` takes it: booleans in lower case, no text as `""`."""
     if isinstance(value, bool):
         return str(value).lower()
-    return "none" if value == "" else str(value)
+    return '""' if value == "" else str(value)
 
 
 def named(section: object, *names: str) -> str:

@@ -45,8 +45,9 @@ class ExecutionConfig:
     have no effect."""
 
     cross_entropy: str = "none"
-    """Fused cross entropy: `none`, `native`, or `te` (Transformer Engine: no float32 copy of the
-    logits; Megatron-LM 0.19 refuses it for lack of stability, so no recipe takes it)."""
+    """Fused cross entropy: `none`, `native` (it rounds the gradient of the logits to BF16, in
+    float32 too), or `te` (Transformer Engine: no float32 copy of the logits; Megatron-LM 0.19
+    refuses it for lack of stability, so no recipe takes it)."""
 
     gradient_accumulation_fusion: bool = False
     """Add weight gradients to the main gradients inside the matrix product."""
@@ -108,9 +109,3 @@ class ExecutionConfig:
         else:
             return
         raise ValueError(f"{setting} needs a GPU and Transformer Engine, not gpu (cpu)")
-
-    @property
-    def has_quadratic_attention(self) -> bool:
-        """Whether attention keeps a number for every pair of tokens."""
-        fused = ("auto", "flash", "fused")
-        return self.gpu == "cpu" or self.attention_backend not in fused

@@ -32,6 +32,14 @@ class BatchConfig:
     document_bounded_attention: bool = False
     """No token attends to another document of its sequence, and positions begin anew in each."""
 
+    pack_conversations: bool = False
+    """Train on conversations with masks, packed whole into sequences; what the mask leaves out is
+    read, not learned. Needs `document_bounded_attention`."""
+
+    split_long_conversations: bool = True
+    """Cut a conversation longer than a sequence at the ends of turns; false: drop it. Either is
+    counted."""
+
     max_epochs: float = 4.0
     """A blend group that is read more often than this is refused. Four is where repeating begins
     to gain little: Muennighoff et al., "Scaling Data-Constrained Language Models" (2023)."""
@@ -40,6 +48,15 @@ class BatchConfig:
         require_positive(
             self, "sequence_length", "micro_batch_size", "global_batch_size", "max_epochs"
         )
+        if self.pack_conversations and not self.document_bounded_attention:
+            raise ValueError(
+                "pack_conversations (true) needs document_bounded_attention (false) to be true: "
+                "conversations of one sequence must not see each other"
+            )
+        if not (self.pack_conversations or self.split_long_conversations):
+            raise ValueError(
+                "split_long_conversations (false) has no effect while pack_conversations is false"
+            )
 
     @property
     def tokens_per_step(self) -> int:

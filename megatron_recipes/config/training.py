@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from megatron_recipes.config.agreement import check_agreement, gpu_setting
+from megatron_recipes.config.agreement import check_agreement
 from megatron_recipes.config.environment import layout_environment
 from megatron_recipes.config.execution import ExecutionConfig
+from megatron_recipes.config.gpu_agreement import gpu_setting
 from megatron_recipes.config.layout import LayoutConfig
 from megatron_recipes.config.network import ModelConfig
 from megatron_recipes.config.precision import PrecisionConfig
@@ -65,6 +66,12 @@ class TrainingConfig:
     def needs_gpu(self) -> bool:
         """Whether it was made for a GPU."""
         return self.execution.gpu != "cpu"
+
+    @property
+    def has_quadratic_attention(self) -> bool:
+        """Whether attention keeps a number for every pair of tokens: no fused kernel does it."""
+        is_fused = self.execution.attention_backend in ("auto", "flash", "fused")
+        return not (self.needs_gpu and is_fused and self.precision.params_dtype == "bfloat16")
 
     @property
     def needs_transformer_engine(self) -> str:

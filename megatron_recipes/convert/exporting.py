@@ -29,8 +29,8 @@ from megatron_recipes.convert.tokenizer_files import read_tokenizer, travelling_
 from megatron_recipes.convert.torch_dist import TorchDistReader
 from megatron_recipes.convert.writing import check_room, progress
 from megatron_recipes.run_directory import (
-    HF_FILES,
     Checkpoint,
+    hf_files,
     sync_directory,
     sync_file,
     weights_identity,
@@ -112,7 +112,7 @@ def export_checkpoint(
 
 def _result(checkpoint: Checkpoint, options: ExportOptions, tell: Tell) -> _Result:
     model = _model(checkpoint)
-    directory = options.hf or find_hf_files(checkpoint.path)
+    directory = options.hf or hf_files(checkpoint.path)
     files: dict[str, Path] = {}
     rows = model.vocab_size
     if directory:
@@ -155,14 +155,6 @@ def _model(checkpoint: Checkpoint) -> ModelConfig:
         raise ValueError(
             f"{checkpoint.path}: its checkpoint.json does not say what the model is: {error!r}"
         ) from None
-
-
-def find_hf_files(checkpoint: Path) -> Path | None:
-    """Return the Hugging Face files of a checkpoint: its own, or those of its training."""
-    for directory in (checkpoint / HF_FILES, checkpoint.parent / HF_FILES):
-        if (directory / CONFIG_FILE).is_file():
-            return directory
-    return None
 
 
 def _check_fits(checkpoint: Checkpoint, model: ModelConfig, kept: ModelConfig, hf: Path) -> None:

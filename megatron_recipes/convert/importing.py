@@ -90,16 +90,7 @@ def _read_source(hf: HfModel, options: ImportOptions, tell: Tell) -> TensorSourc
     check_names_and_shapes(files.specs, hf.config.model, str(hf.path))
     if not options.dtype:
         check_one_type(files.specs, hf.config.model, str(hf.path))
-    there, rows, padded = (
-        hf.config.model.vocab_size,
-        hf.model.vocab_size,
-        hf.model.padded_vocab_size,
-    )
-    if padded > there:
-        tell(
-            f"tables of {there:,} rows: {rows - there:,} added for new tokens and "
-            f"{padded - rows:,} as padding, each the mean of those there"
-        )
+    padded = hf.model.padded_vocab_size
     tables = {name: padded for name in (EMBEDDING, OUTPUT_LAYER) if name in files.specs}
     return Adapted(files, dtype=DTYPES[options.dtype] if options.dtype else None, rows=tables)
 
@@ -162,11 +153,17 @@ def padded_weights(path: Path, model: ModelConfig) -> TensorSource:
 
 
 def _write(path: Path, source: TensorSource, hf: HfModel, tell: Tell) -> None:
-    writer = TorchDistWriter(path)
-    with progress(source, tell) as count:
+    there, rows = hf.config.model.vocab_size, hf.model.vocab_size
+    padded = hf.model.padded_vocab_size
+    if padded > there:
+        tell(
+            f"tables of {there:,} rows: {rows - there:,} added for new tokens and "
+            f"{padded - rows:,} as padding, each the mean of those there"
+        )
+    with TorchDistWriter(path) as writer, progress(source, tell) as count:
         for name in write_weights(writer, source, hf.model):
             count(name)
-    contents = writer.finish(hf.model.num_layers)
+        contents = writer.finish(hf.model.num_layers)
     contents |= _write_hf_files(path / HF_FILES, hf, dtype_name(source.specs[EMBEDDING].dtype))
     state = {
         "step": 0,

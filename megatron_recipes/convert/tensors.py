@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 import xxhash
 
-BLOCK_BYTES = 64 * 1024**2
+BLOCK_BYTES = 32 * 1024**2
 """Most bytes of a block: what a conversion holds at once. Reading is as fast as with greater ones,
 and a tensor parallel process that loads its share reads little that is not its own."""
 

@@ -18,7 +18,7 @@ import os
 import pickle
 from collections import OrderedDict
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Self, cast
 
 import torch
 from torch.distributed.checkpoint.filesystem import FileSystemReader, _StorageInfo
@@ -37,7 +37,7 @@ from megatron_recipes.run_directory import FileContent
 
 FILE_BYTES = 4 * 1024**3
 """A file that has reached this is followed by another."""
-CACHE_BYTES = 512 * 1024**2
+CACHE_BYTES = 128 * 1024**2
 """Pieces kept while they are read; the greatest piece counts even if it is greater."""
 
 EXTRA_STATES = (
@@ -52,13 +52,19 @@ layers; one that nobody asks for does no harm."""
 
 
 class TorchDistWriter:
-    """Writes one checkpoint's tensors into an empty directory."""
+    """Writes one checkpoint's tensors into an empty directory; a context that ends its files."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._files: list[_DigestedFile] = []
         self._tensors: dict[str, Any] = {}
         self._places: dict[MetadataIndex, _StorageInfo] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._close()
 
     def add_rows(
         self, key: str, spec: TensorSpec, start: int, rows: torch.Tensor, layer: tuple[int, int]
@@ -146,7 +152,9 @@ class _DigestedFile:
         """Do nothing: the file is flushed when it is whole."""
 
     def close(self) -> None:
-        """Wait until the file is on the disk."""
+        """Wait until the file is on the disk; once is enough."""
+        if self._file.closed:
+            return
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()

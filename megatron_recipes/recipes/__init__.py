@@ -1,7 +1,7 @@
 """The recipes by name. A new model is one file here and one line in `MODELS`.
 
 A published model's recipe is a function of stage, GPU and precision; each combination has a name,
-`MODEL[_stage2][_h200][_fp8]`: without suffixes stage 1 on H100 in BF16.
+`MODEL[_stage2|_stage3][_h200][_fp8]`: without suffixes stage 1 on H100 in BF16.
 """
 
 import difflib
@@ -40,7 +40,7 @@ def find_recipe(name: str) -> TrainingConfig:
         models = ", ".join(model.__name__ for model in MODELS)
         raise ValueError(
             f"there is no recipe {name!r}; {hint}expected tiny, or one of {models}, which may end "
-            "in _stage2, _h200, _fp8, in this order"
+            "in _stage2 or _stage3, _h200, _fp8, in this order"
         )
     return RECIPES[name]()
 
@@ -52,8 +52,9 @@ def recipe_list() -> str:
     lines += [f"{model.__name__:{width}}  {model().description}" for model in MODELS]
     lines += [
         "",
-        "Each but tiny also as NAME[_stage2][_h200][_fp8], in this order:",
-        f"  _stage2  {STAGES[2]}, lower learning rate; --from the checkpoint of stage 1",
+        "Each but tiny also as NAME[_stage2|_stage3][_h200][_fp8], in this order:",
+        f"  _stage2  the {STAGES[2]}, lower learning rate; --from the checkpoint of stage 1",
+        f"  _stage3  {STAGES[3]}: conversations with masks, packed; --from that of stage 2",
         f"  _h200    on {GPU_NAMES['h200']} instead of {GPU_NAMES['h100']}",
         "  _fp8     FP8 products instead of BF16",
     ]

@@ -1,4 +1,4 @@
-"""What the recipes of published models share: two stages of continual pre-training on Hopper.
+"""What the recipes of published models share: two stages of pre-training, one of tuning, on Hopper.
 
 A model's file states its network, its layout and its learning rate; each function here changes
 the fields in which a stage, a GPU or a precision differs from stage 1 on H100 in BF16.
@@ -20,7 +20,10 @@ from megatron_recipes.config import (
 )
 from megatron_recipes.settings import with_fields
 
-STAGES = {1: "general agent knowledge, the whole corpus", 2: "the high-quality seed"}
+STAGES = {1: "general agent knowledge", 2: "high-quality seed", 3: "instruction tuning"}
+"""Of the paper: stage 1 reads the whole corpus, stage 2 what it grew from, stage 3
+conversations."""
+
 GPU_NAMES = {"h100": "H100 80 GB", "h200": "H200 141 GB"}
 PRECISIONS = {"bf16": "BF16", "fp8": "FP8"}
 
@@ -31,6 +34,10 @@ STAGE_1_STEPS = 24_576
 STAGE_2_STEPS = 2_048
 """8.6 billion tokens: our choice, a twelfth of stage 1. `max_epochs` refuses it for a seed that is
 too small for as many."""
+
+STAGE_3_STEPS = 1_000
+"""Of 64 packed sequences: 0.5 billion tokens, about a million conversations of function calls; our
+choice, to be set to two epochs of the data (Tulu 3: Lambert et al., 2024)."""
 
 ENVIRONMENT = (
     # Memory that was freed in other sizes can be used again; NCCL's graph registration would not
@@ -65,7 +72,7 @@ class Recipe(Protocol):
 
 
 def variant_name(model: str, stage: int, gpu: str, precision: str) -> str:
-    """Return what a variant is called: `MODEL[_stage2][_h200][_fp8]`."""
+    """Return what a variant is called: `MODEL[_stage2|_stage3][_h200][_fp8]`."""
     suffixes = [f"stage{stage}"] * (stage > 1) + [gpu] * (gpu != "h100")
     return "_".join([model, *suffixes, *[precision] * (precision != "bf16")])
 
@@ -139,6 +146,28 @@ def second_stage(config: TrainingConfig) -> TrainingConfig:
     )
 
 
+def third_stage(config: TrainingConfig) -> TrainingConfig:
+    """Return stage 3 of a training: conversations, packed, whose loss counts where masks say.
+
+    A tenth of the learning rate of stage 1, warmed up over 3 % and decayed linearly to 0: for 8B
+    and 70B nearly what Tulu 3 was tuned with, 5e-6 and 2e-6 (Lambert et al., 2024). 64 sequences
+    of 8,192 tokens hold as many conversations as batches of 512 to 2,048 unpacked ones.
+    """
+    return with_fields(
+        config,
+        document_bounded_attention=True,
+        pack_conversations=True,
+        global_batch_size=64,
+        num_steps=STAGE_3_STEPS,
+        learning_rate=config.optimization.learning_rate / 10,
+        min_learning_rate=0.0,
+        lr_warmup_steps=STAGE_3_STEPS * 3 // 100,
+        lr_decay_style="linear",
+        keep_every=0,
+        evaluation_interval=100,
+    )
+
+
 def in_fp8(config: TrainingConfig) -> TrainingConfig:
     """Return a training with FP8 products.
 
@@ -176,7 +205,7 @@ def build_variant(
 
     Args:
         config: Stage 1 on H100 in BF16; its description is the title of the model.
-        stage: 1 or 2.
+        stage: 1, 2 or 3.
         gpu: `h100` or `h200`.
         precision: `bf16` or `fp8`.
         differences: The fields in which a GPU and precision differ from H100 and BF16, beside
@@ -188,14 +217,14 @@ def build_variant(
     _require_known("stage", stage, STAGES)
     _require_known("gpu", gpu, GPU_NAMES)
     _require_known("precision", precision, PRECISIONS)
-    config = second_stage(config) if stage == 2 else config
+    config = {1: lambda first: first, 2: second_stage, 3: third_stage}[stage](config)
     config = with_fields(config, gpu=gpu, **differences.get((gpu, precision), {}))
     config = in_fp8(config) if precision == "fp8" else config
     where = f"{config.layout.world_size} x {GPU_NAMES[gpu]}, {PRECISIONS[precision]}"
     return dataclasses.replace(
         config,
         recipe=variant_name(config.recipe, stage, gpu, precision),
-        description=f"{config.description}, stage {stage}: {STAGES[stage]}; {where}",
+        description=f"{config.description}, stage {stage} ({STAGES[stage]}) on {where}",
     )
 
 

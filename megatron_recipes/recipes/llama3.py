@@ -82,6 +82,7 @@ def llama3_70b(*, stage: int = 1, gpu: str = "h100", precision: str = "bf16") ->
                 context_parallel_size=2,
                 data_parallel_size=2,
                 sequence_parallel=True,
+                tp_comm_overlap=True,
                 overlap_grad_reduce=True,
                 overlap_param_gather=True,
             ),
