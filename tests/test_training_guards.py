@@ -149,7 +149,7 @@ def test_spike_is_one_beside_the_mean_of_the_last_hundred() -> None:
 
 def test_stopped_process_is_named(blend: Path, tmp_path: Path) -> None:
     directory = tmp_path / "run"
-    settings = ["data_parallel_size=2", "hang_timeout_seconds=3", "hidden_size=64"]
+    settings = ["data_parallel_size=2", "hang_timeout_seconds=10", "hidden_size=64"]
     process = start(training(blend, directory, *settings, "kv_channels=16"))
     wait_for_step(directory, 2)
     [victim] = [child for child in processes_of(directory) if child.environ().get("RANK") == "1"]
@@ -157,7 +157,7 @@ def test_stopped_process_is_named(blend: Path, tmp_path: Path) -> None:
     result = finish(process)
     assert result.returncode == 1
     assert re.fullmatch(
-        r"megatron-recipes train: no step ended for 3 s \(hang_timeout_seconds\): rank 1 "
+        r"megatron-recipes train: no step ended for 10 s \(hang_timeout_seconds\): rank 1 "
         rf"\({HOST}\) does not answer, the others wait in step \d+ \(.*\); the stacks of those "
         rf"that answer are in {directory}/logs/attempt-1; the same command resumes \(rank 0; its "
         rf"log is {directory}/logs/attempt-1/rank-0.log\)",
