@@ -1,12 +1,20 @@
 """Layouts are no different trainings: the same losses from the same weights, to rounding."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
+from blend_files import write_blend
 from forked_world import run_world
 from random_configs import accepted_layouts
 from training_world import initial_weights, small, train_steps
 
 from benchmarks.layouts import one_step
 
+ROOT = Path(__file__).parents[1]
 STEPS = 20
 TOLERANCE = 5e-6
 
@@ -15,7 +23,8 @@ SP2 = (*TP2, "sequence_parallel=true")
 PP2 = ("pipeline_model_parallel_size=2",)
 VPP2 = (*PP2, "virtual_pipeline_model_parallel_size=2")
 CP2 = ("context_parallel_size=2",)
-DP2 = ("data_parallel_size=2", "overlap_grad_reduce=true", "overlap_param_gather=true")
+OVERLAPS = ("overlap_grad_reduce=true", "overlap_param_gather=true")
+DP2 = ("data_parallel_size=2", *OVERLAPS)
 DOCUMENTS = ("document_bounded_attention=true",)
 TIED = ("share_embeddings_and_output_weights=true",)
 QWEN = (*TIED, "add_qkv_bias=true")
@@ -165,3 +174,35 @@ def test_layouts_that_show_accepts_take_the_step_of_one_process() -> None:
     for config in few:
         entry = one_step(config)
         assert entry["reason"] == "", entry["layout"]
+
+
+@pytest.mark.bench
+def test_command_resumes_over_three_layouts_with_the_losses_of_one_process(tmp_path: Path) -> None:
+    # Interleaved, with shared sequences, bounded documents and weights gathered late; then others.
+    blend = write_blend(tmp_path / "data")
+    for stop, settings in ((2, (*VPP2, *CP2, *OVERLAPS)), (4, SP2), (6, PP2)):
+        train(blend, tmp_path / "many", f"stop_at_step={stop}", *DOCUMENTS, *settings)
+    train(blend, tmp_path / "one", "stop_at_step=6", *DOCUMENTS)
+    found, expected = losses(tmp_path / "many"), losses(tmp_path / "one")
+    assert list(found) == [1, 2, 3, 4, 5, 6]
+    assert found == pytest.approx(expected, abs=TOLERANCE)
+
+
+def train(blend: Path, directory: Path, *settings: str) -> None:
+    chosen = [part for setting in settings for part in ("--set", setting)]
+    command = [sys.executable, "-m", "megatron_recipes", "train", "tiny", "--blend", str(blend)]
+    result = subprocess.run(
+        [*command, "--checkpoint-dir", str(directory), *chosen],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def losses(directory: Path) -> dict[int, float]:
+    lines = (directory / "metrics.jsonl").read_text().splitlines()
+    entries = [entry for entry in map(json.loads, lines) if entry["kind"] == "step"]
+    return {entry["step"]: entry["loss"] for entry in entries}
