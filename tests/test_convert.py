@@ -271,7 +271,7 @@ REFUSED_CONFIGS = {
     "rms_norm_eps": (-1.0, "layernorm_epsilon (-1.0) must be positive"),
     "num_hidden_layers": (5, "expected the tensor model.layers.4."),
     "intermediate_size": (170, "model.layers.0.mlp.gate_proj.weight is [176, 64] float32"),
-    "vocab_size": (480, "model.embed_tokens.weight is [500, 64] float32"),
+    "vocab_size": (520, "model.embed_tokens.weight is [500, 64] float32"),
     "tie_word_embeddings": (True, "lm_head.weight has other values than"),
 }
 
