@@ -12,7 +12,6 @@ from typing import Any
 
 import torch.distributed
 
-from megatron_recipes import launch
 from megatron_recipes.active import require_active, require_chosen_attention
 from megatron_recipes.bad_step import describe_bad_step, known_bad_steps
 from megatron_recipes.checkpoint import Checkpointer
@@ -40,7 +39,8 @@ from megatron_recipes.stragglers import (
     gather,
     measured_interval,
 )
-from megatron_recipes.world import World, join_world, leave_world
+from megatron_recipes.watch import open_watchdog
+from megatron_recipes.world import World, gathered, join_world, leave_world
 
 
 def train(job: Job, stop: StopRequest, attempt: int, tell: Callable[[str], None]) -> None:
@@ -60,32 +60,14 @@ def train(job: Job, stop: StopRequest, attempt: int, tell: Callable[[str], None]
     # The watchdog speaks first: it knows more than the collective that times out.
     patience = datetime.timedelta(seconds=2 * schedule.hang_timeout_seconds + 60)
     world = join_world(job.config.layout, schedule.seed, patience)
-    hosts, logs = _gathered(socket.gethostname()), job.run.log(_gathered(attempt)[0], 0).parent
-    watchdog = Watchdog(
-        logs, world.rank, hosts, schedule.hang_timeout_seconds, _hang_report(world.rank, tell)
-    )
+    hosts = gathered(socket.gethostname())
+    watchdog = open_watchdog(job, world.rank, hosts, attempt, tell)
     try:
         Training(job, world, stop, attempt, tell, watchdog, Stragglers(hosts)).run()
     finally:
         watchdog.close()
     # Not after an error: the others may wait in a collective, and whoever started them ends them.
     leave_world()
-
-
-def _gathered(mine: Any) -> list[Any]:
-    """Return what each process has: a rank that was not there before counts other attempts."""
-    found: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(found, mine)
-    return found
-
-
-def _hang_report(rank: int, tell: Callable[[str], None]) -> Callable[[str, bool], None]:
-    def report(line: str, is_first: bool) -> None:
-        launch.report_failure(TimeoutError(line))  # a launcher repeats the first it hears
-        if is_first and not launch.has_launcher():
-            tell(f"megatron-recipes train: rank {rank}: {line}")
-
-    return report
 
 
 class Training:

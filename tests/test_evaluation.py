@@ -57,8 +57,9 @@ def test_an_odd_number_of_sequences_has_its_loss_at_any_layout(
         results[name] = run_world(held_out_loss, job.config.layout.world_size, job)
     [(loss, tokens)] = results["base"]
     assert tokens == 3 * 64
-    for found in results["other"]:
-        assert found == (pytest.approx(loss, abs=5e-6), tokens)
+    for found_loss, found_tokens in results["other"]:
+        assert found_tokens == tokens
+        assert found_loss == pytest.approx(loss, abs=5e-6)
 
 
 def ask_to_stop(training: Any) -> None:

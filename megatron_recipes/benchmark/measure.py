@@ -27,7 +27,7 @@ from megatron_recipes.model import build_model
 from megatron_recipes.optimizer import build_optimizer
 from megatron_recipes.run_directory import write_json
 from megatron_recipes.step import TrainStep
-from megatron_recipes.world import World, join_world, leave_world
+from megatron_recipes.world import World, gathered, join_world, leave_world
 
 PATIENCE = datetime.timedelta(minutes=30)
 PROFILED_STEPS = 2
@@ -60,8 +60,7 @@ def measure(wanted: Measurement, tell: Callable[[str], None]) -> None:
     """Measure as one of several processes; rank 0 writes `measured.json`."""
     config = wanted.config
     world = join_world(config.layout, config.schedule.seed, PATIENCE)
-    hosts: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(hosts, socket.gethostname())
+    hosts = gathered(socket.gethostname())
     timeout = config.schedule.hang_timeout_seconds
     watchdog = Watchdog(
         wanted.directory, world.rank, hosts, timeout, lambda line, _first: tell(line)
