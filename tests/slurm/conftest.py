@@ -5,11 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from lab import Lab, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINE = ROOT / "slurm/pipeline.sh"
@@ -48,9 +51,12 @@ class Cluster:
         self.environment = lab.environment | {
             "FORGE_SITE": str(site),
             "PYTHONPATH": str(ROOT),
+            "PATH": f"{venv}/bin:{lab.environment['PATH']}",
         }
 
-    def call(self, *command: str | Path, status: int | None = 0) -> subprocess.CompletedProcess[str]:
+    def call(
+        self, *command: str | Path, status: int | None = 0
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command on the login node."""
         done = subprocess.run(
             list(map(str, command)),
@@ -80,7 +86,7 @@ class Cluster:
             if time.monotonic() > end:
                 jobs = self.lab.run("squeue", "--array", check=False)
                 pytest.fail(f"{what} did not come in {seconds:.0f} s\n{jobs}\n{self.logs()}")
-            time.sleep(0.2)
+            time.sleep(0.05)
 
     def wait_until_idle(self, seconds: float = 240) -> None:
         """Wait until no job is left."""
@@ -88,7 +94,9 @@ class Cluster:
 
     def logs(self) -> str:
         """Return the ends of all logs of jobs."""
-        found = sorted(self.directory.rglob("slurm/logs/*.log"), key=lambda path: path.stat().st_mtime)
+        found = sorted(
+            self.directory.rglob("slurm/logs/*.log"), key=lambda path: path.stat().st_mtime
+        )
         return "\n".join(f"== {path.name}\n{path.read_text()[-600:]}" for path in found[-8:])
 
 
