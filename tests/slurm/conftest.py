@@ -78,7 +78,7 @@ class Cluster:
         return self.call(ROOT / "slurm/status.sh", plan).stdout
 
     def wait(
-        self, condition: Callable[[], object], seconds: float = 240, what: str = "the condition"
+        self, condition: Callable[[], object], seconds: float = 400, what: str = "the condition"
     ) -> None:
         """Wait until a condition holds."""
         end = time.monotonic() + seconds
@@ -88,7 +88,7 @@ class Cluster:
                 pytest.fail(f"{what} did not come in {seconds:.0f} s\n{jobs}\n{self.logs()}")
             time.sleep(0.05)
 
-    def wait_until_idle(self, seconds: float = 240) -> None:
+    def wait_until_idle(self, seconds: float = 400) -> None:
         """Wait until no job is left."""
         self.wait(lambda: self.lab.waits() == 0, seconds, "an empty queue")
 
@@ -114,6 +114,4 @@ def cluster(lab: Lab, tmp_path: Path) -> Iterator[Cluster]:
     # A path with a space is what everything here has to live with.
     yield Cluster(lab, tmp_path / "my cluster")
     lab.run("scancel", "--quiet", "--user=root", check=False)
-    for node in ("n1", "n2"):
-        if node not in lab.run("sinfo", "-h", "-N", "-t", "idle,mix,alloc,comp", "-o", "%N"):
-            lab.run("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)
+    lab.restore()

@@ -144,6 +144,14 @@ class Lab:
                 start_new_session=True,
             )
 
+    def restore(self) -> None:
+        """Bring back what a test took away."""
+        for node in NODES:
+            if node not in self._nodes:
+                self.give_power(node)
+            self.run("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)
+        self.wait_for_nodes()
+
     def wait_for_nodes(self) -> None:
         """Wait until every node can take jobs."""
         end = time.monotonic() + START_SECONDS

@@ -225,15 +225,13 @@ def test_a_training_outlives_limits_nodes_and_bad_nodes(cluster: Cluster, tmp_pa
     assert "attempt 2, from step 0, on n2" in read(log)
 
     # Its process is stopped until the time limit nears and Slurm tells the job to save.
-    ranks = signal_processes("megatron_recipes train", signal.SIGSTOP) or signal_processes(
-        "megatron-recipes train", signal.SIGSTOP
-    )
+    ranks = signal_processes("bin/megatron-recipes train", signal.SIGSTOP)
     assert ranks
     cluster.lab.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
     cluster.wait(lambda: "told to save and stop" in read(log), 120, "the signal before the limit")
     for pid in ranks:
         signal_quietly(pid, signal.SIGCONT)
-    cluster.wait(lambda: "stopped at step" in read(log), what="the save")
+    cluster.wait(lambda: ", as asked" in read(log), what="the save")
     saved = int(re.findall(r"stopped at step (\d+), as asked", read(log))[0])
     assert 6 <= saved < 40
     cluster.lab.run("scontrol", "update", f"JobId={job}", "TimeLimit=60", "ExcNodeList=")
@@ -243,8 +241,9 @@ def test_a_training_outlives_limits_nodes_and_bad_nodes(cluster: Cluster, tmp_pa
     cluster.wait(lambda: len(steps(metrics)) >= saved + 4, what="steps of the next attempt")
     node = cluster.lab.jobs()[job]["NodeList"]
     other = "n1" if node == "n2" else "n2"
+    cluster.lab.cut_power(node)
     cluster.lab.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
-    cluster.wait(lambda: f"on {other}" in read(log).split("attempt 4")[-1], what="the other node")
+    cluster.wait(lambda: re.search(f"attempt 4, .* on {other}", read(log)), what="the other node")
     cluster.wait_until_idle()
     assert (run / "model/DONE").exists(), read(log)
     assert losses(run / "model") == expected, "the same losses, each step once"
