@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from lab import Lab, missing
+
+from slurm.lab import Lab, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from lab import MAX_ARRAY_SIZE, signal_processes
 
-from plans import TRAINING, contents, losses, run_locally, small_plan, write_sources
+from slurm.lab import MAX_ARRAY_SIZE, signal_processes
+from slurm.plans import TRAINING, contents, losses, run_locally, small_plan, write_sources
 
 if TYPE_CHECKING:
-    from conftest import Cluster
+    from slurm.conftest import Cluster
 
 MAX_GAP_SECONDS = 8.0
 """Between the end of one stage and the first file of the next, the job that verifies included."""
