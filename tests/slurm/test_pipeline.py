@@ -196,7 +196,6 @@ def test_a_training_outlives_limits_nodes_and_bad_nodes(cluster: Cluster, tmp_pa
     sources, run = cluster.directory / "sources", cluster.directory / "run"
     write_sources(sources)
     training = TRAINING.format(num_steps=40, interval=2, more="keep_checkpoints = 2")
-    training += '\n[slurm.model]\ntime = "00:01:00"\n'
     plan = small_plan(cluster.directory / "plan.toml", run, sources, tasks=1, training=training)
     run_locally(plan, cluster.environment, cluster.directory)
 
@@ -227,8 +226,10 @@ def test_a_training_outlives_limits_nodes_and_bad_nodes(cluster: Cluster, tmp_pa
     # Its process is stopped until the time limit nears and Slurm tells the job to save.
     ranks = signal_processes("bin/megatron-recipes train", signal.SIGSTOP)
     assert ranks
-    cluster.lab.run("scontrol", "update", f"JobId={job}", "TimeLimit=1")
-    cluster.wait(lambda: "told to save and stop" in read(log), 120, "the signal before the limit")
+    hours, minutes, seconds = map(int, cluster.lab.jobs()[job]["RunTime"].split(":"))
+    limit = (hours * 3600 + minutes * 60 + seconds + 50) // 60 + 1
+    cluster.lab.run("scontrol", "update", f"JobId={job}", f"TimeLimit={limit}")
+    cluster.wait(lambda: "told to save and stop" in read(log), what="the signal before the limit")
     for pid in ranks:
         signal_quietly(pid, signal.SIGCONT)
     cluster.wait(lambda: ", as asked" in read(log), what="the save")
