@@ -31,7 +31,7 @@ FORGE_LOCAL_SCRATCH=/tmp
 FORGE_SIGNAL_SECONDS=40
 # A job waits here while a test wants it to.
 if [ -n "${{SLURM_JOB_ID:-}}" ]; then
-  while [ -e "{hold}/$FORGE_NAME" ] || [ -e "{hold}/$FORGE_NAME-${{SLURM_ARRAY_TASK_ID:-}}" ]; do
+  while [ -e "{hold}/${{FORGE_NAME:-none}}" ] || [ -e "{hold}/${{FORGE_NAME:-none}}-${{SLURM_ARRAY_TASK_ID:-}}" ]; do
     sleep 0.1
   done
 fi
