@@ -91,6 +91,27 @@ def apply_settings(config: TrainingConfig, settings: Iterable[str]) -> TrainingC
         changed[name] = parse_value(
             name, text.strip(), getattr(getattr(config, sections[name]), name)
         )
+    return _replace(config, changes)
+
+
+def with_fields(config: TrainingConfig, **fields: Any) -> TrainingConfig:
+    """Return `config` with fields changed, whatever sections they are in, checked once all are.
+
+    >>> from megatron_recipes.recipes import find_recipe
+    >>> with_fields(find_recipe("tiny"), num_steps=20, data_parallel_size=2).layout.world_size
+    2
+
+    Raises:
+        ValueError: The changed config is refused.
+    """
+    sections = field_sections()
+    changes: dict[str, dict[str, Any]] = {}
+    for name, value in fields.items():
+        changes.setdefault(sections[name], {})[name] = value
+    return _replace(config, changes)
+
+
+def _replace(config: TrainingConfig, changes: dict[str, dict[str, Any]]) -> TrainingConfig:
     replaced: dict[str, Any] = {
         section: dataclasses.replace(getattr(config, section), **values)
         for section, values in changes.items()
@@ -102,18 +123,31 @@ def with_vocabulary(config: TrainingConfig, vocab_size: int) -> TrainingConfig:
     """Return `config` with the vocabulary of the data where it left that open.
 
     Raises:
-        ValueError: The data's vocabulary is greater than the model's.
+        ValueError: The data's vocabulary is another than the model's. One that is greater has ids
+            without a row in the embedding; one that is smaller comes from another tokenizer.
     """
-    if config.model.vocab_size == 0:
-        return dataclasses.replace(
-            config, model=dataclasses.replace(config.model, vocab_size=vocab_size)
+    model = config.model
+    if model.vocab_size == 0:
+        return with_fields(config, vocab_size=vocab_size)
+    if vocab_size == model.vocab_size:
+        return config
+    problem = (
+        f"the blend's tokenizer has {vocab_size} tokens, "
+        f"{'more' if vocab_size > model.vocab_size else 'fewer'} than vocab_size "
+        f"({model.vocab_size}) of the model"
+    )
+    if dataclasses.replace(model, vocab_size=vocab_size).padded_vocab_size == (
+        model.padded_vocab_size
+    ):
+        remedy = (
+            f"set vocab_size={vocab_size} if it is the model's: that pads to the same "
+            f"{model.padded_vocab_size} rows"
         )
-    if vocab_size > config.model.vocab_size:
-        raise ValueError(
-            f"the blend's tokenizer has {vocab_size} tokens, more than vocab_size "
-            f"({config.model.vocab_size}) of the model; set vocab_size={vocab_size} or leave it 0"
-        )
-    return config
+    elif vocab_size > model.vocab_size:
+        remedy = f"set vocab_size={vocab_size} for a model that is not trained yet, or leave it 0"
+    else:
+        remedy = "tokenize with the tokenizer of the model"
+    raise ValueError(f"{problem}; {remedy}")
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -4,6 +4,7 @@ Nothing here imports torch or Megatron-Core, so `show` runs anywhere and a wrong
 before any process starts. Names are Megatron-Core's where it has one.
 """
 
+from megatron_recipes.config.cpu_twin import cpu_twin
 from megatron_recipes.config.execution import ExecutionConfig
 from megatron_recipes.config.layout import LayoutConfig
 from megatron_recipes.config.network import ModelConfig
@@ -20,4 +21,5 @@ __all__ = [
     "PrecisionConfig",
     "ScheduleConfig",
     "TrainingConfig",
+    "cpu_twin",
 ]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from megatron_recipes.config.checks import require_positive
+from megatron_recipes.config.checks import named, require_not_negative, require_positive
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,19 +52,58 @@ class LayoutConfig:
             self,
             "tensor_model_parallel_size",
             "pipeline_model_parallel_size",
+            "virtual_pipeline_model_parallel_size",
             "context_parallel_size",
             "data_parallel_size",
         )
+        require_not_negative(
+            self, "num_layers_in_first_pipeline_stage", "num_layers_in_last_pipeline_stage"
+        )
+        self._check_pipeline()
+        self._check_tensor_parallelism()
+        self._check_replicas()
+
+    def _check_pipeline(self) -> None:
+        if self.pipeline_model_parallel_size > 1:
+            return
+        for name, unset in (
+            ("virtual_pipeline_model_parallel_size", 1),
+            ("num_layers_in_first_pipeline_stage", 0),
+            ("num_layers_in_last_pipeline_stage", 0),
+        ):
+            if getattr(self, name) != unset:
+                raise ValueError(
+                    f"{named(self, name)} needs {named(self, 'pipeline_model_parallel_size')} "
+                    "above 1"
+                )
+
+    def _check_tensor_parallelism(self) -> None:
         if self.sequence_parallel and self.tensor_model_parallel_size == 1:
             raise ValueError(
                 "sequence_parallel (true) needs tensor_model_parallel_size (1) above 1; "
                 "Megatron-Core would ignore it"
             )
+        if self.tp_comm_overlap and not self.sequence_parallel:
+            raise ValueError(
+                "tp_comm_overlap (true) needs sequence_parallel, not sequence_parallel (false); "
+                "Megatron-Core would switch it off"
+            )
+
+    def _check_replicas(self) -> None:
+        sizes = named(self, "data_parallel_size", "context_parallel_size")
         if self.num_replicas > 1 and not self.use_distributed_optimizer:
             raise ValueError(
                 f"use_distributed_optimizer (false) needs one replica, but data_parallel_size "
                 f"({self.data_parallel_size}) x context_parallel_size "
                 f"({self.context_parallel_size}) is {self.num_replicas}"
+            )
+        if self.num_replicas == 1 and (self.overlap_grad_reduce or self.overlap_param_gather):
+            name = "overlap_grad_reduce" if self.overlap_grad_reduce else "overlap_param_gather"
+            raise ValueError(f"{name} (true) has no effect with one replica: {sizes}")
+        if self.overlap_param_gather and not self.overlap_grad_reduce:
+            raise ValueError(
+                "overlap_param_gather (true) needs overlap_grad_reduce, "
+                "not overlap_grad_reduce (false)"
             )
 
     @property

@@ -1,5 +1,6 @@
 """What is computed."""
 
+import math
 from dataclasses import dataclass
 
 from megatron_recipes.config.checks import require_not_negative, require_positive
@@ -71,7 +72,11 @@ class ModelConfig:
             "layernorm_epsilon",
             "init_method_std",
         )
-        require_not_negative(self, "vocab_size")
+        require_not_negative(self, "vocab_size", "max_position_embeddings")
+        if not 1 <= self.rotary_scaling_factor < math.inf:
+            raise ValueError(
+                f"rotary_scaling_factor ({self.rotary_scaling_factor}) must be a number from 1"
+            )
         if self.num_attention_heads % self.num_query_groups:
             raise ValueError(
                 f"num_attention_heads ({self.num_attention_heads}) must be a multiple of "

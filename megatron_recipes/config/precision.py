@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
-from megatron_recipes.config.checks import require_one_of
+from megatron_recipes.config.checks import (
+    named,
+    require_default,
+    require_not_negative,
+    require_one_of,
+    require_positive,
+)
 
 PARAMS_DTYPES = ("float32", "bfloat16")
 FP8_FORMATS = ("none", "e4m3", "hybrid")
@@ -61,7 +67,75 @@ class PrecisionConfig:
         require_one_of("params_dtype", self.params_dtype, PARAMS_DTYPES)
         require_one_of("fp8", self.fp8, FP8_FORMATS)
         require_one_of("fp8_recipe", self.fp8_recipe, FP8_RECIPES)
-        if self.fp8 != "none" and self.params_dtype != "bfloat16":
+        require_one_of("fp8_amax_compute_algo", self.fp8_amax_compute_algo, AMAX_ALGORITHMS)
+        for name in ("main_grads_dtype", "exp_avg_dtype", "exp_avg_sq_dtype"):
+            choices = PARAMS_DTYPES if name == "main_grads_dtype" else STATE_DTYPES
+            require_one_of(name, getattr(self, name), choices)
+        require_positive(self, "fp8_amax_history_len")
+        require_not_negative(self, "num_layers_at_start_in_bf16", "num_layers_at_end_in_bf16")
+        if self.params_dtype == "float32":
+            self._check_float32()
+        self._check_fp8()
+        self._check_optimizer()
+
+    def _check_float32(self) -> None:
+        if self.fp8 != "none":
             raise ValueError(f"fp8 ({self.fp8}) needs params_dtype bfloat16, not float32")
-        if self.fp8 == "none" and self.fp8_recipe != FP8_RECIPES[0]:
-            raise ValueError(f"fp8_recipe ({self.fp8_recipe}) has no effect while fp8 is none")
+        require_default(self, "with params_dtype (float32)", "grad_reduce_in_fp32")
+        if self.use_precision_aware_optimizer:
+            raise ValueError(
+                "use_precision_aware_optimizer (true) needs params_dtype bfloat16, not "
+                "params_dtype (float32)"
+            )
+
+    def _check_fp8(self) -> None:
+        bf16_layers = ("num_layers_at_start_in_bf16", "num_layers_at_end_in_bf16")
+        history = ("fp8_amax_history_len", "fp8_amax_compute_algo")
+        if self.fp8 == "none":
+            names = ("fp8_recipe", "fp8_param_gather", *history, *bf16_layers)
+            require_default(self, "while fp8 is none", *names)
+        elif self.fp8_recipe == "delayed":
+            self._check_delayed_scaling(history, bf16_layers)
+        else:
+            require_default(self, f"with fp8_recipe ({self.fp8_recipe})", *history)
+        if self.fp8_recipe == "blockwise" and self.fp8_param_gather:
+            raise ValueError(
+                "fp8_param_gather (true) does not go with fp8_recipe (blockwise); "
+                "take tensorwise or delayed"
+            )
+
+    def _check_delayed_scaling(
+        self, history: tuple[str, ...], bf16_layers: tuple[str, ...]
+    ) -> None:
+        for name in bf16_layers:
+            if getattr(self, name):
+                raise ValueError(
+                    f"{named(self, name)} does not go with fp8_recipe (delayed): "
+                    "Megatron-Core keeps no layer in BF16 there"
+                )
+        # The largest of one step is the latest; the latest of many looks at one.
+        if (self.fp8_amax_compute_algo == "max") != (self.fp8_amax_history_len > 1):
+            raise ValueError(
+                f"{named(self, *history)}: max is of a history above 1, most_recent of 1; "
+                "the other would be ignored"
+            )
+
+    def _check_optimizer(self) -> None:
+        if not self.use_precision_aware_optimizer:
+            dtypes = ("main_grads_dtype", "exp_avg_dtype", "exp_avg_sq_dtype")
+            require_default(self, "with use_precision_aware_optimizer (false)", *dtypes)
+        elif self.grad_reduce_in_fp32 != (self.main_grads_dtype == "float32"):
+            raise ValueError(
+                f"{named(self, 'main_grads_dtype', 'grad_reduce_in_fp32')}: the optimizer reads "
+                "gradients as they were reduced, so float32 goes with true and bfloat16 with false"
+            )
+
+    @property
+    def bytes_per_weight(self) -> int:
+        """Bytes of one weight in `params_dtype`."""
+        return 4 if self.params_dtype == "float32" else 2
+
+    @property
+    def bytes_per_gradient(self) -> int:
+        """Bytes of one weight's gradient as it is accumulated and reduced."""
+        return 4 if self.grad_reduce_in_fp32 else self.bytes_per_weight

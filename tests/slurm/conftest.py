@@ -31,7 +31,8 @@ FORGE_LOCAL_SCRATCH=/tmp
 FORGE_SIGNAL_SECONDS=40
 # A job waits here while a test wants it to.
 if [ -n "${{SLURM_JOB_ID:-}}" ]; then
-  while [ -e "{hold}/${{FORGE_NAME:-none}}" ] || [ -e "{hold}/${{FORGE_NAME:-none}}-${{SLURM_ARRAY_TASK_ID:-}}" ]; do
+  held="{hold}/${{FORGE_NAME:-none}}"
+  while [ -e "$held" ] || [ -e "$held-${{SLURM_ARRAY_TASK_ID:-}}" ]; do
     sleep 0.1
   done
 fi
