@@ -37,8 +37,11 @@ class Part:
     tokenizer: str
     """sha256 of the tokenizer's file."""
 
+    trained_tokens: int | None
+    """Tokens whose loss counts by the mask beside it; None: it has no mask."""
+
     checksum: str
-    """xxh3 of `.bin` and `.idx`, hex, joined by a colon."""
+    """xxh3 of `.bin` and `.idx`, and of the mask's if it has one, hex, joined by colons."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,6 +145,34 @@ def read_blend(path: Path) -> Blend:
     )
 
 
+def check_masks(blend: Blend, *, packs_conversations: bool) -> None:
+    """Refuse parts whose masks a training would not read, or that it needs and are not there.
+
+    Raises:
+        ValueError: It names the part and what to change.
+    """
+    for part in (part for group in blend.train + blend.valid for part in group.parts):
+        sidecar, trained = _beside(part.prefix, ".json"), part.trained_tokens
+        if packs_conversations and trained is None:
+            raise ValueError(
+                f"{sidecar}: expected conversations with a mask, which `preprocess tokenize "
+                "--chat-template` writes, found a dataset without; pack_conversations (true) "
+                "trains on nothing else"
+            )
+        if packs_conversations and part.tokens and trained in (0, part.tokens):
+            raise ValueError(
+                f"{sidecar}: expected a mask that trains the assistant's turns, found one that "
+                f"trains {'all' if trained else 'none'} of {part.tokens:,} tokens; tokenize with a "
+                "chat template that marks turns"
+            )
+        if not packs_conversations and trained not in (None, part.tokens):
+            raise ValueError(
+                f"{sidecar}: expected a dataset whose tokens all count, found a mask that trains "
+                f"{trained:,} of {part.tokens:,}; train it with pack_conversations=true, as "
+                "recipes of stage 3 do, or leave it out of the blend"
+            )
+
+
 def _read_json(path: Path, what: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
@@ -185,6 +216,8 @@ def _read_part(prefix: Path) -> Part:
     sidecar = _beside(prefix, ".json")
     content = _read_json(sidecar, "the sidecar of an indexed dataset")
     try:
+        trained = content.get("trained_tokens")
+        checksums = ["bin_xxh3", "idx_xxh3", *(["mask_bin_xxh3"] if trained is not None else [])]
         part = Part(
             prefix=prefix,
             tokens=int(content["tokens"]),
@@ -192,19 +225,14 @@ def _read_part(prefix: Path) -> Part:
             eod_id=None if content["eod_id"] is None else int(content["eod_id"]),
             dtype=str(content["dtype"]),
             tokenizer=str(content["tokenizer"]["sha256"]),
-            checksum=f"{content['bin_xxh3']}:{content['idx_xxh3']}",
+            trained_tokens=None if trained is None else int(trained),
+            checksum=":".join(str(content[name]) for name in checksums),
         )
         expected = part.tokens * BYTES_PER_TOKEN[part.dtype]
-        trained = int(content.get("trained_tokens", part.tokens))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{sidecar}: not the sidecar of an indexed dataset: {error!r}") from None
-    if trained != part.tokens:
-        raise ValueError(
-            f"{sidecar}: expected a dataset whose tokens all count, found a mask that trains "
-            f"{trained} of {part.tokens}; training does not read masks yet and would train on all, "
-            "so leave the dataset out of the blend"
-        )
-    for suffix in (".idx", ".bin"):
+    masks = ("_mask.idx", "_mask.bin") if part.trained_tokens is not None else ()
+    for suffix in (".idx", ".bin", *masks):
         if not _beside(prefix, suffix).is_file():
             raise FileNotFoundError(f"{_beside(prefix, suffix)}: missing, though {sidecar} exists")
     size = _beside(prefix, ".bin").stat().st_size

@@ -1,4 +1,4 @@
-"""The command line: `megatron-recipes list | show | train | plan`.
+"""The command line: `megatron-recipes list | show | train | plan | plot | benchmark | convert`.
 
 Results go to standard output, all else to standard error. Exit status 0: done; 1: failed; 2:
 misused. A user's error is one line; `--verbose` adds the traceback.
@@ -17,11 +17,18 @@ import typer
 
 from megatron_recipes import launch as launching
 from megatron_recipes import plan as planning
-from megatron_recipes.blend import read_blend
-from megatron_recipes.job import MisuseError, make_job, resolve_config
-from megatron_recipes.recipes import RECIPES
-from megatron_recipes.settings import with_vocabulary
+from megatron_recipes.benchmark.command import (
+    BenchmarkOptions,
+    benchmark_configs,
+    measure_as_rank,
+    run_benchmark,
+)
+from megatron_recipes.convert.commands import convert_app
+from megatron_recipes.job import MisuseError, make_job, resolve_with_data
+from megatron_recipes.recipes import recipe_list
 from megatron_recipes.show import describe
+from megatron_recipes.sinks import SinkOptions
+from megatron_recipes.source import check_source
 
 PROGRAM = "megatron-recipes"
 
@@ -91,25 +98,34 @@ def _reporting(command: str, *, verbose: bool) -> Iterator[None]:
 @app.command("list")
 def list_recipes() -> None:
     """List the recipes."""
-    width = max(map(len, RECIPES))
-    for name, recipe in RECIPES.items():
-        typer.echo(f"{name:{width}}  {recipe().description}")
+    typer.echo(recipe_list())
 
 
 @app.command()
 def show(
     recipe: Recipe,
     blend: Annotated[Path | None, typer.Option(help="A blend file to train on.")] = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="CKPT|HF_DIR", help="What its weights would start from."),
+    ] = None,
     settings: Settings = None,
+    mfu: Annotated[
+        float | None, typer.Option(help="Utilization that its time is computed from, 0 to 1.")
+    ] = None,
+    fields: Annotated[bool, typer.Option("--fields", help="Show fields at their default.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Estimate its throughput, and that of other layouts.")
+    ] = False,
     verbose: Verbose = False,
 ) -> None:
     """Print a recipe with every number that follows from it; runs anywhere."""
     with _reporting("show", verbose=verbose):
-        config = resolve_config(recipe, settings or [])
-        data = read_blend(blend) if blend else None
-        if data:
-            config = with_vocabulary(config, data.vocab_size)
-        typer.echo(describe(config, data))
+        config, data = resolve_with_data(recipe, settings or [], blend)
+        text = describe(config, data, mfu=mfu, all_fields=fields, estimates=estimate)
+        if start_from:
+            text += f"\n\n{'from':16}{check_source(start_from, config, data)}"
+        typer.echo(text)
 
 
 @app.command()
@@ -122,6 +138,16 @@ def train(
         typer.Option("--from", metavar="CKPT", help="A checkpoint whose weights to start with."),
     ] = None,
     settings: Settings = None,
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where dataset indices are kept; default: the checkpoint directory."),
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Metrics for TensorBoard as well.")
+    ] = False,
+    wandb: Annotated[
+        str, typer.Option(metavar="PROJECT", help="Metrics for Weights & Biases as well.")
+    ] = "",
     verbose: Verbose = False,
 ) -> None:
     """Train a recipe, or resume it from its newest whole checkpoint."""
@@ -132,6 +158,8 @@ def train(
             checkpoint_dir=checkpoint_dir,
             start_from=start_from,
             settings=settings or [],
+            cache=cache_dir,
+            sinks=SinkOptions(tensorboard=tensorboard, wandb_project=wandb),
         )
         place = launching.place_in_world()
         if job.run.done.exists():
@@ -156,3 +184,58 @@ def plan(
     with _reporting("plan", verbose=verbose):
         trainings = planning.read_plan(plan_file, dict(os.environ))
         raise typer.Exit(planning.run_plan(trainings, tell=_say, verbose=verbose))
+
+
+@app.command()
+def plot(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Checkpoint directories to compare.")
+    ],
+    output: Annotated[Path, typer.Option(help="Where the figures and the page go.")],
+    x: Annotated[str, typer.Option(help="The horizontal axis: step or tokens.")] = "step",
+    verbose: Verbose = False,
+) -> None:
+    """Compare runs: PNG figures and one HTML page that needs nothing else."""
+    with _reporting("plot", verbose=verbose):
+        from megatron_recipes.plot.command import plot_runs  # matplotlib is slow to import
+
+        typer.echo(str(plot_runs(runs, output, x, _say)))
+
+
+@app.command()
+def benchmark(
+    recipe: Recipe,
+    output: Annotated[Path, typer.Option(help="Where results, logs and traces go.")],
+    blend: Annotated[
+        Path | None, typer.Option(help="A blend file; default: random tokens.")
+    ] = None,
+    settings: Settings = None,
+    steps: Annotated[int, typer.Option(help="Measured steps.")] = 10,
+    warm_up: Annotated[int, typer.Option(help="Steps before them.")] = 5,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Trace two more steps; name the dearest kernels.")
+    ] = False,
+    sweep: Annotated[
+        str, typer.Option(metavar="KINDS", help="Try settings: layout,micro_batch,recompute.")
+    ] = "",
+    verbose: Verbose = False,
+) -> None:
+    """Measure a recipe: tokens/s/GPU, model TFLOP/s, MFU, with formula and denominator."""
+    with _reporting("benchmark", verbose=verbose):
+        options = BenchmarkOptions(
+            output=output,
+            num_steps=steps,
+            warm_up_steps=warm_up,
+            profile=profile,
+            sweep=tuple(filter(None, sweep.split(","))),
+        )
+        config, data = resolve_with_data(recipe, settings or [], blend)
+        place = launching.place_in_world()
+        configs = benchmark_configs(config, options, _say if not place else lambda _line: None)
+        if place:
+            measure_as_rank(configs, options, data, *place)
+        else:
+            typer.echo(run_benchmark(configs, options, sys.argv[1:], _say))
+
+
+app.add_typer(convert_app(_reporting), name="convert")

@@ -4,14 +4,14 @@ The order of the training data is fixed by the seed, the blend and the steps of 
 training; nothing is remembered from one step to the next.
 """
 
-import shutil
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import megatron.core
 import torch
-import torch.distributed
 from megatron.core import parallel_state
 from megatron.core.datasets.blended_megatron_dataset_builder import BlendedMegatronDatasetBuilder
 from megatron.core.datasets.gpt_dataset import GPTDataset, GPTDatasetConfig
@@ -20,13 +20,16 @@ from megatron.core.utils import get_batch_on_this_cp_rank
 from megatron_recipes.batching import micro_batch_indices
 from megatron_recipes.blend import Blend, Group
 from megatron_recipes.config import TrainingConfig
+from megatron_recipes.conversations import MixedConversations, pack_group, packing_line
+from megatron_recipes.dataset_cache import cached
+from megatron_recipes.documents import BOUNDS, LONGEST, packs_documents, with_bounds
 from megatron_recipes.world import World
 
 Batch = dict[str, torch.Tensor]
-"""`tokens`, `labels`, `loss_mask`, `position_ids`, each `[micro_batch_size, sequence_length]`."""
+"""`tokens`, `labels`, `loss_mask`, `position_ids`, each `[micro_batch_size, sequence_length]`; with
+document-bounded attention also its mask, or the documents' bounds."""
 
 KEYS = ("tokens", "labels", "loss_mask", "position_ids")
-COMPLETE = "COMPLETE"
 NO_TOKEN = -1
 
 
@@ -59,19 +62,31 @@ class Datasets:
     valid: dict[str, Any]
     """The held-out sequences of each group that has at least one."""
 
-    too_small: tuple[str, ...]
-    """A line for each held-out part that has less than one sequence."""
+    notices: tuple[str, ...]
+    """Lines on what is left out, and how conversations fill their sequences."""
 
 
 def build_datasets(config: TrainingConfig, blend: Blend, cache: Path) -> Datasets:
     """Return the datasets of a run; every process calls this together.
 
-    Indices are built by rank 0 and kept under `cache`. Those that a killed run left unfinished are
-    made again: Megatron-Core writes them under their final names. So are those of parts that
-    have moved since: their paths enter the names.
+    Indices are built once and kept under `cache`, as `dataset_cache` says.
     """
-    paths = "".join(f"{part}\n" for part in blend.prefixes())
-    _discard_unfinished(cache, paths)
+    if config.batch.pack_conversations:
+        return _open_conversations(config, blend)
+    depends_on = {
+        "paths": [str(path) for path in blend.prefixes()],
+        "data": blend.identity(),
+        "samples": config.schedule.num_steps * config.batch.global_batch_size,
+        "sequence_length": config.batch.sequence_length,
+        "document_bounded_attention": config.batch.document_bounded_attention,
+        "seed": config.schedule.seed,
+        "megatron_core": megatron.core.__version__,
+    }
+    found: Datasets = cached(cache, depends_on, functools.partial(_open_datasets, config, blend))
+    return found
+
+
+def _open_datasets(config: TrainingConfig, blend: Blend, cache: Path) -> Datasets:
     prefixes, weights = blend.weighted_prefixes()
     num_samples = config.schedule.num_steps * config.batch.global_batch_size
     # The blend asks each part for the ceiling of its share, so the whole is up to one sample per
@@ -85,8 +100,26 @@ def build_datasets(config: TrainingConfig, blend: Blend, cache: Path) -> Dataset
         too_small += lines
         if usable:
             valid[group.name] = _build([None, (usable, None), None], [0, None, 0], 0.0, options)[1]
-    _mark_complete(cache, paths)
-    return Datasets(train=train, valid=valid, too_small=tuple(too_small))
+    return Datasets(train=train, valid=valid, notices=tuple(too_small))
+
+
+def _open_conversations(config: TrainingConfig, blend: Blend) -> Datasets:
+    # Packing takes seconds and the masks are read for it once: nothing is worth a cache.
+    train = [pack_group(config, group) for group in blend.train]
+    mixed = MixedConversations(
+        train,
+        [group.weight for group in blend.train],
+        config.schedule.num_steps * config.batch.global_batch_size,
+    )
+    valid = {group.name: pack_group(config, group) for group in blend.valid if group.tokens}
+    notices = [
+        *(
+            packing_line(group.name, packed)
+            for group, packed in zip(blend.train, train, strict=True)
+        ),
+        *(packing_line(f"{name}, held out", packed) for name, packed in valid.items()),
+    ]
+    return Datasets(train=mixed, valid=valid, notices=tuple(notices))
 
 
 def usable_prefixes(group: Group, sequence_length: int) -> tuple[list[str], list[str]]:
@@ -115,26 +148,13 @@ def _dataset_options(config: TrainingConfig, blend: Blend, cache: Path) -> dict[
         "reset_attention_mask": False,
         "eod_mask_loss": False,
         "create_attention_mask": False,
+        "inter_document_masking": config.batch.document_bounded_attention,
     }
 
 
 def _build(blends: list[Any], sizes: list[Any], surplus: float, options: dict[str, Any]) -> Any:
     config = GPTDatasetConfig(blend_per_split=blends, mid_level_dataset_surplus=surplus, **options)
     return BlendedMegatronDatasetBuilder(GPTDataset, sizes, lambda: True, config).build()
-
-
-def _discard_unfinished(cache: Path, paths: str) -> None:
-    if torch.distributed.get_rank() == 0 and cache.is_dir():
-        complete = cache / COMPLETE
-        if not complete.exists() or complete.read_text(encoding="utf-8") != paths:
-            shutil.rmtree(cache)
-    torch.distributed.barrier()
-
-
-def _mark_complete(cache: Path, paths: str) -> None:
-    torch.distributed.barrier()
-    if torch.distributed.get_rank() == 0:
-        (cache / COMPLETE).write_text(paths, encoding="utf-8")
 
 
 def training_batches(
@@ -148,7 +168,7 @@ def training_batches(
         data_parallel_rank=world.data_parallel_rank,
         data_parallel_size=world.data_parallel_size,
     ):
-        yield _collate(dataset, indices, len(dataset), world)
+        yield _collate(dataset, indices, len(dataset), config, world)
 
 
 def num_evaluation_microbatches(dataset: Any, config: TrainingConfig, world: World) -> int:
@@ -172,20 +192,32 @@ def evaluation_batches(dataset: Any, config: TrainingConfig, world: World) -> It
         data_parallel_rank=world.data_parallel_rank,
         data_parallel_size=world.data_parallel_size,
     ):
-        yield _collate(dataset, indices, num_sequences, world)
+        yield _collate(dataset, indices, num_sequences, config, world)
 
 
-def _collate(dataset: Any, indices: range, num_sequences: int, world: World) -> Batch:
+def _collate(
+    dataset: Any, indices: range, num_sequences: int, config: TrainingConfig, world: World
+) -> Batch:
     # From `num_sequences` on, index None gives a sequence whose loss mask is zero.
     sequences = [dataset[index if index < num_sequences else None] for index in indices]
+    keys = (*KEYS, BOUNDS, LONGEST) if config.batch.document_bounded_attention else KEYS
+    batch = with_bounds(
+        {key: torch.stack([sequence[key] for sequence in sequences]) for key in keys},
+        config.layout.context_parallel_size,
+        packs=packs_documents(config),
+    )
+    # The longest document is a number that the host needs.
     batch = {
-        key: torch.stack([sequence[key] for sequence in sequences]).to(
-            world.device, non_blocking=True
-        )
-        for key in KEYS
+        key: tensor if key == LONGEST else _moved(tensor, world.device)
+        for key, tensor in batch.items()
     }
     # Without a group named, the sequence would be cut over all processes.
     mine: Batch = get_batch_on_this_cp_rank(
         batch, is_hybrid_cp=False, cp_group=parallel_state.get_context_parallel_group()
     )
     return mine
+
+
+def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    # Only from pinned memory does a copy not wait for what the device still computes.
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

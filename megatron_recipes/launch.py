@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from megatron_recipes.claim import claimed
+from megatron_recipes.config import TrainingConfig
 from megatron_recipes.job import Job
+from megatron_recipes.run_directory import RunDirectory
 from megatron_recipes.stop import STOP_SIGNALS, StopRequest
 
 POLL_SECONDS = 0.1
@@ -89,14 +91,11 @@ def run_as_rank(job: Job, rank: int, world_size: int) -> None:
     """
     job.config.layout.check_world_size(world_size)
     job.run.prepare(job.identity(), writes=False)
-    tell = _take_console(job, rank)
-    _apply_environment(job)
+    tell = take_place(job.run, job.config, rank)
     stop = StopRequest()
     try:
         with _claim_of_rank(job, rank, tell):
-            from megatron_recipes import cpu
-
-            cpu.install()  # before the first import of Megatron-Core, which is in the next line
+            prepare_megatron()
             from megatron_recipes.train import train
 
             train(job, stop, int(os.environ[ATTEMPT]), tell)
@@ -106,6 +105,26 @@ def run_as_rank(job: Job, rank: int, world_size: int) -> None:
         raise
 
 
+def take_place(run: RunDirectory, config: TrainingConfig, rank: int) -> Callable[[str], None]:
+    """Send what libraries print to this process's log, and set the config's environment.
+
+    Returns:
+        What prints a line for the user.
+    """
+    tell = _take_console(run, rank)
+    for name, value in config.process_environment:
+        os.environ.setdefault(name, value)
+    return tell
+
+
+def prepare_megatron() -> None:
+    """Put our parts where Megatron-Core looks for them: before its first import."""
+    from megatron_recipes import cpu, fused_weight_gradient
+
+    fused_weight_gradient.install()
+    cpu.install()
+
+
 @contextlib.contextmanager
 def _claim_of_rank(job: Job, rank: int, tell: Callable[[str], None]) -> Iterator[None]:
     if rank or CONSOLE in os.environ:  # the launcher holds the claim
@@ -113,6 +132,7 @@ def _claim_of_rank(job: Job, rank: int, tell: Callable[[str], None]) -> Iterator
         return
     with claimed(job.run.path, tell):
         job.run.prepare(job.identity())
+        job.fetch_start(tell)
         yield
 
 
@@ -129,14 +149,14 @@ def report_failure(error: BaseException) -> None:
             os.write(int(os.environ[FAILURES]), line + b"\n")
 
 
-def _take_console(job: Job, rank: int) -> Callable[[str], None]:
+def _take_console(run: RunDirectory, rank: int) -> Callable[[str], None]:
     if CONSOLE in os.environ:  # the launcher has given standard output and error to the log
         console = int(os.environ[CONSOLE])
     else:
-        attempt = job.run.next_attempt(rank)
+        attempt = run.next_attempt(rank)
         os.environ[ATTEMPT] = str(attempt)
         console = os.dup(2)
-        log = job.run.log(attempt, rank)
+        log = run.log(attempt, rank)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:
             os.dup2(file.fileno(), 1)
@@ -147,11 +167,6 @@ def _take_console(job: Job, rank: int) -> Callable[[str], None]:
 def _write_line(console: int, line: str) -> None:
     with contextlib.suppress(OSError):  # a closed terminal does not end a training
         os.write(console, f"{line}\n".encode())
-
-
-def _apply_environment(job: Job) -> None:
-    for name, value in job.config.environment:
-        os.environ.setdefault(name, value)
 
 
 def launch(job: Job, arguments: list[str]) -> None:
@@ -168,12 +183,25 @@ def launch(job: Job, arguments: list[str]) -> None:
     job.run.prepare(job.identity(), writes=False)
     with claimed(job.run.path, lambda line: _write_line(2, line)) as claim:
         job.run.prepare(job.identity())
-        _run_processes(job, arguments, claim)
+        job.fetch_start(lambda line: _write_line(2, line))
+        run_processes(job.run, job.config.layout.world_size, arguments, claim)
 
 
-def _run_processes(job: Job, arguments: list[str], claim: int) -> None:
-    attempt = job.run.next_attempt()
-    logs = [job.run.log(attempt, rank) for rank in range(job.config.layout.world_size)]
+def run_processes(run: RunDirectory, world_size: int, arguments: list[str], claim: int) -> None:
+    """Start `world_size` processes of this program and wait for them.
+
+    Args:
+        run: Where their logs go.
+        world_size: How many.
+        arguments: The command line after the program's name, the same for all.
+        claim: What holds the directory, passed on to them.
+
+    Raises:
+        ChildProcessError: A process failed; the message is its own.
+        KeyboardInterrupt: The user asked to end; every process has ended.
+    """
+    attempt = run.next_attempt()
+    logs = [run.log(attempt, rank) for rank in range(world_size)]
     logs[0].parent.mkdir(parents=True, exist_ok=True)
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     processes: list[subprocess.Popen[bytes]] = []

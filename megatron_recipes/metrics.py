@@ -1,9 +1,12 @@
 """What a run tells: `metrics.jsonl`, and lines for the person who watches.
 
 One object a step: `kind` "step", `step`, `loss`, `learning_rate`, `grad_norm`,
-`tokens_per_second`, `seconds`, `consumed_tokens`, `attempt`; one per group of an evaluation:
-`kind` "evaluation", `step`, `group`, `loss`, `tokens`. A resumed run drops what comes after the
-checkpoint it resumes from, so that each step stands in the file once.
+`tokens_per_second` (of all processes), `tokens_per_second_per_gpu`, `model_tflops_per_gpu` by
+`flops_formula`, `mfu` of `mfu_denominator`, `memory_bytes` (the most rank 0 has held: allocated on
+its GPU, else resident), `seconds`, `seconds_left`, `consumed_tokens`, `attempt`; one per group of
+an evaluation: `kind` "evaluation", `step`, `group`, `loss`, `tokens`. On a CPU "per GPU" is per
+process. A resumed run drops what comes after the checkpoint it resumes from,
+so that each step stands in the file once.
 """
 
 import datetime
@@ -14,6 +17,8 @@ from typing import Any, TextIO
 
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.run_directory import write_whole
+
+GIGA = 1e9
 
 
 class MetricsFile:
@@ -56,13 +61,24 @@ def _lines_up_to(path: Path, step: int) -> list[str]:
     return kept
 
 
-def step_line(entry: dict[str, Any], config: TrainingConfig, seconds_left: float) -> str:
+def recent_losses(path: Path, step: int, count: int) -> list[float]:
+    """Return the losses of the last `count` steps up to `step`, in their order."""
+    lines = _lines_up_to(path, step) if path.exists() else []
+    entries = [json.loads(line) for line in lines]
+    return [entry["loss"] for entry in entries if entry["kind"] == "step"][-count:]
+
+
+def step_line(entry: dict[str, Any], config: TrainingConfig) -> str:
     """Return the line of one step, from its entry in the metrics file."""
-    left = str(datetime.timedelta(seconds=round(seconds_left)))
+    left = str(datetime.timedelta(seconds=round(entry["seconds_left"])))
+    each = "process" if config.execution.gpu == "cpu" else "GPU"
+    mfu = "" if entry["mfu"] is None else f"  MFU {entry['mfu']:.1%} ({entry['flops_formula']})"
     return (
         f"step {entry['step']}/{config.schedule.num_steps}  loss {entry['loss']:.4f}  "
         f"learning rate {entry['learning_rate']:.2e}  gradient norm {entry['grad_norm']:.3f}  "
-        f"{entry['tokens_per_second']:,.0f} tokens/s  {left} left"
+        f"{entry['tokens_per_second_per_gpu']:,.0f} tokens/s/{each}  "
+        f"{entry['model_tflops_per_gpu']:.3g} TFLOP/s/{each}{mfu}  "
+        f"{entry['memory_bytes'] / GIGA:.3g} GB  {left} left"
     )
 
 

@@ -1,18 +1,18 @@
-"""AdamW through Megatron-Core's optimizers, and the learning rate of each step."""
+"""AdamW through Megatron-Core's optimizers, and what each step sets in it."""
 
 from typing import Any
 
 from megatron.core.distributed import DistributedDataParallel
 from megatron.core.optimizer import OptimizerConfig, get_megatron_optimizer
-from megatron.core.optimizer_param_scheduler import OptimizerParamScheduler
 
 from megatron_recipes.config import TrainingConfig
-from megatron_recipes.model import DTYPES
+from megatron_recipes.learning_rate import learning_rate
+from megatron_recipes.transformer_config import DTYPES
 
 
-def build_optimizer(config: TrainingConfig, model: DistributedDataParallel) -> Any:
+def build_optimizer(config: TrainingConfig, chunks: list[DistributedDataParallel]) -> Any:
     """Return the optimizer; it shards its state where the layout says so."""
-    optimization, dtype = config.optimization, DTYPES[config.precision.params_dtype]
+    optimization, precision = config.optimization, config.precision
     optimizer = get_megatron_optimizer(
         OptimizerConfig(
             optimizer="adam",
@@ -23,11 +23,17 @@ def build_optimizer(config: TrainingConfig, model: DistributedDataParallel) -> A
             adam_beta2=optimization.adam_beta2,
             adam_eps=optimization.adam_eps,
             clip_grad=optimization.clip_grad,
-            params_dtype=dtype,
-            bf16=config.precision.params_dtype == "bfloat16",
+            params_dtype=DTYPES[precision.params_dtype],
+            bf16=precision.params_dtype == "bfloat16",
+            fp8_recipe=None if precision.fp8 == "none" else precision.fp8_recipe,
             use_distributed_optimizer=config.layout.use_distributed_optimizer,
+            overlap_param_gather=config.layout.overlap_param_gather,
+            use_precision_aware_optimizer=precision.use_precision_aware_optimizer,
+            main_grads_dtype=DTYPES[precision.main_grads_dtype],
+            exp_avg_dtype=DTYPES[precision.exp_avg_dtype],
+            exp_avg_sq_dtype=DTYPES[precision.exp_avg_sq_dtype],
         ),
-        [model],
+        chunks,
     )
     # The state is made by the first step otherwise, and a checkpoint of step 0 could not be saved.
     for part in optimizer.chained_optimizers:
@@ -38,26 +44,13 @@ def build_optimizer(config: TrainingConfig, model: DistributedDataParallel) -> A
     return optimizer
 
 
-def build_scheduler(config: TrainingConfig, optimizer: Any, step: int) -> Any:
-    """Return the learning-rate scheduler, standing where `step` steps are done.
-
-    Its position is a function of the step, so no state of it is saved.
-    """
-    optimization, num_steps = config.optimization, config.schedule.num_steps
-    scheduler = OptimizerParamScheduler(
-        optimizer,
-        init_lr=0.0,
-        max_lr=optimization.learning_rate,
-        min_lr=optimization.min_learning_rate,
-        lr_warmup_steps=optimization.lr_warmup_steps,
-        lr_decay_steps=num_steps,
-        lr_decay_style=optimization.lr_decay_style,
-        start_wd=optimization.weight_decay,
-        end_wd=optimization.weight_decay,
-        wd_incr_steps=num_steps,
-        wd_incr_style="constant",
-        wsd_decay_steps=optimization.lr_wsd_decay_steps,
-        lr_wsd_decay_style="exponential",
-    )
-    scheduler.step(step)
-    return scheduler
+def prepare_step(config: TrainingConfig, optimizer: Any, step: int) -> float:
+    """Give every parameter group the learning rate and weight decay of a step; return the rate."""
+    rate = learning_rate(config, step)
+    for group in optimizer.param_groups:
+        if hasattr(group.get("lr"), "fill_"):  # a tensor, where steps are captured as graphs
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+        group["weight_decay"] = config.optimization.weight_decay * group.get("wd_mult", 1.0)
+    return rate

@@ -4,7 +4,10 @@
 |---|---|
 | `config.json` | the resolved config, the blend's identity and where the weights came from |
 | `step_0000100/` | a whole checkpoint: it got this name when every process had written its part |
-| `.step_0000100.unfinished/` | one whose save has not finished |
+| `.step_0000100.unfinished/` | one whose save has not finished, or that is being removed |
+| `step_0000100.damaged/` | one that was found to be damaged; nothing reads or removes it |
+| `hf/` | config and tokenizer of the Hugging Face model whose weights this began with |
+| `imported/` | that model as a checkpoint, where `--from` named its directory |
 | `metrics.jsonl` | one object a step and one per evaluation |
 | `cache/` | Megatron-Core's dataset indices |
 | `logs/attempt-N/rank-R.log` | what libraries print, per start and process |
@@ -12,19 +15,23 @@
 | `DONE` | there when the last step is trained |
 """
 
+import dataclasses
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from megatron_recipes.config import TrainingConfig
+from megatron_recipes.config import ModelConfig, TrainingConfig
 from megatron_recipes.settings import first_difference, flatten
 
 STATE_FILE = "checkpoint.json"
+HF_FILES = "hf"
+"""The directory, in a checkpoint or beside those of a training, that keeps the small files of the
+Hugging Face model the weights came from."""
 _STEP_NAME = re.compile(r"step_(\d{7,})")
 _UNFINISHED_NAME = re.compile(r"\.step_(\d{7,})\.unfinished")
 
@@ -54,11 +61,43 @@ def write_whole(path: Path, text: str) -> None:
 
 def sync_directory(path: Path) -> None:
     """Wait until the names in a directory are on the disk."""
+    sync_file(path)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until what is in a file is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileContent:
+    """What a file of a checkpoint must be found to hold."""
+
+    num_bytes: int
+    """Its size."""
+
+    sha256: str
+    """The digest of all its bytes."""
+
+
+def write_state(
+    directory: Path, state: dict[str, Any], contents: Mapping[str, FileContent]
+) -> None:
+    """Write `checkpoint.json` into a checkpoint whose other files are on the disk.
+
+    Args:
+        directory: The checkpoint, still under the name of an unfinished one.
+        state: What the checkpoint is.
+        contents: Every other file, by its path in the directory.
+    """
+    names = sorted(contents)
+    files = {name: contents[name].num_bytes for name in names}
+    digests = {name: contents[name].sha256 for name in names}
+    write_json(directory / STATE_FILE, state | {"files": files, "sha256": digests})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +114,22 @@ class Checkpoint:
     """Sequences trained on."""
 
     state: dict[str, Any]
-    """`checkpoint.json`: also `model`, `layout`, `tokenizer` and the size of every file."""
+    """`checkpoint.json`: also `model`, `layout`, `tokenizer`, and the size and SHA-256 of every
+    file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IncompleteCheckpoint:
+    """A directory that is no whole checkpoint."""
+
+    path: Path
+    """It."""
+
+    reason: str
+    """Why it is none."""
+
+    is_finished: bool
+    """Whether it was one once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +148,11 @@ class RunDirectory:
     def cache(self) -> Path:
         """Dataset indices."""
         return self.path / "cache"
+
+    @property
+    def imported(self) -> Path:
+        """Where a Hugging Face directory that the training starts from is imported."""
+        return self.path / "imported"
 
     @property
     def done(self) -> Path:
@@ -152,14 +211,25 @@ class RunDirectory:
         )
 
     def newest_checkpoint(self) -> tuple[Checkpoint | None, list[str]]:
-        """Return the newest whole checkpoint, and a line for each newer one that is not whole."""
+        """Return the newest whole checkpoint, and a line for each newer one that is not whole.
+
+        It is whole by its files and their sizes; their content is not read.
+        """
         ignored: list[str] = []
+        for found in self.checkpoints():
+            if isinstance(found, Checkpoint):
+                return found, ignored
+            ignored.append(f"ignored checkpoint {found.path}: {found.reason}")
+        return None, ignored
+
+    def checkpoints(self) -> Iterator[Checkpoint | IncompleteCheckpoint]:
+        """Yield every checkpoint, the newest first."""
         for path, is_finished in self._candidates():
             reason = incompleteness(path) if is_finished else "its save did not finish"
-            if not reason:
-                return read_checkpoint(path), ignored
-            ignored.append(f"ignored checkpoint {path}: {reason}")
-        return None, ignored
+            if reason:
+                yield IncompleteCheckpoint(path=path, reason=reason, is_finished=is_finished)
+            else:
+                yield read_checkpoint(path)
 
     def _candidates(self) -> Iterator[tuple[Path, bool]]:
         found = []
@@ -171,21 +241,37 @@ class RunDirectory:
         for _, is_finished, path in sorted(found, reverse=True):
             yield path, is_finished
 
-    def remove_superseded(self, keep: int) -> None:
-        """Remove all but the newest `keep` whole checkpoints, and those that are not whole.
-
-        A checkpoint loses its name first, so that one partly removed is never taken for whole.
-        """
-        whole = 0
+    def remove_unfinished(self) -> None:
+        """Remove what saves and removals that were interrupted have left."""
         for path, is_finished in list(self._candidates()):
-            if not is_finished or incompleteness(path):
+            if not is_finished:
                 shutil.rmtree(path)
-                continue
-            whole += 1
-            if whole > keep:
-                leaving = path.with_name(f".{path.name}.unfinished")
-                path.replace(leaving)
-                shutil.rmtree(leaving)
+
+    def retire_superseded(self, keep: int, keep_every: int) -> list[Path]:
+        """Take their names from the whole checkpoints that are no longer kept.
+
+        Args:
+            keep: The newest ones that stay.
+            keep_every: Those of a multiple of this step stay too; 0: no others.
+
+        Returns:
+            What is to be removed: under these names nothing takes one for whole, even partly
+            removed.
+        """
+        leaving = []
+        whole = [path for path, is_finished in self._candidates() if is_finished]
+        for path in [path for path in whole if not incompleteness(path)][keep:]:
+            step = int(path.name.removeprefix("step_"))
+            if not keep_every or step % keep_every:
+                leaving.append(path.replace(self.unfinished_directory(step)))
+        return leaving
+
+    def set_aside(self, checkpoint: Path) -> Path:
+        """Give a damaged checkpoint a name under which nothing reads it; return that name."""
+        aside = checkpoint.with_name(f"{checkpoint.name}.damaged")
+        if aside.exists():
+            shutil.rmtree(aside)
+        return checkpoint.replace(aside)
 
     def next_attempt(self, rank: int | None = None) -> int:
         """Return the number of this start, from 1: of all, or of those that `rank` took part in."""
@@ -223,59 +309,92 @@ def read_checkpoint(path: Path) -> Checkpoint:
     )
 
 
-def find_checkpoint(path: Path) -> Checkpoint:
-    """Return the checkpoint that `--from` names: a step's directory, or a training's newest.
+def find_checkpoint(path: Path, *, asked_by: str = "--from ") -> Checkpoint:
+    """Return the checkpoint at a path: a step's directory, or a training's newest.
+
+    Args:
+        path: What the user named.
+        asked_by: The option it was named by, for messages.
 
     Raises:
         FileNotFoundError: There is nothing at `path`.
         ValueError: It is no checkpoint, or not a whole one.
     """
     if not path.is_dir():
-        raise FileNotFoundError(f"--from {path}: expected a checkpoint, found no such directory")
+        raise FileNotFoundError(f"{asked_by}{path}: expected a checkpoint, found no such directory")
     if _STEP_NAME.fullmatch(path.name):
         reason = incompleteness(path)
         if reason:
-            raise ValueError(f"--from {path}: expected a whole checkpoint, but {reason}")
+            raise ValueError(f"{asked_by}{path}: expected a whole checkpoint, but {reason}")
         return read_checkpoint(path.resolve())
     checkpoint, _ = RunDirectory(path=path.resolve()).newest_checkpoint()
     if checkpoint is None:
         raise ValueError(
-            f"--from {path}: expected a checkpoint directory of megatron-recipes, "
+            f"{asked_by}{path}: expected a checkpoint directory of megatron-recipes, "
             "found no whole step_NNNNNNN in it"
         )
     return checkpoint
 
 
-def check_weights_fit(checkpoint: Checkpoint, config: TrainingConfig, tokenizer: str) -> None:
+def hf_files(checkpoint: Path) -> Path | None:
+    """Return the Hugging Face files kept with a checkpoint: its own, or those of its training."""
+    for directory in (checkpoint / HF_FILES, checkpoint.parent / HF_FILES):
+        if directory.is_dir():
+            return directory
+    return None
+
+
+def check_weights_fit(
+    path: Path, checkpoint: Checkpoint, config: TrainingConfig, tokenizer: str
+) -> None:
     """Refuse to start from the weights of another model or tokenizer.
+
+    Args:
+        path: What `--from` names.
+        checkpoint: What is there.
+        config: The training's.
+        tokenizer: The SHA-256 of the one that made its data.
 
     Raises:
         ValueError: It names the first field that differs.
     """
-    wanted = flatten(model_identity(config) | {"tokenizer": tokenizer})
+    wanted = flatten(weights_identity(config.model) | {"tokenizer": tokenizer})
     found = flatten(checkpoint.state["model"] | {"tokenizer": checkpoint.state["tokenizer"]})
+    if config.model.vocab_size == 0:  # that of the data, which is not known
+        del wanted["padded_vocab_size"]
     for name, value in wanted.items():
         if found.get(name) != value:
             raise ValueError(
-                f"--from {checkpoint.path}: {name} is {found.get(name)} there and {value} here; "
+                f"--from {path}: {name} is {found.get(name)} there and {value} here; "
                 "start from a checkpoint of the same model and tokenizer"
             )
 
 
-def model_identity(config: TrainingConfig) -> dict[str, Any]:
+_WEIGHTS_DEPEND_ON = (
+    "num_layers",
+    "hidden_size",
+    "ffn_hidden_size",
+    "num_attention_heads",
+    "num_query_groups",
+    "kv_channels",
+    "padded_vocab_size",
+    "rotary_base",
+    "rotary_scaling_factor",
+    "add_qkv_bias",
+    "layernorm_epsilon",
+    "share_embeddings_and_output_weights",
+)
+
+
+def weights_identity(model: ModelConfig) -> dict[str, Any]:
     """Return what the weights' shapes and meaning depend on."""
+    return {name: getattr(model, name) for name in _WEIGHTS_DEPEND_ON}
+
+
+def model_identity(config: TrainingConfig) -> dict[str, Any]:
+    """Return what `checkpoint.json` says of the model: every field, and the rows of its tables."""
     model = config.model
-    return {
-        "num_layers": model.num_layers,
-        "hidden_size": model.hidden_size,
-        "ffn_hidden_size": model.ffn_hidden_size,
-        "num_attention_heads": model.num_attention_heads,
-        "num_query_groups": model.num_query_groups,
-        "kv_channels": model.kv_channels,
-        "padded_vocab_size": model.padded_vocab_size,
-        "rotary_base": model.rotary_base,
-        "share_embeddings_and_output_weights": model.share_embeddings_and_output_weights,
-    }
+    return dataclasses.asdict(model) | {"padded_vocab_size": model.padded_vocab_size}
 
 
 def layout_sizes(config: TrainingConfig) -> dict[str, int]:

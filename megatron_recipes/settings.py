@@ -10,21 +10,26 @@ from typing import Any, cast
 
 from megatron_recipes.config import TrainingConfig
 
-SECTIONS = ("model", "layout", "precision", "batch", "optimization", "schedule")
+SECTIONS = ("model", "layout", "precision", "execution", "batch", "optimization", "schedule")
 
 MAY_CHANGE = frozenset(
     {
         "description",
         "environment",
         "batch.micro_batch_size",
+        "batch.max_epochs",
         "schedule.stop_at_step",
         "schedule.checkpoint_interval",
         "schedule.keep_checkpoints",
+        "schedule.keep_every",
+        "schedule.async_save",
+        "schedule.hang_timeout_seconds",
+        "schedule.loss_spike_factor",
         "schedule.evaluation_interval",
         "schedule.log_interval",
     }
 )
-"""What a run may have different from the run it resumes, beside the whole `layout` (of which a
+"""What a run may have different from the run it resumes, beside all of `layout` and `execution` (a
 checkpoint binds only whether the optimizer is distributed; loading it checks that).
 
 None of these changes which tokens a step sees or what is computed from them. At another layout
@@ -86,6 +91,27 @@ def apply_settings(config: TrainingConfig, settings: Iterable[str]) -> TrainingC
         changed[name] = parse_value(
             name, text.strip(), getattr(getattr(config, sections[name]), name)
         )
+    return _replace(config, changes)
+
+
+def with_fields(config: TrainingConfig, **fields: Any) -> TrainingConfig:
+    """Return `config` with fields changed, whatever sections they are in, checked once all are.
+
+    >>> from megatron_recipes.recipes import find_recipe
+    >>> with_fields(find_recipe("tiny"), num_steps=20, data_parallel_size=2).layout.world_size
+    2
+
+    Raises:
+        ValueError: The changed config is refused.
+    """
+    sections = field_sections()
+    changes: dict[str, dict[str, Any]] = {}
+    for name, value in fields.items():
+        changes.setdefault(sections[name], {})[name] = value
+    return _replace(config, changes)
+
+
+def _replace(config: TrainingConfig, changes: dict[str, dict[str, Any]]) -> TrainingConfig:
     replaced: dict[str, Any] = {
         section: dataclasses.replace(getattr(config, section), **values)
         for section, values in changes.items()
@@ -97,18 +123,31 @@ def with_vocabulary(config: TrainingConfig, vocab_size: int) -> TrainingConfig:
     """Return `config` with the vocabulary of the data where it left that open.
 
     Raises:
-        ValueError: The data's vocabulary is greater than the model's.
+        ValueError: The data's vocabulary is another than the model's. One that is greater has ids
+            without a row in the embedding; one that is smaller comes from another tokenizer.
     """
-    if config.model.vocab_size == 0:
-        return dataclasses.replace(
-            config, model=dataclasses.replace(config.model, vocab_size=vocab_size)
+    model = config.model
+    if model.vocab_size == 0:
+        return with_fields(config, vocab_size=vocab_size)
+    if vocab_size == model.vocab_size:
+        return config
+    problem = (
+        f"the blend's tokenizer has {vocab_size} tokens, "
+        f"{'more' if vocab_size > model.vocab_size else 'fewer'} than vocab_size "
+        f"({model.vocab_size}) of the model"
+    )
+    if dataclasses.replace(model, vocab_size=vocab_size).padded_vocab_size == (
+        model.padded_vocab_size
+    ):
+        remedy = (
+            f"set vocab_size={vocab_size} if it is the model's: that pads to the same "
+            f"{model.padded_vocab_size} rows"
         )
-    if vocab_size > config.model.vocab_size:
-        raise ValueError(
-            f"the blend's tokenizer has {vocab_size} tokens, more than vocab_size "
-            f"({config.model.vocab_size}) of the model; set vocab_size={vocab_size} or leave it 0"
-        )
-    return config
+    elif vocab_size > model.vocab_size:
+        remedy = f"set vocab_size={vocab_size} for a model that is not trained yet, or leave it 0"
+    else:
+        remedy = "tokenize with the tokenizer of the model"
+    raise ValueError(f"{problem}; {remedy}")
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -127,7 +166,11 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
 
 def may_change(key: str) -> bool:
     """Whether a resumed run may have another value under this dotted key."""
-    return key.startswith("layout.") or key.split(".")[0] in MAY_CHANGE or key in MAY_CHANGE
+    return (
+        key.startswith(("layout.", "execution."))
+        or key.split(".")[0] in MAY_CHANGE
+        or key in MAY_CHANGE
+    )
 
 
 def first_difference(saved: dict[str, Any], now: dict[str, Any]) -> str:

@@ -4,39 +4,43 @@ Megatron-Core computes; this module decides when. All processes run it in step: 
 decided is decided from numbers that are equal everywhere.
 """
 
-import math
+import datetime
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
 
-import torch
 import torch.distributed
-from megatron.core.distributed import finalize_model_grads
-from megatron.core.optimizer_param_scheduler import get_canonical_lr_for_logging
 
-from megatron_recipes.checkpoint import (
-    load_checkpoint,
-    load_weights,
-    save_checkpoint,
-)
-from megatron_recipes.data import Datasets, build_datasets, training_batches
-from megatron_recipes.forward import evaluate, run_schedule
+from megatron_recipes import launch
+from megatron_recipes.active import require_active, require_chosen_attention
+from megatron_recipes.bad_step import describe_bad_step, known_bad_steps
+from megatron_recipes.checkpoint import Checkpointer
+from megatron_recipes.checkpoint_content import newest_sound_checkpoint, require_sound
+from megatron_recipes.conversation_checks import conversation_lines
+from megatron_recipes.data import build_datasets
+from megatron_recipes.figures import peak_memory_bytes
+from megatron_recipes.forward import connect_schedule, evaluate, forward_step
+from megatron_recipes.garbage import GarbageCollection
+from megatron_recipes.hang import EVALUATING, SAVING, STARTING, Watchdog
 from megatron_recipes.job import Job
-from megatron_recipes.metrics import MetricsFile, evaluation_line, step_line
-from megatron_recipes.model import build_model, uses_transformer_engine
-from megatron_recipes.optimizer import build_optimizer, build_scheduler
-from megatron_recipes.run_directory import (
-    Checkpoint,
-    layout_sizes,
-    model_identity,
-)
-from megatron_recipes.show import num_epochs
+from megatron_recipes.loss_guard import MEMORY, LossGuard
+from megatron_recipes.metrics import recent_losses
+from megatron_recipes.model import build_model
+from megatron_recipes.optimizer import build_optimizer
+from megatron_recipes.reports import Reports
+from megatron_recipes.run_directory import HF_FILES, Checkpoint, layout_sizes, model_identity
+from megatron_recipes.start_lines import start_lines
+from megatron_recipes.step import StepResult, TrainStep, micro_batch_losses
 from megatron_recipes.stop import StopRequest
-from megatron_recipes.world import World, join_world, leave_world, sum_over_world
-
-MANY_EPOCHS = 4
-"""Repeating data further than this has been found to gain little: Muennighoff et al., "Scaling
-Data-Constrained Language Models" (2023)."""
+from megatron_recipes.stragglers import (
+    Measurement,
+    PassTimer,
+    Stragglers,
+    gather,
+    measured_interval,
+)
+from megatron_recipes.world import World, join_world, leave_world
 
 
 def train(job: Job, stop: StopRequest, attempt: int, tell: Callable[[str], None]) -> None:
@@ -46,16 +50,37 @@ def train(job: Job, stop: StopRequest, attempt: int, tell: Callable[[str], None]
         job: The training; its directory is prepared.
         stop: Noted signals.
         attempt: The number of this start.
-        tell: Prints a line for the person who watches; only rank 0 calls it.
+        tell: Prints a line for the person who watches.
 
     Raises:
-        FloatingPointError: The loss is no number.
+        FloatingPointError: A step was bad.
         ValueError: The data or the weights to start from do not fit the config.
     """
-    world = join_world(job.config.layout, job.config.schedule.seed)
-    Training(job, world, stop, attempt, tell).run()
+    schedule = job.config.schedule
+    # The watchdog speaks first: it knows more than the collective that times out.
+    patience = datetime.timedelta(seconds=2 * schedule.hang_timeout_seconds + 60)
+    world = join_world(job.config.layout, schedule.seed, patience)
+    hosts: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(hosts, socket.gethostname())
+    logs = job.run.log(attempt, world.rank).parent
+    watchdog = Watchdog(
+        logs, world.rank, hosts, schedule.hang_timeout_seconds, _hang_report(world.rank, tell)
+    )
+    try:
+        Training(job, world, stop, attempt, tell, watchdog, Stragglers(hosts)).run()
+    finally:
+        watchdog.close()
     # Not after an error: the others may wait in a collective, and whoever started them ends them.
     leave_world()
+
+
+def _hang_report(rank: int, tell: Callable[[str], None]) -> Callable[[str, bool], None]:
+    def report(line: str, is_first: bool) -> None:
+        launch.report_failure(TimeoutError(line))  # a launcher repeats the first it hears
+        if is_first and not launch.has_launcher():
+            tell(f"megatron-recipes train: rank {rank}: {line}")
+
+    return report
 
 
 class Training:
@@ -68,166 +93,178 @@ class Training:
         stop: StopRequest,
         attempt: int,
         tell: Callable[[str], None],
+        watchdog: Watchdog,
+        stragglers: Stragglers,
     ) -> None:
         self.job, self.config, self.world, self.stop = job, job.config, world, stop
-        self.attempt, self.tell = attempt, tell
-        self.checkpoint, self.start_from = self._find_checkpoints()
+        self.tell = tell
+        self.watchdog, self.stragglers = watchdog, stragglers
+        self.checkpoint, self.start_from, losses = self._find_checkpoints()
         self.step = self.checkpoint.step if self.checkpoint else 0
-        self.datasets = build_datasets(self.config, job.blend, job.run.cache)
-        self.model = build_model(self.config, world)
-        self.optimizer = build_optimizer(self.config, self.model)
+        self.saved_step = self.checkpoint.step if self.checkpoint else -1
+        self.guard = LossGuard(self.config.schedule.loss_spike_factor, losses)
+        self.datasets = build_datasets(self.config, job.blend, job.cache)
+        watchdog.beat(self.step, STARTING)
+        is_fresh = self.checkpoint is None and self.start_from is None
+        self.chunks = build_model(self.config, world, draws_weights=is_fresh)
+        self.optimizer = build_optimizer(self.config, self.chunks)
+        self.checkpointer = Checkpointer(
+            job.run, self.config, self.chunks, self.optimizer, world, tell
+        )
+        watchdog.beat(self.step, STARTING)
         self._restore()
-        self.scheduler = build_scheduler(self.config, self.optimizer, self.step)
-        self._connect()
-        self.metrics = self._open_metrics()
-        self._describe(self.datasets)
+        connect_schedule(self.chunks, self.optimizer)
+        self.train_step = TrainStep(
+            self.config, world, self.datasets.train, self.chunks, self.optimizer, watchdog
+        )
+        self.garbage = GarbageCollection(self.config.execution.garbage_collection_interval)
+        self.reports = Reports(job, attempt, self.saved_step, tells=world.rank == 0, tell=tell)
+        self.measured_interval = measured_interval(self.config.schedule.log_interval)
+        self.reports.tell(start_lines(job, world, self.datasets, self.checkpoint, self.start_from))
+        self.reports.tell(self._conversation_lines())
+        active = require_active(self.config, self.chunks, self.optimizer)
+        self.reports.tell(f"active: {line}" for line in active)
+        self.names_attention = False
+        self.reports.tell(known_bad_steps(job.run.path, self.step))
 
-    def _find_checkpoints(self) -> tuple[Checkpoint | None, Checkpoint | None]:
-        """Return the newest checkpoint of this training, and the one it begins with."""
-        # Rank 0 looks, so that processes never resume from different steps when a shared file
-        # system shows them different lists.
-        found: list[Any] = [None, None]
-        if self.world.rank == 0:
-            checkpoint, ignored = self.job.run.newest_checkpoint()
-            for line in ignored:
-                self.tell(line)
-            found = [checkpoint, self.job.start_from]
+    def _find_checkpoints(self) -> tuple[Checkpoint | None, Checkpoint | None, list[float]]:
+        """Return the newest sound checkpoint, the one to begin with, and the last losses."""
+        checkpoint = newest_sound_checkpoint(self.job.run, self.tell)
+        step = checkpoint.step if checkpoint else -1
+        # From rank 0, as each process may have seen another newest one of the other training.
+        found: list[Any] = [
+            self.job.start_from,
+            recent_losses(self.job.run.metrics, step, MEMORY) if self.world.rank == 0 else [],
+        ]
         torch.distributed.broadcast_object_list(found, src=0)
-        return found[0], found[1]
+        if checkpoint is None and found[0]:
+            require_sound(found[0])
+        return checkpoint, found[0], found[1]
+
+    def _conversation_lines(self) -> list[str]:
+        """Return what is to be known of conversations; every process refuses what one does."""
+        if not self.config.batch.pack_conversations:
+            return []
+        places = [self.job.run.path]
+        if self.start_from:
+            places += [self.start_from.path, self.start_from.path.parent]
+        return conversation_lines(
+            self.datasets.train,
+            [place / HF_FILES for place in places],
+            eod_id=self.job.blend.eod_id,
+            shows=self.world.rank == 0 and self.checkpoint is None,
+        )
 
     def _restore(self) -> None:
         if self.checkpoint:
-            load_checkpoint(self.checkpoint, self.config, self.model, self.optimizer)
+            self.checkpointer.load(self.checkpoint)
         elif self.start_from:
-            load_weights(self.start_from, self.model, self.optimizer)
+            self.checkpointer.load_weights(self.start_from)
         else:
-            self.model.broadcast_params()
-
-    def _connect(self) -> None:
-        """Give the schedule what it asks the model's config for."""
-        transformer = self.model.config
-        transformer.finalize_model_grads_func = finalize_model_grads
-        transformer.grad_scale_func = self.optimizer.scale_loss
-        transformer.no_sync_func = self.model.no_sync
-
-    def _open_metrics(self) -> MetricsFile | None:
-        if self.world.rank:
-            return None
-        return MetricsFile(self.job.run.metrics, self.step if self.checkpoint else -1)
-
-    def _describe(self, datasets: Datasets) -> None:
-        for line in datasets.too_small:
-            self._tell(line)
-        for group in self.job.blend.train:
-            epochs = num_epochs(self.config, group)
-            if epochs > MANY_EPOCHS:
-                self._tell(f"group {group.name} is read {epochs:.1f} times over")
-        if self.checkpoint:
-            self._tell(f"resuming from {self.checkpoint.path}")
-        elif self.start_from:
-            self._tell(f"starting from the weights of {self.start_from.path}")
-        layers = "Transformer Engine" if uses_transformer_engine() else "local"
-        self._tell(
-            f"{torch.distributed.get_world_size()} processes on {self.world.device.type}, "
-            f"{layers} layers, {self.config.precision.params_dtype}, "
-            f"{'distributed ' if self.config.layout.use_distributed_optimizer else ''}AdamW, "
-            f"vocabulary {self.config.model.vocab_size:,} padded to "
-            f"{self.config.model.padded_vocab_size:,}"
-        )
-
-    def _tell(self, line: str) -> None:
-        if self.world.rank == 0:
-            self.tell(line)
+            for chunk in self.chunks:
+                chunk.broadcast_params()
 
     def run(self) -> None:
         """Train from where the training stands to its last step, or to a requested stop."""
         if not self.checkpoint:
             self._evaluate()
         is_stopping = False
-        saved_step = self.checkpoint.step if self.checkpoint else -1
-        started, first = time.monotonic(), self.step
-        while self.step < self.config.last_step and not is_stopping:
-            entry, is_stopping = self._train_one_step()
-            self._report(entry, (time.monotonic() - started) / (self.step - first))
-            if self._is_due(self.config.schedule.evaluation_interval):
-                self._evaluate()
-            if self._is_due(self.config.schedule.checkpoint_interval) or is_stopping:
-                saved_step = self._save()
-        if saved_step < self.step:
+        self.reports.start_clock()
+        with self.garbage:
+            while self.step < self.config.last_step and not is_stopping:
+                is_stopping = self.advance()
+        if self.saved_step < self.step:
             self._save()
+        self.watchdog.beat(self.step, SAVING)
+        self.checkpointer.wait()
         self._finish(is_stopping)
+
+    def advance(self) -> bool:
+        """Train the next step, with all that is due after it; return whether to stop."""
+        is_stopping = self._train_one_step()
+        if not self.names_attention:  # which is chosen by the first forward pass
+            self.reports.tell(require_chosen_attention(self.config))
+            self.names_attention = True
+        self.checkpointer.poll()
+        if self._is_due(self.config.schedule.evaluation_interval):
+            self._evaluate()
+        if self._is_due(self.config.schedule.checkpoint_interval) or is_stopping:
+            self._save()
+        self.garbage.after_step(self.step)
+        return is_stopping
 
     def _is_due(self, interval: int) -> bool:
         is_last = self.step == self.config.schedule.num_steps
         return is_last or (interval > 0 and self.step % interval == 0)
 
-    def _train_one_step(self) -> tuple[dict[str, Any], bool]:
-        """Return the metrics of the next step, and whether any process was asked to stop."""
+    def _train_one_step(self) -> bool:
+        """Train the next step and report it; return whether any process was asked to stop."""
         started = time.monotonic()
-        batch, consumed = self.config.batch, self.step * self.config.batch.global_batch_size
-        self.model.zero_grad_buffer()
-        self.optimizer.zero_grad()
-        # The rate of step n is the schedule's at n: the first step is not spent at rate 0.
-        self.scheduler.step(1)
-        loss, tokens = run_schedule(
-            training_batches(self.datasets.train, self.config, self.world, consumed),
-            batch.num_microbatches(self.config.layout),
-            self.config,
-            self.model,
-            forward_only=False,
+        step = self.step + 1
+        timer = PassTimer(self.world.device) if step % self.measured_interval == 0 else None
+        result = self.train_step.run(
+            step,
+            is_asked=bool(self.stop.signal_name),
+            passes=timer.timed(forward_step) if timer else forward_step,
         )
-        _, grad_norm, _ = self.optimizer.step()
-        mine = [loss, tokens] if self.world.counts_loss else [0.0, 0.0]
-        loss, tokens, asked = sum_over_world(
-            [*mine, float(bool(self.stop.signal_name))], self.world.device
-        )
-        self.step += 1
-        loss /= tokens
-        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-            raise FloatingPointError(
-                f"the loss of step {self.step} is {loss}, its gradient norm {grad_norm}; the last "
-                f"checkpoint before it stays in {self.job.run.path}; lower learning_rate or look "
-                "at the data of this step"
-            )
+        reason = self.guard.badness(result.loss, result.grad_norm)
+        if reason:
+            self._end_at_bad_step(step, result, reason)
+        self.step = step
         seconds = time.monotonic() - started
-        entry = {
-            "kind": "step",
-            "step": self.step,
-            "loss": loss,
-            "learning_rate": get_canonical_lr_for_logging(self.optimizer.param_groups),
-            "grad_norm": float(grad_norm),
-            "tokens_per_second": batch.tokens_per_step / seconds,
-            "seconds": seconds,
-            "consumed_tokens": self.step * batch.tokens_per_step,
-            "attempt": self.attempt,
-        }
-        return entry, asked > 0
+        measured = self._look_for_stragglers(timer) if timer else {}
+        self.reports.step(step, result, seconds, measured)
+        return result.is_asked_to_stop
 
-    def _report(self, entry: dict[str, Any], mean_seconds: float) -> None:
-        if self.metrics:
-            self.metrics.write(entry)
-            is_logged = self.step % self.config.schedule.log_interval == 0
-            if is_logged or self.step in (1, self.config.last_step):
-                left = (self.config.last_step - self.step) * mean_seconds
-                self._tell(step_line(entry, self.config, left))
+    def _look_for_stragglers(self, timer: PassTimer) -> dict[str, float]:
+        mine = Measurement(
+            seconds=timer.seconds(),
+            stage=self.world.pipeline_model_parallel_rank,
+            memory_bytes=peak_memory_bytes(),
+        )
+        found = gather(mine, self.world.device)
+        self.reports.tell(self.stragglers.lines(self.step, found))
+        return self.stragglers.figures(found)
+
+    def _end_at_bad_step(self, step: int, result: StepResult, reason: str) -> None:
+        """Name the batch and end the training; nothing of the step is kept.
+
+        Raises:
+            FloatingPointError: Always, with the same line on all processes.
+        """
+        self.checkpointer.wait()  # one of an earlier step, which is good
+        losses = micro_batch_losses(result.reports, self.world)
+        line: list[Any] = [None]
+        if self.world.rank == 0:
+            self.reports.close()
+            newest, _ = self.job.run.newest_checkpoint()
+            line[0] = describe_bad_step(
+                self.job.run.path,
+                self.config,
+                self.job.blend,
+                self.datasets.train,
+                self.reports.entry(step, result, 1.0),
+                reason,
+                newest.path if newest else None,
+                losses,
+            )
+        torch.distributed.broadcast_object_list(line, src=0)
+        raise FloatingPointError(line[0])
 
     def _evaluate(self) -> None:
-        for group, dataset in self.datasets.valid.items():
-            loss, tokens = evaluate(dataset, self.config, self.model, self.world)
-            entry = {
-                "kind": "evaluation",
-                "step": self.step,
-                "group": group,
-                "loss": loss,
-                "tokens": tokens,
-            }
-            if self.metrics:
-                self.metrics.write(entry)
-                self._tell(evaluation_line(entry))
+        def watched(batches: Any) -> Any:
+            for batch in batches:
+                self.watchdog.beat(self.step, EVALUATING)
+                yield batch
 
-    def _save(self) -> int:
-        if self.metrics:
-            self.metrics.sync()
+        for group, dataset in self.datasets.valid.items():
+            self.watchdog.beat(self.step, EVALUATING)
+            loss, tokens = evaluate(dataset, self.config, self.chunks, self.world, watched)
+            self.reports.evaluation(self.step, group, loss, tokens)
+
+    def _save(self) -> None:
+        self.watchdog.beat(self.step, SAVING)
+        self.reports.sync()
         state = {
             "step": self.step,
             "consumed_samples": self.step * self.config.batch.global_batch_size,
@@ -237,27 +274,19 @@ class Training:
             "use_distributed_optimizer": self.config.layout.use_distributed_optimizer,
             "tokenizer": self.job.blend.tokenizer,
         }
-        path = save_checkpoint(
-            self.job.run,
-            state,
-            self.model,
-            self.optimizer,
-            self.world,
-            keep=self.config.schedule.keep_checkpoints,
-        )
-        self._tell(f"saved {path}")
-        return self.step
+        self.checkpointer.save(state)
+        self.saved_step = self.step
 
     def _finish(self, is_stopping: bool) -> None:
-        if self.metrics:
-            self.metrics.close()
-            if self.step == self.config.schedule.num_steps:
+        self.reports.close()
+        num_steps = self.config.schedule.num_steps
+        if self.step == num_steps:
+            if self.world.rank == 0:
                 self.job.run.done.write_text(f"{self.step}\n", encoding="utf-8")
-                self._tell(f"done: {self.job.run.done}")
-            else:
-                reason = f"asked to by {self.stop.signal_name or 'a signal'}"
-                self._tell(
-                    f"stopped at step {self.step} of {self.config.schedule.num_steps}, "
-                    f"{reason if is_stopping else 'as stop_at_step says'}; "
-                    "the same command resumes"
-                )
+            self.reports.tell(f"done: {self.job.run.done}")
+            return
+        reason = f"asked to by {self.stop.signal_name or 'a signal'}"
+        self.reports.tell(
+            f"stopped at step {self.step} of {num_steps}, "
+            f"{reason if is_stopping else 'as stop_at_step says'}; the same command resumes"
+        )

@@ -8,12 +8,14 @@ from typing import Any
 import torch
 import torch.distributed
 from megatron.core import parallel_state, tensor_parallel
+from megatron.core.extensions.transformer_engine import HAVE_TE
 
 from megatron_recipes.config import LayoutConfig
 from megatron_recipes.launch import LISTENER
 
 TIMEOUT = datetime.timedelta(minutes=30)
-"""How long a collective waits; the first one waits for the slowest process to read its data."""
+"""How long a collective waits unless it is told otherwise; the first one waits for the slowest
+process to read its data."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +30,9 @@ class World:
 
     tensor_model_parallel_rank: int
     """Its share of every matrix."""
+
+    pipeline_model_parallel_rank: int
+    """Its stage."""
 
     data_parallel_rank: int
     """Its replica."""
@@ -47,7 +52,7 @@ class World:
         return self.is_last_stage and self.tensor_model_parallel_rank == 0
 
 
-def join_world(layout: LayoutConfig, seed: int) -> World:
+def join_world(layout: LayoutConfig, seed: int, timeout: datetime.timedelta = TIMEOUT) -> World:
     """Join the process group that the environment names and make the parallel groups.
 
     RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT are read, as torchrun sets them.
@@ -66,14 +71,15 @@ def join_world(layout: LayoutConfig, seed: int) -> World:
         device = torch.device("cuda", number)
         torch.cuda.set_device(device)
         torch.distributed.init_process_group(
-            "nccl", timeout=TIMEOUT, device_id=device, **_meeting_place()
+            "nccl", timeout=timeout, device_id=device, **_meeting_place()
         )
     else:
         device = torch.device("cpu")
-        torch.distributed.init_process_group("gloo", timeout=TIMEOUT, **_meeting_place())
+        torch.distributed.init_process_group("gloo", timeout=timeout, **_meeting_place())
     parallel_state.initialize_model_parallel(
         tensor_model_parallel_size=layout.tensor_model_parallel_size,
         pipeline_model_parallel_size=layout.pipeline_model_parallel_size,
+        virtual_pipeline_model_parallel_size=virtual_stages(layout),
         context_parallel_size=layout.context_parallel_size,
     )
     torch.manual_seed(seed)
@@ -82,11 +88,23 @@ def join_world(layout: LayoutConfig, seed: int) -> World:
         rank=torch.distributed.get_rank(),
         device=device,
         tensor_model_parallel_rank=parallel_state.get_tensor_model_parallel_rank(),
+        pipeline_model_parallel_rank=parallel_state.get_pipeline_model_parallel_rank(),
         data_parallel_rank=parallel_state.get_data_parallel_rank(),
         data_parallel_size=parallel_state.get_data_parallel_world_size(),
-        is_first_stage=parallel_state.is_pipeline_first_stage(),
-        is_last_stage=parallel_state.is_pipeline_last_stage(),
+        is_first_stage=parallel_state.is_pipeline_first_stage(ignore_virtual=True),
+        is_last_stage=parallel_state.is_pipeline_last_stage(ignore_virtual=True),
     )
+
+
+def uses_transformer_engine() -> bool:
+    """Whether layers come from Transformer Engine: it is there, and so is a GPU for it."""
+    return bool(HAVE_TE) and torch.cuda.is_available()
+
+
+def virtual_stages(layout: LayoutConfig) -> int | None:
+    """Return the chunks each stage holds as Megatron-Core says it: None unless they interleave."""
+    chunks = layout.virtual_pipeline_model_parallel_size
+    return chunks if chunks > 1 else None
 
 
 def _meeting_place() -> dict[str, Any]:

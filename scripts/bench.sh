@@ -32,5 +32,11 @@ options=()
 [ -z "${WEB:-}" ] || options+=(--corpus "$WEB")
 .venv/bin/python -m benchmarks.minhash_families ${options[@]+"${options[@]}"}
 
+.venv/bin/python -m benchmarks.loop_cost
+
 # Native files are made from real records of each format, which only their publishers can give.
 [ -z "${SAMPLES:-}" ] || .venv/bin/python -m benchmarks.ingest --samples "$SAMPLES" --keep
+
+# What the training promises and takes too long for every push.
+.venv/bin/python -m pytest -m bench
+.venv/bin/python -m benchmarks.layouts

@@ -76,8 +76,8 @@ def test_truncated_bin_is_refused(tmp_path: Path, blend_file: Path) -> None:
     bin_file = tmp_path / "data/code/part-00000.bin"
     bin_file.write_bytes(bin_file.read_bytes()[:-2])
     assert refusal(blend_file) == (
-        f"{bin_file}: expected 16000 bytes (8000 tokens of uint16, says part-00000.json), "
-        "found 15998; tokenize it again"
+        f"{bin_file}: expected 32000 bytes (16000 tokens of uint16, says part-00000.json), "
+        "found 31998; tokenize it again"
     )
 
 

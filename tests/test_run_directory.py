@@ -73,13 +73,43 @@ def test_checkpoints_that_are_not_whole_are_ignored_with_a_line_each(run: RunDir
     ]
 
 
-def test_the_newest_whole_ones_are_kept(run: RunDirectory) -> None:
-    for step in (1, 2, 3):
+@pytest.mark.parametrize(
+    ("keep", "keep_every", "kept"),
+    [(2, 0, [5, 6]), (1, 0, [6]), (2, 2, [2, 4, 5, 6]), (1, 3, [3, 6]), (9, 0, [1, 2, 3, 4, 5, 6])],
+)
+def test_the_newest_whole_ones_and_every_so_many_are_kept(
+    run: RunDirectory, keep: int, keep_every: int, kept: list[int]
+) -> None:
+    for step in range(1, 7):
         write_checkpoint(run, step)
-    (write_checkpoint(run, 4) / "__0_0.distcp").unlink()
+    leaving = run.retire_superseded(keep, keep_every)
+    assert sorted(run.path.glob("step_*")) == [run.step_directory(step) for step in kept]
+    gone = sorted({1, 2, 3, 4, 5, 6} - set(kept))
+    assert sorted(leaving) == [run.unfinished_directory(step) for step in gone]
+    run.remove_unfinished()
+    assert sorted(run.path.iterdir()) == sorted(map(run.step_directory, kept))
+
+
+def test_what_is_not_whole_does_not_count_as_kept(run: RunDirectory) -> None:
+    for step in (1, 2, 3, 4):
+        write_checkpoint(run, step)
+    for step in (3, 4):
+        (run.step_directory(step) / "__0_0.distcp").unlink()
     run.unfinished_directory(5).mkdir()
-    run.remove_superseded(keep=2)
-    assert sorted(path.name for path in run.path.iterdir()) == ["step_0000002", "step_0000003"]
+    assert run.retire_superseded(keep=2, keep_every=0) == []
+    assert run.step_directory(1).is_dir()
+
+
+def test_damaged_checkpoint_set_aside_is_neither_read_nor_removed(run: RunDirectory) -> None:
+    for step in (1, 2):
+        write_checkpoint(run, step)
+    aside = run.set_aside(run.step_directory(2))
+    assert aside.name == "step_0000002.damaged"
+    assert [found.path for found in run.checkpoints()] == [run.step_directory(1)]
+    write_checkpoint(run, 2)
+    assert run.set_aside(run.step_directory(2)) == aside  # takes the place of the older one
+    run.remove_unfinished()
+    assert sorted(run.path.iterdir()) == [run.step_directory(1), aside]
 
 
 def test_directory_of_another_config_is_refused(run: RunDirectory) -> None:

@@ -1,6 +1,20 @@
 """What is asked of single fields, each refusal naming field and value."""
 
+import dataclasses
 import math
+from typing import Any
+
+
+def shown(value: object) -> str:
+    """Return a value as a shell's `--set` takes it: booleans in lower case, no text as `""`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return '""' if value == "" else str(value)
+
+
+def named(section: object, *names: str) -> str:
+    """Return fields with their values, `name (value)`, joined by commas."""
+    return ", ".join(f"{name} ({shown(getattr(section, name))})" for name in names)
 
 
 def require_positive(section: object, *names: str) -> None:
@@ -22,4 +36,21 @@ def require_not_negative(section: object, *names: str) -> None:
 def require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Refuse a field whose value is none of its choices."""
     if value not in choices:
-        raise ValueError(f"{name} ({value}) must be one of {', '.join(choices)}")
+        raise ValueError(f"{name} ({shown(value)}) must be one of {', '.join(choices)}")
+
+
+def require_default(section: Any, reason: str, *names: str) -> None:
+    """Refuse fields that were set though nothing would read them.
+
+    Args:
+        section: A section of a config.
+        reason: Why they have no effect, as `with recompute_granularity (none)`.
+        names: Its fields.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(section)}
+    for name in names:
+        if getattr(section, name) != defaults[name]:
+            raise ValueError(
+                f"{named(section, name)} has no effect {reason}; "
+                f"leave it at {shown(defaults[name])}"
+            )

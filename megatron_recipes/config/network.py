@@ -1,12 +1,9 @@
-"""What is computed, on which processes, in which numbers."""
+"""What is computed."""
 
+import math
 from dataclasses import dataclass
 
-from megatron_recipes.config.checks import require_not_negative, require_one_of, require_positive
-
-PARAMS_DTYPES = ("float32", "bfloat16")
-FP8_FORMATS = ("none", "e4m3", "hybrid")
-FP8_RECIPES = ("tensorwise", "delayed", "blockwise")
+from megatron_recipes.config.checks import require_not_negative, require_positive
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +35,18 @@ class ModelConfig:
     """The embedding's rows are padded to a multiple of this. It does not depend on tensor
     parallelism, so that one checkpoint has one shape, and one loss, in every layout."""
 
+    max_position_embeddings: int = 0
+    """Tokens the model was made to see at once; a longer sequence is refused. 0: not stated."""
+
     rotary_base: int = 10_000
     """Base period of the rotary positions."""
+
+    rotary_scaling_factor: float = 1.0
+    """By how much long rotary periods are stretched, as Llama 3.1 does it (low and high frequency
+    factors 1 and 4, 8,192 original positions: what Megatron-Core computes); 1: not at all."""
+
+    add_qkv_bias: bool = False
+    """A bias in the projections to query, key and value, as Qwen 2.5 has."""
 
     layernorm_epsilon: float = 1e-5
     """Added to the mean square in RMSNorm."""
@@ -65,7 +72,11 @@ class ModelConfig:
             "layernorm_epsilon",
             "init_method_std",
         )
-        require_not_negative(self, "vocab_size")
+        require_not_negative(self, "vocab_size", "max_position_embeddings")
+        if not 1 <= self.rotary_scaling_factor < math.inf:
+            raise ValueError(
+                f"rotary_scaling_factor ({self.rotary_scaling_factor}) must be a number from 1"
+            )
         if self.num_attention_heads % self.num_query_groups:
             raise ValueError(
                 f"num_attention_heads ({self.num_attention_heads}) must be a multiple of "
@@ -79,101 +90,3 @@ class ModelConfig:
         """Rows of the embedding: `vocab_size` rounded up to the divisor. 0 while it is unknown."""
         divisor = self.make_vocab_size_divisible_by
         return -(-self.vocab_size // divisor) * divisor
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LayoutConfig:
-    """How the work is spread over processes. A resumed run may change all of it."""
-
-    tensor_model_parallel_size: int = 1
-    """Processes that share every matrix."""
-
-    pipeline_model_parallel_size: int = 1
-    """Groups of consecutive layers, each on its own processes."""
-
-    context_parallel_size: int = 1
-    """Processes that share every sequence. Needs Transformer Engine's attention."""
-
-    data_parallel_size: int = 1
-    """Replicas, each with its part of the batch."""
-
-    sequence_parallel: bool = False
-    """Split activations outside the matrices along the sequence; needs tensor parallelism."""
-
-    use_distributed_optimizer: bool = True
-    """Shard the optimizer's state over replicas; several need it. One replica saves the same form
-    with it, so that several can resume. May not change on resume."""
-
-    def __post_init__(self) -> None:
-        require_positive(
-            self,
-            "tensor_model_parallel_size",
-            "pipeline_model_parallel_size",
-            "context_parallel_size",
-            "data_parallel_size",
-        )
-        if self.sequence_parallel and self.tensor_model_parallel_size == 1:
-            raise ValueError(
-                "sequence_parallel (true) needs tensor_model_parallel_size (1) above 1; "
-                "Megatron-Core would ignore it"
-            )
-        if self.num_replicas > 1 and not self.use_distributed_optimizer:
-            raise ValueError(
-                f"use_distributed_optimizer (false) needs one replica, but data_parallel_size "
-                f"({self.data_parallel_size}) x context_parallel_size "
-                f"({self.context_parallel_size}) is {self.num_replicas}"
-            )
-
-    @property
-    def model_parallel_size(self) -> int:
-        """Processes that hold one replica of the model."""
-        return (
-            self.tensor_model_parallel_size
-            * self.pipeline_model_parallel_size
-            * self.context_parallel_size
-        )
-
-    @property
-    def world_size(self) -> int:
-        """Processes in all."""
-        return self.model_parallel_size * self.data_parallel_size
-
-    @property
-    def num_replicas(self) -> int:
-        """Processes that hold the same weights, over which gradients are summed."""
-        return self.data_parallel_size * self.context_parallel_size
-
-    def check_world_size(self, world_size: int) -> None:
-        """Refuse a number of started processes that this layout does not fill exactly."""
-        if world_size != self.world_size:
-            raise ValueError(
-                f"{world_size} processes were started, but tensor_model_parallel_size "
-                f"({self.tensor_model_parallel_size}) x pipeline_model_parallel_size "
-                f"({self.pipeline_model_parallel_size}) x context_parallel_size "
-                f"({self.context_parallel_size}) x data_parallel_size "
-                f"({self.data_parallel_size}) is {self.world_size}"
-            )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PrecisionConfig:
-    """In which numbers it is computed. Optimizer states and reductions are float32 always."""
-
-    params_dtype: str = "float32"
-    """`float32` or `bfloat16`; the latter keeps float32 master weights in the optimizer."""
-
-    fp8: str = "none"
-    """FP8 matrix products: `none`, `e4m3`, or `hybrid` (E5M2 gradients). Needs a GPU and
-    Transformer Engine; without them Megatron-Core ignores it silently, so it is refused."""
-
-    fp8_recipe: str = "tensorwise"
-    """Scaling of FP8: `tensorwise` (current scaling), `delayed` or `blockwise`."""
-
-    def __post_init__(self) -> None:
-        require_one_of("params_dtype", self.params_dtype, PARAMS_DTYPES)
-        require_one_of("fp8", self.fp8, FP8_FORMATS)
-        require_one_of("fp8_recipe", self.fp8_recipe, FP8_RECIPES)
-        if self.fp8 != "none" and self.params_dtype != "bfloat16":
-            raise ValueError(f"fp8 ({self.fp8}) needs params_dtype bfloat16, not float32")
-        if self.fp8 == "none" and self.fp8_recipe != FP8_RECIPES[0]:
-            raise ValueError(f"fp8_recipe ({self.fp8_recipe}) has no effect while fp8 is none")

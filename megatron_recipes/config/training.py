@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from megatron_recipes.config.network import LayoutConfig, ModelConfig, PrecisionConfig
+from megatron_recipes.config.agreement import check_agreement
+from megatron_recipes.config.environment import layout_environment
+from megatron_recipes.config.execution import ExecutionConfig
+from megatron_recipes.config.gpu_agreement import gpu_setting
+from megatron_recipes.config.layout import LayoutConfig
+from megatron_recipes.config.network import ModelConfig
+from megatron_recipes.config.precision import PrecisionConfig
 from megatron_recipes.config.regime import BatchConfig, OptimizationConfig, ScheduleConfig
 
 
@@ -34,61 +40,15 @@ class TrainingConfig:
     precision: PrecisionConfig = field(default_factory=PrecisionConfig)
     """Number formats."""
 
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    """Kernels, recomputation, the GPU."""
+
     environment: tuple[tuple[str, str], ...] = ()
-    """Environment variables of the processes, unless the caller's environment has them."""
+    """Environment variables of the recipe's processes, unless the caller's environment has them;
+    `process_environment` adds those that follow from the layout."""
 
     def __post_init__(self) -> None:
-        self._check_model_against_layout()
-        self._check_batch_against_layout()
-        schedule, optimization = self.schedule, self.optimization
-        settling = optimization.lr_warmup_steps + optimization.lr_wsd_decay_steps
-        if settling >= schedule.num_steps:
-            raise ValueError(
-                f"lr_warmup_steps ({optimization.lr_warmup_steps}) plus lr_wsd_decay_steps "
-                f"({optimization.lr_wsd_decay_steps}) must be below num_steps "
-                f"({schedule.num_steps})"
-            )
-
-    def _check_model_against_layout(self) -> None:
-        model, layout = self.model, self.layout
-        tensor, pipeline = layout.tensor_model_parallel_size, layout.pipeline_model_parallel_size
-        for name in ("num_attention_heads", "num_query_groups", "ffn_hidden_size"):
-            if getattr(model, name) % tensor:
-                raise ValueError(
-                    f"{name} ({getattr(model, name)}) must be a multiple of "
-                    f"tensor_model_parallel_size ({tensor})"
-                )
-        if model.padded_vocab_size % tensor:
-            raise ValueError(
-                f"the vocabulary of {model.vocab_size}, padded by make_vocab_size_divisible_by "
-                f"({model.make_vocab_size_divisible_by}) to {model.padded_vocab_size}, must be a "
-                f"multiple of tensor_model_parallel_size ({tensor})"
-            )
-        if model.num_layers % pipeline:
-            raise ValueError(
-                f"num_layers ({model.num_layers}) must be a multiple of "
-                f"pipeline_model_parallel_size ({pipeline})"
-            )
-
-    def _check_batch_against_layout(self) -> None:
-        batch, layout = self.batch, self.layout
-        per_pass = batch.micro_batch_size * layout.data_parallel_size
-        if batch.global_batch_size % per_pass:
-            raise ValueError(
-                f"global_batch_size ({batch.global_batch_size}) must be a multiple of "
-                f"micro_batch_size ({batch.micro_batch_size}) x data_parallel_size "
-                f"({layout.data_parallel_size}) = {per_pass}"
-            )
-        shares = layout.tensor_model_parallel_size if layout.sequence_parallel else 1
-        if layout.context_parallel_size > 1:
-            shares *= 2 * layout.context_parallel_size
-        if batch.sequence_length % shares:
-            raise ValueError(
-                f"sequence_length ({batch.sequence_length}) must be a multiple of {shares}, for "
-                f"tensor_model_parallel_size ({layout.tensor_model_parallel_size}) with "
-                f"sequence_parallel ({layout.sequence_parallel}) and context_parallel_size "
-                f"({layout.context_parallel_size})"
-            )
+        check_agreement(self)
 
     @property
     def last_step(self) -> int:
@@ -97,20 +57,34 @@ class TrainingConfig:
         return self.schedule.num_steps if stop < 0 else stop
 
     @property
+    def process_environment(self) -> tuple[tuple[str, str], ...]:
+        """The environment variables of the processes: those of the layout, and the recipe's."""
+        of_layout = dict(layout_environment(self.layout, self.execution))
+        return tuple((of_layout | dict(self.environment)).items())
+
+    @property
+    def needs_gpu(self) -> bool:
+        """Whether it was made for a GPU."""
+        return self.execution.gpu != "cpu"
+
+    @property
+    def has_quadratic_attention(self) -> bool:
+        """Whether attention keeps a number for every pair of tokens: no fused kernel does it."""
+        is_fused = self.execution.attention_backend in ("auto", "flash", "fused")
+        return not (self.needs_gpu and is_fused and self.precision.params_dtype == "bfloat16")
+
+    @property
     def needs_transformer_engine(self) -> str:
-        """The setting that only Transformer Engine on a GPU fulfils, as `name (value)`; or ""."""
-        if self.precision.fp8 != "none":
-            return f"fp8 ({self.precision.fp8})"
-        if self.layout.context_parallel_size > 1:
-            return f"context_parallel_size ({self.layout.context_parallel_size})"
-        return ""
+        """The setting that only Transformer Engine fulfils, as `name (value)`; or ""."""
+        return gpu_setting(self)
 
     def check_machine(self, *, has_cuda: bool, has_transformer_engine: bool) -> None:
         """Refuse what this machine would ignore or fail at."""
-        setting = self.needs_transformer_engine
-        if setting and not (has_cuda and has_transformer_engine):
+        if self.needs_gpu and not has_cuda:
             raise ValueError(
-                f"{setting} needs a GPU and Transformer Engine; here CUDA is "
-                f"{'present' if has_cuda else 'absent'} and Transformer Engine is "
-                f"{'present' if has_transformer_engine else 'absent'}"
+                f"gpu ({self.execution.gpu}) needs a GPU; here CUDA is absent; "
+                "train `tiny`, or go where the GPUs are"
             )
+        setting = self.needs_transformer_engine
+        if setting and not has_transformer_engine:
+            raise ValueError(f"{setting} needs Transformer Engine, which is not installed here")

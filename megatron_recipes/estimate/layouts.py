@@ -1,0 +1,124 @@
+"""Which layout of some GPUs is fastest, by the estimate, among those that fit their memory."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from megatron_recipes.config import TrainingConfig
+from megatron_recipes.estimate.rates import gpu_and_rates
+from megatron_recipes.estimate.step_time import Throughput, estimate
+from megatron_recipes.estimate.workload import workload_of
+from megatron_recipes.memory import check_memory, fullest, stage_memories
+from megatron_recipes.settings import with_fields
+
+TENSOR_SIZES = (1, 2, 4, 8)
+PIPELINE_SIZES = (1, 2, 4, 8, 16)
+CONTEXT_SIZES = (1, 2, 4, 8)
+CHUNKS = (1, 2, 4, 5, 8, 10)
+"""Model chunks of a stage; those that do not divide its layers are refused by the config."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A layout that the config's checks accept and the memory holds."""
+
+    config: TrainingConfig
+    """The training at that layout."""
+
+    throughput: Throughput
+    """What the estimate says of it."""
+
+    memory_bytes: float
+    """Of the fullest stage."""
+
+    @property
+    def name(self) -> str:
+        """Its sizes, those of 1 left out."""
+        layout, execution = self.config.layout, self.config.execution
+        sizes = (
+            ("TP", layout.tensor_model_parallel_size),
+            ("PP", layout.pipeline_model_parallel_size),
+            ("VP", layout.virtual_pipeline_model_parallel_size),
+            ("CP", layout.context_parallel_size),
+            ("DP", layout.data_parallel_size),
+        )
+        words = [f"{short}{size}" for short, size in sizes if size > 1] or ["one GPU"]
+        if execution.recompute_granularity == "full":
+            words.append(f"recompute {execution.recompute_num_layers}")
+        return " ".join(words)
+
+
+def estimate_config(config: TrainingConfig) -> Throughput:
+    """Return the throughput of a training.
+
+    Raises:
+        ValueError: Its `gpu` has no published rates.
+    """
+    gpu, rates = gpu_and_rates(config.execution.gpu)
+    return estimate(workload_of(config), gpu, rates)
+
+
+def rank_layouts(config: TrainingConfig, num_gpus: int) -> list[Candidate]:
+    """Return the layouts of `num_gpus` GPUs that fit, fastest first.
+
+    The batch, the precision and the model stay; each layout recomputes as few whole layers as its
+    memory asks for.
+    """
+    found = []
+    for fields in _layouts(config, num_gpus):
+        candidate = _with_least_recomputation(config, fields)
+        if candidate:
+            found.append(candidate)
+    found.sort(key=lambda candidate: -candidate.throughput.tokens_per_second_per_gpu)
+    return found
+
+
+def _layouts(config: TrainingConfig, num_gpus: int) -> Iterator[dict[str, Any]]:
+    node = config.execution.gpus_per_node
+    for tensor, pipeline, context in itertools.product(TENSOR_SIZES, PIPELINE_SIZES, CONTEXT_SIZES):
+        parallel = tensor * pipeline * context
+        # Tensor and context parallelism talk in every layer: only inside a node.
+        if num_gpus % parallel or tensor * context > node:
+            continue
+        replicas = num_gpus // parallel
+        for chunks in CHUNKS if pipeline > 1 else (1,):
+            yield {
+                "tensor_model_parallel_size": tensor,
+                "sequence_parallel": tensor > 1,
+                "tp_comm_overlap": tensor > 1 and config.execution.gpu != "cpu",
+                "pipeline_model_parallel_size": pipeline,
+                "virtual_pipeline_model_parallel_size": chunks,
+                "context_parallel_size": context,
+                "data_parallel_size": replicas,
+                "overlap_grad_reduce": replicas * context > 1,
+                "overlap_param_gather": replicas * context > 1,
+            }
+
+
+def _with_least_recomputation(config: TrainingConfig, fields: dict[str, Any]) -> Candidate | None:
+    layers = config.model.num_layers // fields["pipeline_model_parallel_size"]
+    most = max(1, layers // fields["virtual_pipeline_model_parallel_size"])
+    for count in sorted({0, 1, 2, 4, 8, most // 4, most // 2, most}):
+        if count > most:
+            break
+        again = {
+            "recompute_granularity": "full" if count else "none",
+            "recompute_method": "block" if count else "none",
+            "recompute_num_layers": count,
+            "recompute_modules": "",
+        }
+        try:
+            tried = with_fields(config, **fields, **again)
+        except ValueError:
+            return None
+        try:
+            check_memory(tried)
+        except ValueError:
+            continue
+        return Candidate(
+            config=tried,
+            throughput=estimate_config(tried),
+            memory_bytes=fullest(stage_memories(tried)).total,
+        )
+    return None

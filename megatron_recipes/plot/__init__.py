@@ -1,0 +1,1 @@
+"""`megatron-recipes plot`: runs compared, as PNG figures and one HTML page."""

@@ -1,0 +1,128 @@
+"""What the estimate says, against published runs and against arithmetic by hand."""
+
+import dataclasses
+import statistics
+
+import pytest
+
+from benchmarks.scaling import PAGE, page
+from megatron_recipes.config import BatchConfig, ExecutionConfig, LayoutConfig, PrecisionConfig
+from megatron_recipes.estimate.fit import Prediction, predictions
+from megatron_recipes.estimate.layouts import rank_layouts
+from megatron_recipes.estimate.published import MODELS, RUNS
+from megatron_recipes.estimate.rates import PUBLISHED, gpu_and_rates
+from megatron_recipes.estimate.step_time import estimate, step_time
+from megatron_recipes.estimate.workload import Workload
+from megatron_recipes.memory import check_memory
+from megatron_recipes.recipes import find_recipe
+from megatron_recipes.show import describe
+
+
+@pytest.fixture(scope="module")
+def held_out() -> list[Prediction]:
+    return predictions()
+
+
+def test_published_runs_are_predicted_by_rates_fitted_without_them(
+    held_out: list[Prediction],
+) -> None:
+    errors = [abs(prediction.error) for prediction in held_out]
+    assert len(errors) == len(RUNS) >= 17
+    assert statistics.median(errors) <= 0.10
+    assert max(errors) <= 0.25
+
+
+def test_no_run_of_a_family_enters_the_rates_that_predict_it(held_out: list[Prediction]) -> None:
+    by_family = {prediction.run.family: prediction.rates for prediction in held_out}
+    assert len(by_family) > 6
+    for prediction in held_out:
+        assert prediction.rates == by_family[prediction.run.family]
+
+
+def workload(**sections: object) -> Workload:
+    plain = Workload(
+        model=MODELS["Llama-3-8B"],
+        layout=LayoutConfig(),
+        precision=PrecisionConfig(params_dtype="bfloat16"),
+        execution=ExecutionConfig(gpu="h200"),
+        batch=BatchConfig(sequence_length=8192, micro_batch_size=1, global_batch_size=8),
+    )
+    return dataclasses.replace(plain, **sections)  # type: ignore[arg-type]
+
+
+def test_matrix_products_take_their_operations_over_their_rate() -> None:
+    gpu, rates = gpu_and_rates("h200")
+    seconds = step_time(workload(), gpu, rates).matrix_products
+    layers = 32 * (2 * 4096 * (4096 + 1024) + 3 * 4096 * 14336)
+    assert seconds == pytest.approx(8 * 8192 * 6 * layers / (989e12 * 0.70))
+
+
+def test_parts_add_up_to_the_throughput() -> None:
+    gpu, rates = gpu_and_rates("h200")
+    found = estimate(workload(), gpu, rates)
+    assert found.tokens_per_second_per_gpu == pytest.approx(8 * 8192 / found.step.seconds)
+    assert found.model_flops_causal == pytest.approx(
+        51.47e9 * found.tokens_per_second_per_gpu, rel=1e-4
+    )
+    assert found.model_flops_full > found.model_flops_causal
+
+
+def test_fewer_micro_batches_leave_a_pipeline_idle() -> None:
+    gpu, rates = gpu_and_rates("h100")
+    layout = LayoutConfig(pipeline_model_parallel_size=4)
+    chunks = dataclasses.replace(layout, virtual_pipeline_model_parallel_size=4)
+    idle = step_time(workload(layout=layout), gpu, rates)
+    less = step_time(workload(layout=chunks), gpu, rates)
+    assert idle.pipeline_idle == pytest.approx(4 * less.pipeline_idle)
+
+
+def test_what_is_off_costs_nothing() -> None:
+    gpu, rates = gpu_and_rates("h100")
+    step = step_time(workload(), gpu, rates)
+    for part in ("recomputation", "tensor_parallel", "context_parallel", "pipeline_idle"):
+        assert getattr(step, part) == 0
+    assert step.data_parallel == 0
+
+
+def test_recomputation_of_whole_layers_costs_a_third_and_no_model_flops() -> None:
+    gpu, rates = gpu_and_rates("h100")
+    execution = ExecutionConfig(
+        gpu="h100",
+        recompute_granularity="full",
+        recompute_method="uniform",
+        recompute_num_layers=1,
+    )
+    plain, again = workload(), workload(execution=execution)
+    step = step_time(again, gpu, rates)
+    layers = step.matrix_products + step.attention + step.memory_traffic + step.weight_gradients
+    assert step.recomputation == pytest.approx(layers / 3)
+    slower = estimate(again, gpu, rates).model_flops_causal
+    assert slower < estimate(plain, gpu, rates).model_flops_causal
+
+
+def test_a_cpu_has_no_rates() -> None:
+    with pytest.raises(ValueError, match=r"gpu \(cpu\) has no published rates"):
+        gpu_and_rates("cpu")
+    assert set(PUBLISHED) == {"h100", "h200"}
+
+
+def test_the_study_is_what_the_module_computes() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_ranked_layouts_fit_and_fill_the_gpus() -> None:
+    ranked = rank_layouts(find_recipe("llama3_70b"), 64)
+    speeds = [candidate.throughput.tokens_per_second_per_gpu for candidate in ranked]
+    assert speeds == sorted(speeds, reverse=True)
+    for candidate in ranked:
+        assert candidate.config.layout.world_size == 64
+        check_memory(candidate.config)
+    assert rank_layouts(find_recipe("llama3_70b"), 8) == []
+
+
+def test_show_estimates_the_recipe_and_names_faster_layouts() -> None:
+    text = describe(find_recipe("llama3_8b_fp8"), estimates=True)
+    assert "of 1,979 (FP8)" in text
+    assert "\nfastest         TP2 DP4: " in text
+    with pytest.raises(ValueError, match="--estimate needs the vocabulary"):
+        describe(find_recipe("tiny"), estimates=True)

@@ -1,0 +1,140 @@
+"""Instruction tuning: packed conversations train what each would train alone, and nothing else."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+from blend_files import EOD, write_masked_blend
+from forked_world import run_world
+from test_training import command, run, training
+from training_world import build, small
+
+from megatron_recipes.config import TrainingConfig
+
+PACKED = ("document_bounded_attention=true", "pack_conversations=true")
+
+
+def gradients_of(chunks: list[Any]) -> dict[str, Any]:
+    return {
+        name: parameter.main_grad.detach().double().clone()
+        for name, parameter in chunks[0].module.named_parameters()
+    }
+
+
+def packed_against_alone(config: TrainingConfig, prefix: str) -> tuple[float, float, float]:
+    """Return both summed losses, and the largest difference of a gradient over its largest."""
+    import torch
+
+    from megatron_recipes.conversations import MaskedDocuments, PackedConversations
+    from megatron_recipes.documents import document_mask
+
+    _, chunks, _ = build(config)
+    model = chunks[0]
+    documents = MaskedDocuments([prefix])
+    packed = PackedConversations(documents, config.batch.sequence_length, seed=1)
+    assert len(packed) < len(documents)
+
+    def summed(samples: list[dict[str, Any]], *, bounded: bool) -> float:
+        model.zero_grad_buffer()
+        total = 0.0
+        for sample in samples:
+            mask = document_mask(sample["cu_seqlens"][None], 1) if bounded else None
+            losses = model(
+                sample["tokens"][None],
+                sample["position_ids"][None],
+                mask,
+                labels=sample["labels"][None],
+            )
+            loss = (losses * sample["loss_mask"]).sum()
+            loss.backward()
+            total += float(loss.detach())
+        return total
+
+    together = summed([packed[index] for index in range(len(packed))], bounded=True)
+    found = gradients_of(chunks)
+    singles = []
+    for number in range(len(documents)):
+        tokens = torch.tensor(documents.tokens(number).astype(numpy.int64))
+        mask = torch.tensor(documents.mask(number).astype(numpy.float32))
+        singles.append(
+            {
+                "tokens": tokens[:-1],
+                "labels": tokens[1:],
+                "loss_mask": mask[1:],
+                "position_ids": torch.arange(len(tokens) - 1),
+            }
+        )
+    alone = summed(singles, bounded=False)
+    differences = [
+        float((found[name] - gradient).abs().max() / gradient.abs().max())
+        for name, gradient in gradients_of(chunks).items()
+    ]
+    return together, alone, max(differences)
+
+
+def test_packed_conversations_have_the_loss_and_gradients_of_each_alone(tmp_path: Path) -> None:
+    write_masked_blend(tmp_path, vocab_size=512)
+    config = small(*PACKED, "micro_batch_size=1")
+    prefix = str(tmp_path / "agent/part-00000")
+    together, alone, difference = run_world(packed_against_alone, 1, config, prefix)[0]
+    assert together == pytest.approx(alone, rel=1e-5)
+    assert difference < 1e-5
+
+
+def test_a_model_is_tuned_and_resumes(tmp_path: Path) -> None:
+    blend = write_masked_blend(tmp_path / "data", vocab_size=300)
+    settings = [*PACKED, "sequence_length=128", "num_steps=6", "lr_warmup_steps=1", "max_epochs=50"]
+    settings.append("stop_at_step=3")
+    first = run(training(blend, tmp_path / "run", *settings))
+    assert first.returncode == 0, first.stderr
+    lines = first.stderr.splitlines()
+    [agent] = [line for line in lines if line.startswith("conversations of agent: ")]
+    assert "60 in " in agent
+    assert ", filled 9" in agent
+    assert any(line.startswith("a sample: ") for line in lines)
+    assert any("stop tokens are not known" in line for line in lines)
+    second = run(training(blend, tmp_path / "run", *settings[:-1]))
+    assert second.returncode == 0, second.stderr
+    assert not any(line.startswith("a sample: ") for line in second.stderr.splitlines())
+    steps = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    losses = [entry["loss"] for entry in steps if entry["kind"] == "step"]
+    assert len(losses) == 6
+    assert losses[-1] < losses[0]
+
+
+def test_masks_are_neither_ignored_nor_missing(tmp_path: Path) -> None:
+    blend = write_masked_blend(tmp_path / "data", vocab_size=300)
+    ignored = run(command("show", "tiny", "--blend", str(blend)))
+    assert ignored.returncode == 1
+    assert "found a mask that trains" in ignored.stderr
+    assert "pack_conversations=true" in ignored.stderr
+    sidecar = tmp_path / "data/agent/part-00000.json"
+    content = json.loads(sidecar.read_text())
+    for trained, message in (
+        (None, "found a dataset without"),
+        (content["tokens"], "trains all of"),
+    ):
+        changed = {**content, "trained_tokens": trained}
+        sidecar.write_text(json.dumps({k: v for k, v in changed.items() if v is not None}))
+        settings = [word for setting in PACKED for word in ("--set", setting)]
+        refused = run(command("show", "tiny", "--blend", str(blend), *settings))
+        assert refused.returncode == 1
+        assert message in refused.stderr
+
+
+def test_packing_needs_bounded_attention() -> None:
+    refused = run(command("show", "tiny", "--set", "pack_conversations=true"))
+    assert refused.returncode == 2
+    assert "pack_conversations (true) needs document_bounded_attention (false)" in refused.stderr
+    useless = run(command("show", "tiny", "--set", "split_long_conversations=false"))
+    assert "split_long_conversations (false) has no effect" in useless.stderr
+
+
+def test_conversations_end_in_their_own_tokens(tmp_path: Path) -> None:
+    write_masked_blend(tmp_path, vocab_size=300)
+    from megatron_recipes.conversations import MaskedDocuments
+
+    documents = MaskedDocuments([str(tmp_path / "agent/part-00000")])
+    assert all(documents.tokens(number)[-1] == EOD for number in range(len(documents)))
