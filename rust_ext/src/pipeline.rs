@@ -384,11 +384,11 @@ mod tests {
                 self.0.fetch_sub(self.1, Ordering::SeqCst);
             }
         }
-        let (held, most) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
+        let (in_flight, most) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
         let hold = |bytes| {
-            let now = held.fetch_add(bytes, Ordering::SeqCst) + bytes;
+            let now = in_flight.fetch_add(bytes, Ordering::SeqCst) + bytes;
             most.fetch_max(now, Ordering::SeqCst);
-            Grows(Arc::clone(&held), bytes)
+            Grows(Arc::clone(&in_flight), bytes)
         };
         let mut left = 0..200;
         run(
@@ -411,7 +411,7 @@ mod tests {
         let most = most.load(Ordering::SeqCst);
         // A batch of each worker, the one that may begin whatever there is, and what was read.
         assert!((1_000..=1_000 + (WORKERS + 1) * 100 + 10).contains(&most), "{most}");
-        assert_eq!(held.load(Ordering::SeqCst), 0);
+        assert_eq!(in_flight.load(Ordering::SeqCst), 0);
     }
 
     #[test]
