@@ -10,6 +10,7 @@ pub mod control;
 pub mod cuts;
 pub mod error;
 pub mod external_sort;
+pub mod heap;
 pub mod indexed;
 pub mod input;
 mod large_pages;

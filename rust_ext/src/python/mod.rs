@@ -55,6 +55,7 @@ mod extension {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::simd::check()?;
+        crate::heap::give_large_blocks_back();
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }
