@@ -21,7 +21,7 @@ from preprocess.licences import Licences
 from preprocess.manifest import Share, hash_file
 from preprocess.readers import READERS
 from preprocess.record_shards import Frame
-from preprocess.records import TruncatedInput, encode
+from preprocess.records import TruncatedInput, Written, encode
 from preprocess.run_directory import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def _read_batch(
         path = Path(name)
         native = 0
         try:
-            for outcome in reader.read(path, relative, config.options, limit_bytes):
+            for outcome in reader.outcomes(path, relative, config.options, limit_bytes):
                 builder.add(outcome)
                 native += 1
         except TruncatedInput as error:
@@ -232,9 +232,31 @@ class _FrameBuilder:
         self._repairs: Counter[str] = Counter()
         self._kept_licences: Counter[str] = Counter()
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: Outcome | Written) -> None:
         """Take the fate of one native record."""
         self._native += 1
+        if isinstance(outcome, Written):
+            self._add_written(outcome)
+        else:
+            self._add_outcome(outcome)
+        if self._text_bytes >= FRAME_TEXT_BYTES or self._held_bytes >= FRAME_BYTES:
+            self.close()
+
+    def _add_written(self, written: Written) -> None:
+        """Take lines, whose calls are valid: they meet every requirement."""
+        reason = self._licences.reason_to_drop(written.license)
+        if reason is not None:
+            self._dropped[reason] += written.records
+            return
+        self._lines.append(written.lines)
+        self._held_bytes += len(written.lines)
+        share = written.source, written.kind
+        self._kept_licences[written.license] += written.records
+        self._records[share] += written.records
+        self._bytes[share] += written.text_bytes
+        self._text_bytes += written.text_bytes
+
+    def _add_outcome(self, outcome: Outcome) -> None:
         if outcome.dropped:
             self._dropped.update(outcome.dropped)
         if outcome.repairs:
@@ -257,8 +279,6 @@ class _FrameBuilder:
             self._records[share] += 1
             self._bytes[share] += size
             self._text_bytes += size
-        if self._text_bytes >= FRAME_TEXT_BYTES or self._held_bytes >= FRAME_BYTES:
-            self.close()
 
     def _reason_to_drop(self, record: Record) -> str | None:
         reason = self._licences.reason_to_drop(record.license)

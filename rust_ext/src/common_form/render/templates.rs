@@ -1,0 +1,102 @@
+//! Which template a record gets, and those to try where it does not fit.
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::request::{JSON, LAYOUTS};
+use super::{Call, Tool, documentation, request};
+use crate::common_form::{Made, Stop};
+
+/// Of the hash that chooses.
+const SEED: u64 = 0x7E3A_11F0;
+
+/// The templates of tools, each with the percent of the records that get it.
+const DOCUMENTS: [(&str, usize); 4] =
+    [("doc_python", 30), ("doc_markdown", 30), ("doc_json", 25), ("doc_json_lines", 15)];
+
+/// Those of requests with calls.
+const REQUESTS: [(&str, usize); 7] = [
+    ("tags", 25),
+    ("bare_json", 15),
+    ("markdown", 15),
+    ("python", 15),
+    ("react", 15),
+    ("xml", 10),
+    (JSON, 5),
+];
+
+/// Returns the text of some tools, and the template that made it.
+///
+/// # Errors
+/// The record is not of the commonest form.
+pub(in crate::common_form) fn document_text(
+    id: &str,
+    tools: &[Tool<'_>],
+) -> Made<(String, &'static str)> {
+    first_that_fits(id, &DOCUMENTS, |name, to| match name {
+        "doc_python" => documentation::push_signatures(tools, to),
+        "doc_markdown" => documentation::push_markdown(tools, to),
+        "doc_json" => {
+            documentation::push_schemas(tools, to);
+            Ok(())
+        }
+        _ => {
+            documentation::push_lines(tools, to);
+            Ok(())
+        }
+    })
+}
+
+/// Returns the text of a request, its tools and the calls that answer it, and the template.
+///
+/// # Errors
+/// The record is not of the commonest form.
+pub(in crate::common_form) fn request_text(
+    id: &str,
+    tools: &[Tool<'_>],
+    query: &str,
+    calls: &[Call<'_>],
+) -> Made<(String, &'static str)> {
+    first_that_fits(id, &REQUESTS, |name, to| {
+        match LAYOUTS.iter().find(|layout| layout.name == name) {
+            Some(layout) => layout.push(tools, query, calls, to),
+            None => {
+                request::push_json(tools, query, calls, to);
+                Ok(())
+            }
+        }
+    })
+}
+
+/// Tries the template that the id chooses, then the others in the order of the table; the one of
+/// JSON last, which fits all.
+fn first_that_fits(
+    id: &str,
+    shares: &[(&'static str, usize)],
+    render: impl Fn(&str, &mut String) -> Made<()>,
+) -> Made<(String, &'static str)> {
+    let chosen = chosen(id, shares);
+    let names = (0..shares.len()).map(|step| shares[(chosen + step) % shares.len()].0);
+    let (last, others): (Vec<_>, Vec<_>) =
+        names.enumerate().partition(|&(step, name)| step > 0 && name == JSON);
+    let mut text = String::with_capacity(1 << 10);
+    for (_, name) in others.into_iter().chain(last) {
+        text.clear();
+        match render(name, &mut text) {
+            Err(Stop::Unfit) => {}
+            made => return made.map(|()| (text, name)),
+        }
+    }
+    Err(Stop::Uncommon)
+}
+
+/// Returns the place in the table of the template that an id chooses.
+fn chosen(id: &str, shares: &[(&str, usize)]) -> usize {
+    let mut percent = xxh3_64_with_seed(id.as_bytes(), SEED) as usize % 100;
+    for (place, &(_, share)) in shares.iter().enumerate() {
+        if percent < share {
+            return place;
+        }
+        percent -= share;
+    }
+    0
+}
