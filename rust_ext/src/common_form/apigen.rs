@@ -38,7 +38,8 @@ pub(super) fn convert(value: &Value<'_>, source: Source<'_>, lines: &mut Lines) 
         }
     }
     let id = source.id("");
-    let (text, template) = request_text(&id, &tools, query, &calls)?;
+    let mut text = String::with_capacity(1 << 12);
+    let template = request_text(&id, &tools, query, &calls, &mut text)?;
     let num_calls = calls.len().to_string();
     let mut checks = Object::default();
     checks.push("calls", Value::Plain(&num_calls));

@@ -26,8 +26,11 @@ impl Source<'_> {
     }
 }
 
+/// More room than this is given back.
+const ROOM_KEPT: usize = 4 << 20;
+
 /// The lines that a native record gave, each with its newline but the last.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Lines {
     pub(super) text: String,
     /// How many there are.
@@ -49,8 +52,12 @@ pub(super) struct Record<'r, 'a> {
 }
 
 impl Lines {
-    pub(super) fn new(raw_bytes: usize) -> Self {
-        Self { text: String::with_capacity(3 * raw_bytes), records: 0, text_bytes: 0 }
+    /// Forgets all lines, and keeps room for others unless it is a lot.
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.text.shrink_to(ROOM_KEPT);
+        self.records = 0;
+        self.text_bytes = 0;
     }
 
     /// Returns the bytes of the lines.

@@ -1,7 +1,7 @@
 //! Names and values as Python spells them.
 
 use super::value::Value;
-use super::write::push_string;
+use super::write::push_text;
 use super::{Made, Stop};
 
 /// Brackets in brackets; Python's own parser gives up at 200.
@@ -89,7 +89,7 @@ pub(super) fn push_literal(value: &Value<'_>, depth: usize, to: &mut String) -> 
             "false" => "False",
             number => number,
         }),
-        Value::Text(text) => push_string(text, to),
+        Value::Text(text) => push_text(text, to),
         _ if depth == DEEPEST_LITERAL => return Err(Stop::Unfit),
         Value::List(values) => {
             to.push('[');
@@ -103,7 +103,7 @@ pub(super) fn push_literal(value: &Value<'_>, depth: usize, to: &mut String) -> 
             to.push('{');
             for (number, (key, each)) in object.iter().enumerate() {
                 to.push_str(if number > 0 { ", " } else { "" });
-                push_string(key, to);
+                push_text(key, to);
                 to.push_str(": ");
                 push_literal(each, depth + 1, to)?;
             }

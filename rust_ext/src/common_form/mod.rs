@@ -59,19 +59,25 @@ impl CommonForm {
 
     /// Returns the lines that a native record gives; `None` if it is not of the commonest form.
     ///
-    /// `raw` is JSON that has passed the checks of [`crate::native_json`].
+    /// `raw` is JSON that has passed the checks of [`crate::native_json`]. `lines` may be those of
+    /// the record before: their room is used again.
     #[must_use]
-    pub fn lines(self, raw: &[u8], source: Source<'_>) -> Option<Lines> {
+    pub fn lines<'l>(
+        self,
+        raw: &[u8],
+        source: Source<'_>,
+        lines: &'l mut Lines,
+    ) -> Option<&'l Lines> {
         if raw.len() > LONGEST_BYTES {
             return None;
         }
         let raw = simdutf8::basic::from_utf8(raw).ok()?;
-        let mut lines = Lines::new(raw.len());
         let value = parse::parse_checked(raw).ok()?;
+        lines.clear();
         let made = match self {
-            Self::Apigen => apigen::convert(&value, source, &mut lines),
-            Self::Openapi => openapi::convert(&value, source, &mut lines),
+            Self::Apigen => apigen::convert(&value, source, lines),
+            Self::Openapi => openapi::convert(&value, source, lines),
         };
-        made.ok().map(|()| lines)
+        made.ok().map(|()| &*lines)
     }
 }

@@ -140,7 +140,7 @@ impl<'a> Parser<'a> {
         self.at = self.run_end(start)?;
         if self.peek() == Some(b'"') {
             self.at += 1;
-            return Ok(Text::Borrowed(&self.text[start..self.at - 1]));
+            return Ok(Text::Clean(&self.text[start..self.at - 1]));
         }
         let mut made = String::with_capacity(2 * (self.at - start) + 32);
         made.push_str(&self.text[start..self.at]);

@@ -7,10 +7,12 @@ use std::rc::Rc;
 
 use super::{Made, Stop};
 
-/// A string, borrowed from the record where that spells it without escapes.
+/// A string.
 #[derive(Clone, Debug)]
 pub(super) enum Text<'a> {
-    Borrowed(&'a str),
+    /// One that JSON spells as it is: a piece of the record without escapes, or a word of ours.
+    Clean(&'a str),
+    /// Any other, and one that was put together.
     Made(Rc<str>),
 }
 
@@ -19,7 +21,7 @@ impl Deref for Text<'_> {
 
     fn deref(&self) -> &str {
         match self {
-            Self::Borrowed(text) => text,
+            Self::Clean(text) => text,
             Self::Made(text) => text,
         }
     }
@@ -51,9 +53,9 @@ impl From<String> for Text<'_> {
     }
 }
 
-impl<'a> From<&'a str> for Text<'a> {
-    fn from(text: &'a str) -> Self {
-        Self::Borrowed(text)
+impl From<&'static str> for Text<'_> {
+    fn from(text: &'static str) -> Self {
+        Self::Clean(text)
     }
 }
 
@@ -68,8 +70,8 @@ pub(super) enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    pub(super) fn text(text: &'a str) -> Self {
-        Self::Text(Text::Borrowed(text))
+    pub(super) fn text(text: &'static str) -> Self {
+        Self::Text(Text::Clean(text))
     }
 
     pub(super) fn made(text: String) -> Self {

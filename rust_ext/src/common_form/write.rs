@@ -1,6 +1,6 @@
 //! Values as JSON: without blanks in records, with some in texts.
 
-use super::value::{Object, Value};
+use super::value::{Object, Text, Value};
 use crate::input::unescape::{BLOCK, is_special, special};
 
 /// Where blanks stand.
@@ -33,7 +33,7 @@ impl Writer<'_> {
     fn value(&mut self, value: &Value<'_>, level: usize) {
         match value {
             Value::Plain(spelled) => self.to.push_str(spelled),
-            Value::Text(text) => push_string(text, self.to),
+            Value::Text(text) => push_text(text, self.to),
             Value::List(values) => self.list(values, level),
             Value::Object(object) => self.object(object, level),
         }
@@ -52,7 +52,7 @@ impl Writer<'_> {
         self.to.push('{');
         for (number, (key, each)) in object.iter().enumerate() {
             self.between(number, level + 1);
-            push_string(key, self.to);
+            push_text(key, self.to);
             self.to.push_str(if self.layout == Layout::Compact { ":" } else { ": " });
             self.value(each, level + 1);
         }
@@ -83,6 +83,18 @@ impl Writer<'_> {
         for _ in 0..level {
             self.to.push_str("  ");
         }
+    }
+}
+
+/// Appends a string as JSON.
+pub(super) fn push_text(text: &Text<'_>, to: &mut String) {
+    match text {
+        Text::Clean(text) => {
+            to.push('"');
+            to.push_str(text);
+            to.push('"');
+        }
+        Text::Made(text) => push_string(text, to),
     }
 }
 

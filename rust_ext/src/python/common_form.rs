@@ -1,5 +1,7 @@
 //! Binding of native records of the commonest form.
 
+use std::sync::{Mutex, PoisonError};
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -12,6 +14,8 @@ pub(super) struct PyCommonForm {
     form: common_form::CommonForm,
     dataset: String,
     license: String,
+    /// Room that is used again for each native record.
+    lines: Mutex<common_form::CommonLines>,
 }
 
 #[pymethods]
@@ -22,7 +26,7 @@ impl PyCommonForm {
         let Some(form) = common_form::CommonForm::of(&dataset) else {
             return Err(PyValueError::new_err(format!("no common form is known of {dataset}")));
         };
-        Ok(Self { form, dataset, license })
+        Ok(Self { form, dataset, license, lines: Mutex::default() })
     }
 
     /// The lines of a native record, one behind the other without the last newline, how many they
@@ -41,7 +45,9 @@ impl PyCommonForm {
             path,
             ordinal: record,
         };
-        let lines = py.detach(|| self.form.lines(raw, source))?;
+        // Cleared before it is used: a panic of another thread leaves no trace.
+        let mut room = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.form.lines(raw, source, &mut room)?;
         Some((PyBytes::new(py, lines.as_bytes()), lines.records, lines.text_bytes))
     }
 }

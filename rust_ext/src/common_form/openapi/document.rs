@@ -27,6 +27,7 @@ pub(super) fn push_records(document: &Object<'_>, output: &mut Output<'_>) -> Ma
         parts: HashSet::new(),
         listed: Vec::new(),
         rest: Object::default(),
+        text: String::new(),
     };
     let paths = document.get("paths").and_then(Value::as_object);
     for (path, item) in paths.into_iter().flat_map(Object::iter) {
@@ -49,6 +50,8 @@ struct Walk<'d, 'a> {
     listed: Vec<String>,
     /// What paths say beyond their operations.
     rest: Object<'a>,
+    /// Room for the text of one record after the other.
+    text: String,
 }
 
 impl<'d, 'a> Walk<'d, 'a> {
@@ -89,30 +92,16 @@ impl<'d, 'a> Walk<'d, 'a> {
         let own = [address(operation)?, address(operations)?, &self.url];
         let base = own.into_iter().find(|each| !each.is_empty()).unwrap_or_default();
         let address = format!("{base}{}", &**path);
-        let mut meta = Object::default();
-        meta.push("method", Value::text(method));
-        meta.push("path", Value::Text(path.clone()));
-        if !request.locations.is_empty() {
-            meta.push("locations", Value::of(request.locations));
+        let mut meta = meta_of(path, method, operation, request.locations, request.rest)?;
+        let tools = [Tool { name, description, parameters: request.schema }];
+        self.text.clear();
+        for part in [&self.heading, "\n", &upper, " ", &address, "\n\n"] {
+            self.text.push_str(part);
         }
-        for (key, value) in operation.iter().filter(|(key, value)| !is_shown(key, value)) {
-            meta.set(key.clone(), value.clone());
-        }
-        for (key, value) in request.rest.0 {
-            meta.set(key, value);
-        }
-        let mut meta = without_ours(meta)?;
-        let tools = [Tool { name, description: description.into(), parameters: request.schema }];
-        let (documentation, template) = document_text(&id, &tools)?;
-        meta.push("template", Value::text(template));
-        let mut text = format!("{}\n{upper} {address}\n\n{documentation}\n\n", self.heading);
-        let length = text.len();
-        push_responses(operation, &mut self.references, &mut text)?;
-        if text.len() == length {
-            text.truncate(length - 2);
-        }
+        meta.push("template", Value::text(document_text(&id, &tools, &mut self.text)?));
+        push_responses(operation, &mut self.references, &mut self.text)?;
         let is_url = address.starts_with("http") && !address.contains('{');
-        output.push(&id, &text, is_url.then_some(&address), &tools, &meta);
+        output.push(&id, &self.text, is_url.then_some(&address), &tools, &meta);
         Ok(())
     }
 
@@ -181,6 +170,29 @@ impl<'d, 'a> Walk<'d, 'a> {
         self.parts.insert(part);
         id
     }
+}
+
+/// Returns what an operation's text and schema do not say.
+fn meta_of<'a>(
+    path: &Text<'a>,
+    method: &'static str,
+    operation: &Object<'a>,
+    locations: Object<'a>,
+    rest: Object<'a>,
+) -> Made<Object<'a>> {
+    let mut meta = Object::default();
+    meta.push("method", Value::text(method));
+    meta.push("path", Value::Text(path.clone()));
+    if !locations.is_empty() {
+        meta.push("locations", Value::of(locations));
+    }
+    for (key, value) in operation.iter().filter(|(key, value)| !is_shown(key, value)) {
+        meta.set(key.clone(), value.clone());
+    }
+    for (key, value) in rest.0 {
+        meta.set(key, value);
+    }
+    without_ours(meta)
 }
 
 /// Whether an operation's text and schema say a keyword of it.

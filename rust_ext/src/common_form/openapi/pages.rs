@@ -3,7 +3,7 @@
 use super::responses::{push_inside, push_type};
 use super::spelled;
 use crate::common_form::Made;
-use crate::common_form::value::{Object, Value};
+use crate::common_form::value::{Object, Text, Value};
 use crate::common_form::write::{Layout, push_value};
 
 /// The operations of a path, in the order in which they are documented.
@@ -24,20 +24,25 @@ pub(super) fn title_of(document: &Object<'_>) -> Made<String> {
 }
 
 /// Returns the summary and the description of an operation, the summary once.
-pub(super) fn description_of(operation: &Object<'_>) -> String {
-    let [mut summary, description] = ["summary", "description"].map(|key| {
-        let mut text = String::new();
-        push_words(operation.get(key), &mut text);
-        text
-    });
-    if summary.is_empty() || (!description.is_empty() && description.starts_with(&summary)) {
-        return description;
+pub(super) fn description_of<'a>(operation: &Object<'a>) -> Text<'a> {
+    let [summary, description] = ["summary", "description"].map(|key| words(operation.get(key)));
+    if summary.is_empty() || (!description.is_empty() && description.starts_with(&*summary)) {
+        description
+    } else if description.is_empty() {
+        summary
+    } else {
+        format!("{}\n\n{}", &*summary, &*description).into()
     }
-    if !description.is_empty() {
-        summary.push_str("\n\n");
-        summary.push_str(&description);
+}
+
+/// Returns a string as it is, nothing for nothing, anything else as JSON.
+fn words<'a>(value: Option<&Value<'a>>) -> Text<'a> {
+    if let Some(Value::Text(text)) = value {
+        return text.clone();
     }
-    summary
+    let mut made = String::new();
+    push_words(value, &mut made);
+    made.into()
 }
 
 /// Returns the first line of what describes an operation.

@@ -302,7 +302,7 @@ fn changed_object<'a>(
 fn name_of<'a>(reference: &Text<'a>) -> Option<Text<'a>> {
     let start = PREFIXES.iter().find(|prefix| reference.starts_with(**prefix))?.len();
     match reference {
-        Text::Borrowed(whole) if !whole.contains('~') => Some(Text::Borrowed(&whole[start..])),
+        Text::Clean(whole) if !whole.contains('~') => Some(Text::Clean(&whole[start..])),
         _ => Some(unescaped(&reference[start..]).into()),
     }
 }

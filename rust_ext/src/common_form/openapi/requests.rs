@@ -102,7 +102,7 @@ impl<'a> Arguments<'a> {
     fn add_parameter(&mut self, parameter: &Object<'a>, kept: &mut Vec<Value<'a>>) -> Made<()> {
         let place = match parameter.get("in") {
             Some(Value::Text(place)) => place.clone(),
-            _ => Text::Borrowed("query"),
+            _ => Text::Clean("query"),
         };
         let Some(Value::Text(name)) = parameter.get("name") else {
             return Err(Stop::Uncommon);

@@ -9,7 +9,7 @@ use crate::common_form::write::{Layout, push_value};
 /// Blanks of indentation beyond which a schema is shown as JSON: six levels.
 const DEEPEST: usize = 12;
 
-/// Appends the list of an operation's responses, nothing if it states none.
+/// Appends the list of an operation's responses as a paragraph, nothing if it states none.
 pub(super) fn push_responses<'d, 'a>(
     operation: &'d Object<'a>,
     references: &mut References<'d, 'a>,
@@ -19,7 +19,7 @@ pub(super) fn push_responses<'d, 'a>(
     let Some(found) = found.filter(|found| !found.is_empty()) else {
         return Ok(());
     };
-    to.push_str("Responses:");
+    to.push_str("\n\nResponses:");
     for (status, each) in found.iter() {
         let response = references.resolve(each)?;
         push_response(status, response, to);

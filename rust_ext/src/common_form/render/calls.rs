@@ -2,8 +2,7 @@
 
 use super::Call;
 use crate::common_form::literal::{is_dotted_name, is_name, is_plain, push_literal};
-use crate::common_form::value::Value;
-use crate::common_form::write::{Layout, push_string, push_value};
+use crate::common_form::write::{Layout, push_text, push_value};
 use crate::common_form::{Made, Stop};
 
 /// Longer calls are not written as Python, in characters.
@@ -12,7 +11,7 @@ const LONGEST_SOURCE: usize = 1 << 20;
 /// Appends a call's name and arguments as an object of JSON.
 fn push_fields(call: &Call<'_>, to: &mut String) {
     to.push_str("{\"name\": ");
-    push_string(&call.name, to);
+    push_text(&call.name, to);
     to.push_str(", \"arguments\": ");
     push_value(&call.arguments, Layout::Line, to);
     to.push('}');
@@ -49,7 +48,7 @@ pub(super) fn push_python(call: &Call<'_>, to: &mut String) -> Made<()> {
             push_literal(value, 0, to)?;
         } else {
             to.push_str("**{");
-            push_string(name, to);
+            push_text(name, to);
             to.push_str(": ");
             push_literal(value, 1, to)?;
             to.push('}');
@@ -110,7 +109,7 @@ pub(in crate::common_form) fn push_list(calls: &[Call<'_>], layout: Layout, to: 
         }
         to.push_str("\"name\"");
         to.push_str(colon);
-        push_value(&Value::Text(call.name.clone()), layout, to);
+        push_text(&call.name, to);
         to.push_str(comma);
         to.push_str("\"arguments\"");
         to.push_str(colon);

@@ -7,7 +7,7 @@ use super::schema_parts::{Parameter, parts_of};
 use super::signature::{push_indented, push_signature};
 use crate::common_form::literal::is_plain;
 use crate::common_form::value::{Object, Value};
-use crate::common_form::write::{Layout, push_object, push_value};
+use crate::common_form::write::{Layout, push_object};
 use crate::common_form::{Made, Stop};
 
 /// Returns a tool as the object that a record holds.
@@ -152,9 +152,4 @@ fn push_list(parameters: &[Parameter<'_, '_>], to: &mut String) {
             push_object(&each.rest, Layout::Line, to);
         }
     }
-}
-
-/// Appends a string as JSON.
-pub(super) fn push_text(text: &str, to: &mut String) {
-    push_value(&Value::Text(text.into()), Layout::Line, to);
 }

@@ -1,7 +1,7 @@
 //! Templates of a conversation of two turns: a request, and the calls that answer it.
 
 use super::{Call, Tool, calls, documentation};
-use crate::common_form::write::Layout as Blanks;
+use crate::common_form::write::{Layout as Blanks, push_string};
 use crate::common_form::{Made, Stop};
 
 /// The name of the template that fits all.
@@ -101,6 +101,7 @@ impl Layout {
         calls: &[Call<'_>],
         to: &mut String,
     ) -> Made<()> {
+        let start = to.len();
         to.push_str(self.tools.0);
         (self.document)(tools, to)?;
         to.push_str(self.tools.1);
@@ -112,7 +113,7 @@ impl Layout {
             (self.call)(call, to)?;
         }
         to.push_str(self.assistant.1);
-        let marks = memchr::memmem::find_iter(to.as_bytes(), self.mark).count();
+        let marks = memchr::memmem::find_iter(&to.as_bytes()[start..], self.mark).count();
         if marks == calls.len() { Ok(()) } else { Err(Stop::Unfit) }
     }
 }
@@ -121,7 +122,7 @@ impl Layout {
 pub(super) fn push_json(tools: &[Tool<'_>], query: &str, calls: &[Call<'_>], to: &mut String) {
     documentation::push_lines(tools, to);
     to.push_str("\n{\"role\": \"user\", \"content\": ");
-    documentation::push_text(query, to);
+    push_string(query, to);
     to.push_str("}\n{\"role\": \"assistant\", \"content\": \"\", \"tool_calls\": ");
     calls::push_list(calls, Blanks::Line, to);
     to.push_str("}\n");

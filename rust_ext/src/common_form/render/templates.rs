@@ -24,15 +24,16 @@ const REQUESTS: [(&str, usize); 7] = [
     (JSON, 5),
 ];
 
-/// Returns the text of some tools, and the template that made it.
+/// Appends the text of some tools, and returns the template that made it.
 ///
 /// # Errors
 /// The record is not of the commonest form.
 pub(in crate::common_form) fn document_text(
     id: &str,
     tools: &[Tool<'_>],
-) -> Made<(String, &'static str)> {
-    first_that_fits(id, &DOCUMENTS, |name, to| match name {
+    to: &mut String,
+) -> Made<&'static str> {
+    first_that_fits(id, &DOCUMENTS, to, |name, to| match name {
         "doc_python" => documentation::push_signatures(tools, to),
         "doc_markdown" => documentation::push_markdown(tools, to),
         "doc_json" => {
@@ -46,7 +47,7 @@ pub(in crate::common_form) fn document_text(
     })
 }
 
-/// Returns the text of a request, its tools and the calls that answer it, and the template.
+/// Appends the text of a request, its tools and the calls that answer it, and returns the template.
 ///
 /// # Errors
 /// The record is not of the commonest form.
@@ -55,8 +56,9 @@ pub(in crate::common_form) fn request_text(
     tools: &[Tool<'_>],
     query: &str,
     calls: &[Call<'_>],
-) -> Made<(String, &'static str)> {
-    first_that_fits(id, &REQUESTS, |name, to| {
+    to: &mut String,
+) -> Made<&'static str> {
+    first_that_fits(id, &REQUESTS, to, |name, to| {
         match LAYOUTS.iter().find(|layout| layout.name == name) {
             Some(layout) => layout.push(tools, query, calls, to),
             None => {
@@ -72,18 +74,17 @@ pub(in crate::common_form) fn request_text(
 fn first_that_fits(
     id: &str,
     shares: &[(&'static str, usize)],
+    to: &mut String,
     render: impl Fn(&str, &mut String) -> Made<()>,
-) -> Made<(String, &'static str)> {
+) -> Made<&'static str> {
+    let start = to.len();
     let chosen = chosen(id, shares);
-    let names = (0..shares.len()).map(|step| shares[(chosen + step) % shares.len()].0);
-    let (last, others): (Vec<_>, Vec<_>) =
-        names.enumerate().partition(|&(step, name)| step > 0 && name == JSON);
-    let mut text = String::with_capacity(1 << 10);
-    for (_, name) in others.into_iter().chain(last) {
-        text.clear();
-        match render(name, &mut text) {
-            Err(Stop::Unfit) => {}
-            made => return made.map(|()| (text, name)),
+    let names = || (0..shares.len()).map(|step| shares[(chosen + step) % shares.len()].0);
+    let others = names().skip(1).filter(|&name| name != JSON);
+    for name in names().take(1).chain(others).chain([JSON]) {
+        match render(name, to) {
+            Err(Stop::Unfit) => to.truncate(start),
+            made => return made.map(|()| name),
         }
     }
     Err(Stop::Uncommon)
