@@ -1,4 +1,4 @@
-//! A request with its tools and the calls that answer it, as APIGen has them.
+//! A request with its tools and the calls that answer it, as `APIGen` has them.
 //!
 //! Tools and calls are JSON, mostly inside strings; the parameters of a tool are a flat map whose
 //! types are words of Python. Common is: plain words for types, calls of a name and arguments

@@ -20,7 +20,7 @@ pub(super) fn push_records(document: &Object<'_>, output: &mut Output<'_>) -> Ma
         references: References::new(document),
         heading: title_of(document)?,
         url: match address(document)? {
-            url if url.is_empty() => host(document)?,
+            "" => host(document)?,
             url => url.to_owned(),
         },
         used: HashSet::new(),
@@ -242,7 +242,7 @@ fn address<'v>(part: &'v Object<'_>) -> Made<&'v str> {
     }
 }
 
-/// Returns where an API is served, as OpenAPI 2 says it.
+/// Returns where an API is served, as `OpenAPI` 2 says it.
 fn host(document: &Object<'_>) -> Made<String> {
     let Some(host) = document.str("host") else {
         return Ok(String::new());

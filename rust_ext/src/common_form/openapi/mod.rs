@@ -49,7 +49,7 @@ impl Output<'_> {
 }
 
 /// Returns what `meta` says, unless it says something by a name that is ours.
-fn without_ours<'a>(meta: Object<'a>) -> Made<Object<'a>> {
+fn without_ours(meta: Object<'_>) -> Made<Object<'_>> {
     if OURS.iter().any(|name| meta.has(name)) { Err(Stop::Uncommon) } else { Ok(meta) }
 }
 

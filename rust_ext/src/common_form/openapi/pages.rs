@@ -98,7 +98,9 @@ pub(super) fn document_page(
     }
     if !operations.is_empty() {
         text.push_str("\n\nOperations:");
-        operations.iter().for_each(|line| push_line(&["- ", line], &mut text));
+        for line in operations {
+            push_line(&["- ", line], &mut text);
+        }
     }
     push_webhooks(document, &mut text);
     text
@@ -137,7 +139,9 @@ fn push_paragraph(value: Option<&Value<'_>>, to: &mut String) {
 
 fn push_line(parts: &[&str], to: &mut String) {
     to.push('\n');
-    parts.iter().for_each(|part| to.push_str(part));
+    for part in parts {
+        to.push_str(part);
+    }
 }
 
 /// Appends a string as it is, nothing for nothing, anything else as JSON.

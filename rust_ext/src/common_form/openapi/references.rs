@@ -69,13 +69,12 @@ impl<'d, 'a> References<'d, 'a> {
             let Some(reference) = value.as_object().and_then(|each| each.str("$ref")) else {
                 return Ok(value);
             };
-            let target = match self.targets.get(reference) {
-                Some(known) => *known,
-                None => {
-                    let found = self.at(reference)?;
-                    self.targets.insert(reference, found);
-                    found
-                }
+            let target = if let Some(known) = self.targets.get(reference) {
+                *known
+            } else {
+                let found = self.at(reference)?;
+                self.targets.insert(reference, found);
+                found
             };
             match target {
                 Some(target) if !target.is_null() => value = target,

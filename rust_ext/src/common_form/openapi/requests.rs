@@ -84,15 +84,12 @@ fn parameters<'d, 'a>(
             Some(place) => place.as_str().ok_or(Stop::Uncommon)?,
             None => "None",
         };
-        match places.get(&(place, name)) {
-            Some(&at) => {
-                kept.push(Value::of(found[at].clone()));
-                found[at] = parameter;
-            }
-            None => {
-                places.insert((place, name), found.len());
-                found.push(parameter);
-            }
+        if let Some(&at) = places.get(&(place, name)) {
+            kept.push(Value::of(found[at].clone()));
+            found[at] = parameter;
+        } else {
+            places.insert((place, name), found.len());
+            found.push(parameter);
         }
     }
     Ok(found)
@@ -175,7 +172,7 @@ impl<'a> Arguments<'a> {
     }
 }
 
-/// Returns the schema of a parameter: OpenAPI 2 writes it beside the name, 3 below `schema`.
+/// Returns the schema of a parameter: `OpenAPI` 2 writes it beside the name, 3 below `schema`.
 fn property<'a>(parameter: &Object<'a>) -> Object<'a> {
     let mut schema = parameter.get("schema").filter(|schema| !schema.is_null());
     if schema.is_none() {

@@ -58,7 +58,7 @@ fn push_body(kind: &str, body: &Object<'_>, said: &[&str], to: &mut String) {
         push_property(if kind.is_empty() { "body" } else { kind }, schema, "", 2, to);
     }
     for (key, each) in body.iter() {
-        if !said.contains(&&**key) && !(schema.is_some() && **key == *"schema") {
+        if !said.contains(&&**key) && (schema.is_none() || **key != *"schema") {
             let blank = if kind.is_empty() { "" } else { " " };
             push_all(&["\n  - ", kind, blank, key, ": "], to);
             push_value(each, Layout::Compact, to);
@@ -98,13 +98,13 @@ fn push_property(name: &str, schema: &Value<'_>, mark: &str, indent: usize, to: 
 /// Appends what a schema says beyond its type and description.
 pub(super) fn push_inside(schema: &Object<'_>, indent: usize, to: &mut String) {
     for (key, value) in schema.iter() {
-        let is_said = match (&**key, value) {
+        let is_said = matches!(
+            (&**key, value),
             ("description" | "type", _)
-            | ("$ref", Value::Text(_))
-            | ("items" | "properties", Value::Object(_))
-            | ("required", Value::List(_)) => true,
-            _ => false,
-        };
+                | ("$ref", Value::Text(_))
+                | ("items" | "properties", Value::Object(_))
+                | ("required", Value::List(_))
+        );
         if !is_said {
             push_indent(indent, to);
             push_all(&["- ", key, ": "], to);

@@ -2,6 +2,7 @@
 
 use super::Call;
 use crate::common_form::literal::{is_dotted_name, is_name, is_plain, push_literal};
+use crate::common_form::value::Object;
 use crate::common_form::write::{Layout, push_text, push_value};
 use crate::common_form::{Made, Stop};
 
@@ -17,12 +18,14 @@ fn push_fields(call: &Call<'_>, to: &mut String) {
     to.push('}');
 }
 
+#[allow(clippy::unnecessary_wraps)] // one of those that a layout may have
 pub(super) fn push_bare(call: &Call<'_>, to: &mut String) -> Made<()> {
     to.push('\n');
     push_fields(call, to);
     Ok(())
 }
 
+#[allow(clippy::unnecessary_wraps)] // one of those that a layout may have
 pub(super) fn push_tagged(call: &Call<'_>, to: &mut String) -> Made<()> {
     to.push_str("\n<tool_call>\n");
     push_fields(call, to);
@@ -39,7 +42,7 @@ pub(super) fn push_python(call: &Call<'_>, to: &mut String) -> Made<()> {
     to.push_str(&call.name);
     to.push('(');
     for (number, (name, value)) in
-        call.arguments.as_object().into_iter().flat_map(|each| each.iter()).enumerate()
+        call.arguments.as_object().into_iter().flat_map(Object::iter).enumerate()
     {
         to.push_str(if number > 0 { ", " } else { "" });
         if is_name(name) {
@@ -79,7 +82,7 @@ pub(super) fn push_element(call: &Call<'_>, to: &mut String) -> Made<()> {
     to.push_str("\n<function name=\"");
     to.push_str(quoted(&call.name)?);
     to.push_str("\">\n");
-    for (name, value) in call.arguments.as_object().into_iter().flat_map(|each| each.iter()) {
+    for (name, value) in call.arguments.as_object().into_iter().flat_map(Object::iter) {
         to.push_str("<parameter name=\"");
         to.push_str(quoted(name)?);
         to.push_str("\">");

@@ -128,7 +128,7 @@ fn push_table(parameters: &[Parameter<'_, '_>], to: &mut String) -> Made<bool> {
             to.push_str(" |");
         }
     }
-    let count = |byte: u8| to.as_bytes()[start..].iter().filter(|&&each| each == byte).count();
+    let count = |byte: u8| memchr::memchr_iter(byte, &to.as_bytes()[start..]).count();
     let lines = parameters.len() + 2;
     Ok(count(b'|') == lines * if has_details { 6 } else { 5 } && count(b'\n') == lines - 1)
 }

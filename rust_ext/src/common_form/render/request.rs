@@ -79,11 +79,13 @@ pub(super) const LAYOUTS: [Layout; 6] = [
     },
 ];
 
+#[allow(clippy::unnecessary_wraps)] // one of those that a layout may have
 fn lines(tools: &[Tool<'_>], to: &mut String) -> Made<()> {
     documentation::push_lines(tools, to);
     Ok(())
 }
 
+#[allow(clippy::unnecessary_wraps)] // one of those that a layout may have
 fn plain(tools: &[Tool<'_>], to: &mut String) -> Made<()> {
     documentation::push_plain(tools, to);
     Ok(())

@@ -10,11 +10,11 @@ use crate::common_form::{Made, Stop};
 const SEED: u64 = 0x7E3A_11F0;
 
 /// The templates of tools, each with the percent of the records that get it.
-const DOCUMENTS: [(&str, usize); 4] =
+const DOCUMENTS: [(&str, u64); 4] =
     [("doc_python", 30), ("doc_markdown", 30), ("doc_json", 25), ("doc_json_lines", 15)];
 
 /// Those of requests with calls.
-const REQUESTS: [(&str, usize); 7] = [
+const REQUESTS: [(&str, u64); 7] = [
     ("tags", 25),
     ("bare_json", 15),
     ("markdown", 15),
@@ -59,13 +59,11 @@ pub(in crate::common_form) fn request_text(
     to: &mut String,
 ) -> Made<&'static str> {
     first_that_fits(id, &REQUESTS, to, |name, to| {
-        match LAYOUTS.iter().find(|layout| layout.name == name) {
-            Some(layout) => layout.push(tools, query, calls, to),
-            None => {
-                request::push_json(tools, query, calls, to);
-                Ok(())
-            }
-        }
+        let Some(layout) = LAYOUTS.iter().find(|layout| layout.name == name) else {
+            request::push_json(tools, query, calls, to);
+            return Ok(());
+        };
+        layout.push(tools, query, calls, to)
     })
 }
 
@@ -73,7 +71,7 @@ pub(in crate::common_form) fn request_text(
 /// JSON last, which fits all.
 fn first_that_fits(
     id: &str,
-    shares: &[(&'static str, usize)],
+    shares: &[(&'static str, u64)],
     to: &mut String,
     render: impl Fn(&str, &mut String) -> Made<()>,
 ) -> Made<&'static str> {
@@ -91,8 +89,8 @@ fn first_that_fits(
 }
 
 /// Returns the place in the table of the template that an id chooses.
-fn chosen(id: &str, shares: &[(&str, usize)]) -> usize {
-    let mut percent = xxh3_64_with_seed(id.as_bytes(), SEED) as usize % 100;
+fn chosen(id: &str, shares: &[(&str, u64)]) -> usize {
+    let mut percent = xxh3_64_with_seed(id.as_bytes(), SEED) % 100;
     for (place, &(_, share)) in shares.iter().enumerate() {
         if percent < share {
             return place;
