@@ -6,6 +6,7 @@
 //! feature of that name compiles it.
 
 pub mod chat;
+pub mod common_form;
 pub mod control;
 pub mod cuts;
 pub mod error;
