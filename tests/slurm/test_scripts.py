@@ -22,8 +22,6 @@ SLURM = ROOT / "slurm"
 SCRIPTS = {path.stem for path in SLURM.glob("*.sbatch")}
 NOT_COMMANDS = {"preflight"}
 """Jobs of the cluster's own."""
-TO_COME = {"convert", "benchmark"}
-"""Commands of `megatron-recipes` whose scripts may be there before they are."""
 
 FAKE_SQUEUE = """#!/usr/bin/env bash
 cat "$FAKE_QUEUE" 2>/dev/null || true
@@ -58,7 +56,7 @@ def test_each_command_has_a_script_or_a_reason() -> None:
     assert "train" in found["megatron-recipes"]
     heavy = {name for names in found.values() for name in names} - light_names
     assert heavy - SCRIPTS == set(), "give it a script, or a reason in slurm/README.md"
-    assert SCRIPTS - heavy - NOT_COMMANDS <= TO_COME, "a script without a command"
+    assert SCRIPTS - heavy == NOT_COMMANDS, "a script without a command"
     for program, command in light - {("megatron-recipes", "plot")}:
         assert command in found[program]
 
