@@ -42,7 +42,10 @@ def test_figures_follow_from_the_median_step() -> None:
 
 
 def test_published_runs_stand_beside_the_same_model_only() -> None:
-    assert len(anchors(find_recipe("llama3_8b"))) > 8
+    assert len(anchors(find_recipe("llama3_8b"))) == 7
+    assert [name[:14] for name, _ in anchors(find_recipe("llama3_8b_stage3"))] == [
+        "Llama-3-8B SFT"
+    ] * 2
     assert anchors(find_recipe("mistral_7b")) == []
     found = result("llama3_8b", 50.0)
     text = markdown([found], {})
