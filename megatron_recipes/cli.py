@@ -123,7 +123,10 @@ def show(
     """Print a recipe with every number that follows from it; runs anywhere."""
     with _reporting("show", verbose=verbose):
         config, data = resolve_with_data(recipe, settings or [], blend)
-        text = describe(config, data, mfu=mfu, all_fields=fields, estimates=estimate)
+        try:
+            text = describe(config, data, mfu=mfu, all_fields=fields, estimates=estimate)
+        except ValueError as error:  # of --mfu or --estimate
+            raise MisuseError(str(error)) from error
         if start_from:
             text += f"\n\n{'from':16}{check_source(start_from, config, data)}"
         typer.echo(text)
@@ -136,7 +139,7 @@ def train(
     checkpoint_dir: Annotated[Path, typer.Option(help="Where checkpoints and metrics go.")],
     start_from: Annotated[
         Path | None,
-        typer.Option("--from", metavar="CKPT", help="A checkpoint whose weights to start with."),
+        typer.Option("--from", metavar="CKPT|HF_DIR", help="Whose weights to start with."),
     ] = None,
     settings: Settings = None,
     cache_dir: Annotated[
