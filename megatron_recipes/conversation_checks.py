@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy
 
-from megatron_recipes.conversations import MaskedDocuments, MixedConversations
+from megatron_recipes import pieces
+from megatron_recipes.conversations import MixedConversations
 from megatron_recipes.documents import BOUNDS
+from megatron_recipes.masked_documents import MaskedDocuments
 
 LOOKED_AT = 2_000
 """Documents whose turns are looked at, spread evenly over all: a template treats all alike."""
@@ -74,9 +76,9 @@ def turn_ends(documents: MaskedDocuments) -> TurnEnds:
     count = min(len(documents), LOOKED_AT)
     for document in numpy.linspace(0, len(documents) - 1, count, dtype=numpy.int64).tolist():
         tokens, mask = documents.tokens(document), documents.mask(document)
-        ends = numpy.flatnonzero(numpy.diff(mask.astype(numpy.int8), append=0) == -1)
-        following = numpy.append(tokens, -1)[ends + 1]
-        found.update(zip(tokens[ends].tolist(), following.tolist(), strict=True))
+        ends = pieces.turn_ends(mask)
+        following = numpy.append(tokens, -1)[ends]
+        found.update(zip(tokens[ends - 1].tolist(), following.tolist(), strict=True))
     return found
 
 
