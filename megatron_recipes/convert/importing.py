@@ -38,10 +38,9 @@ from megatron_recipes.run_directory import (
     RunDirectory,
     incompleteness,
     read_checkpoint,
-    sync_directory,
-    write_json,
     write_state,
 )
+from megatron_recipes.whole_files import sync_directory, write_json
 
 Tell = Callable[[str], None]
 
