@@ -5,6 +5,7 @@ misused. A user's error is one line; `--verbose` adds the traceback.
 """
 
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -181,11 +182,17 @@ def train(
 @app.command()
 def plan(
     plan_file: Annotated[Path, typer.Argument(metavar="PLAN.toml", show_default=False)],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Only list them, for a program that starts them.")
+    ] = False,
     verbose: Verbose = False,
 ) -> None:
     """Run the trainings of a plan, what is missing of them, in order."""
     with _reporting("plan", verbose=verbose):
         trainings = planning.read_plan(plan_file, dict(os.environ))
+        if as_json:
+            typer.echo(json.dumps(planning.listing(trainings)))
+            return
         raise typer.Exit(planning.run_plan(trainings, tell=_say, verbose=verbose))
 
 

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy
 
-from megatron_recipes.conversations import MaskedDocuments, MixedConversations
+from megatron_recipes import pieces
+from megatron_recipes.conversations import MixedConversations
 from megatron_recipes.documents import BOUNDS
+from megatron_recipes.masked_documents import MaskedDocuments
 
 LOOKED_AT = 2_000
 """Documents whose turns are looked at, spread evenly over all: a template treats all alike."""
@@ -81,9 +83,9 @@ def turn_ends(documents: MaskedDocuments) -> TurnEnds:
     count = min(len(documents), LOOKED_AT)
     for document in numpy.linspace(0, len(documents) - 1, count, dtype=numpy.int64).tolist():
         tokens, mask = documents.tokens(document), documents.mask(document)
-        ends = numpy.flatnonzero(numpy.diff(mask.astype(numpy.int8), append=0) == -1)
-        last.update(tokens[ends].tolist())
-        following.update(tokens[ends[ends + 1 < len(tokens)] + 1].tolist())
+        ends = pieces.turn_ends(mask)
+        last.update(tokens[ends - 1].tolist())
+        following.update(tokens[ends[ends < len(tokens)]].tolist())
     return TurnEnds(last=last, following=following)
 
 

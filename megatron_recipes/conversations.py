@@ -1,145 +1,21 @@
-"""Conversations whose loss counts in places only: pieces that fit a sequence, packed whole.
-
-A conversation is a document of an indexed dataset and its mask, the document of the same number in
-`<prefix>_mask` (uint8, 1 where the loss counts). Of n tokens n - 1 are inputs: token i predicts
-token i + 1, and counts if the mask of token i + 1 is 1. Masks go by position, never by value.
-"""
+"""Conversations whose loss counts in places only: pieces that fit a sequence, packed whole."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy
 import torch
 from megatron.core.datasets import helpers
-from megatron.core.datasets.indexed_dataset import IndexedDataset
-from numpy.typing import NDArray
 
 from megatron_recipes.blend import Group
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.documents import BOUNDS, LONGEST
+from megatron_recipes.masked_documents import MaskedDocuments
 from megatron_recipes.packing import Packing, pack
+from megatron_recipes.pieces import find_pieces
 
-Integers = NDArray[numpy.int64]
-MASK_SUFFIX = "_mask"
 PADDING_TOKEN = 0
 """Any token: nothing attends to padding, and its loss does not count."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pieces:
-    """What of a dataset is trained on, as runs of tokens inside its documents."""
-
-    documents: Integers
-    """`[number of pieces]`: the document of each."""
-
-    starts: Integers
-    """`[number of pieces]`: its first token there."""
-
-    lengths: Integers
-    """`[number of pieces]`: its tokens, one more than it has inputs."""
-
-    num_split: int
-    """Documents that gave several pieces, or lost one."""
-
-    num_dropped: int
-    """Documents of which nothing is left: too short, too long, or nothing to learn."""
-
-    dropped_tokens: int
-    """Tokens outside all pieces whose loss would have counted."""
-
-    trained_tokens: int
-    """Tokens whose loss counts."""
-
-
-class MaskedDocuments:
-    """The documents of several prefixes with their masks, numbered through."""
-
-    def __init__(self, prefixes: Sequence[str]) -> None:
-        """Open the datasets; ValueError where a mask does not have the same documents."""
-        self.prefixes = tuple(prefixes)
-        self._tokens = [IndexedDataset(prefix) for prefix in prefixes]
-        self._masks = [IndexedDataset(prefix + MASK_SUFFIX) for prefix in prefixes]
-        for prefix, tokens, mask in zip(prefixes, self._tokens, self._masks, strict=True):
-            if not numpy.array_equal(tokens.sequence_lengths, mask.sequence_lengths):
-                raise ValueError(
-                    f"{prefix}{MASK_SUFFIX}.idx: expected a mask of the same documents as "
-                    f"{prefix}.idx ({len(tokens):,}), found {len(mask):,} or others; tokenize it "
-                    "again"
-                )
-        self._first = numpy.cumsum([0, *map(len, self._tokens)])
-        self.lengths: Integers = numpy.concatenate(
-            [numpy.empty(0, numpy.int64), *(part.sequence_lengths for part in self._tokens)]
-        ).astype(numpy.int64)
-        """`[number of documents]`: tokens of each."""
-
-    def __len__(self) -> int:
-        """Return the number of documents."""
-        return len(self.lengths)
-
-    def place(self, document: int) -> tuple[int, int]:
-        """Return the prefix of a document and its number there."""
-        part = int(numpy.searchsorted(self._first, document, side="right")) - 1
-        return part, document - int(self._first[part])
-
-    def tokens(self, document: int, start: int = 0, length: int | None = None) -> Any:
-        """Return a run of a document's tokens, `[length]`."""
-        part, number = self.place(document)
-        return self._tokens[part].get(number, offset=start, length=length)
-
-    def mask(self, document: int, start: int = 0, length: int | None = None) -> Any:
-        """Return the mask of such a run, `[length]`, uint8."""
-        part, number = self.place(document)
-        return self._masks[part].get(number, offset=start, length=length)
-
-
-def find_pieces(documents: MaskedDocuments, sequence_length: int, *, splits_long: bool) -> Pieces:
-    """Return the pieces of the documents that a sequence can hold.
-
-    A document with more than `sequence_length` inputs is cut behind trained turns, as late as
-    fits; a turn too long together with what it answers is left out, and counted.
-    """
-    found: list[tuple[int, int, int]] = []
-    num_split = num_dropped = dropped = trained = 0
-    for document, length in enumerate(documents.lengths.tolist()):
-        mask = documents.mask(document)
-        runs = [(0, length)]
-        if length > sequence_length + 1:
-            runs = _cut(mask, sequence_length + 1) if splits_long else []
-        # The first token of a piece is predicted by nothing.
-        kept = [(a, b, int(mask[a + 1 : b].sum())) for a, b in runs if b - a > 1]
-        kept = [piece for piece in kept if piece[2]]
-        found += [(document, start, end - start) for start, end, _ in kept]
-        counted = sum(count for _, _, count in kept)
-        trained += counted
-        dropped += int(mask.sum()) - counted
-        num_dropped += not kept
-        num_split += bool(kept) and runs != [(0, length)]
-    columns = numpy.array(found, numpy.int64).reshape(-1, 3)
-    return Pieces(
-        documents=columns[:, 0],
-        starts=columns[:, 1],
-        lengths=columns[:, 2],
-        num_split=num_split,
-        num_dropped=num_dropped,
-        dropped_tokens=dropped,
-        trained_tokens=trained,
-    )
-
-
-def _cut(mask: NDArray[numpy.uint8], room: int) -> list[tuple[int, int]]:
-    """Return runs of at most `room` tokens that end where a trained turn ends."""
-    ends = numpy.flatnonzero(numpy.diff(mask.astype(numpy.int8), append=0) == -1) + 1
-    runs: list[tuple[int, int]] = []
-    start = 0
-    while len(later := ends[ends > start]):
-        fitting = later[later - start <= room]
-        if len(fitting):
-            runs.append((start, int(fitting[-1])))
-            start = int(fitting[-1])
-        else:  # this turn and what it answers are too long together
-            start = int(later[0])
-    return runs
 
 
 class PackedConversations:
@@ -202,11 +78,9 @@ class PackedConversations:
             self._epoch, self._order = epoch, generator.permutation(len(self.packing))
         return int(self._order[place])
 
-    def __getitem__(self, index: int | None) -> dict[str, torch.Tensor]:
-        """Return a sample; index None gives one whose loss does not count."""
-        sample = self._sample(self.sequence_of(0 if index is None else index))
-        if index is None:
-            sample["loss_mask"] = numpy.zeros_like(sample["loss_mask"])
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        """Return a sample."""
+        sample = self._sample(self.sequence_of(index))
         return {name: torch.as_tensor(values) for name, values in sample.items()}
 
     def runs_of(self, index: int) -> Iterator[tuple[str, dict[str, int]]]:
@@ -276,10 +150,8 @@ class MixedConversations:
         """Return the number of samples."""
         return len(self._group)
 
-    def __getitem__(self, index: int | None) -> dict[str, torch.Tensor]:
-        """Return a sample; index None gives one whose loss does not count."""
-        if index is None:
-            return self.groups[0][None]
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        """Return a sample."""
         return self.groups[int(self._group[index])][int(self._sample[index])]
 
     def runs_of(self, index: int) -> Iterator[tuple[str, dict[str, int]]]:

@@ -253,6 +253,31 @@ def run_plan(
     return 0
 
 
+def listing(trainings: list[PlannedTraining]) -> list[dict[str, Any]]:
+    """Return what a scheduler has to know of each training, as plain values.
+
+    Raises:
+        MisuseError: A recipe or a setting of one is wrong.
+    """
+    listed = []
+    for training in trainings:
+        config = resolve_config(training.recipe, training.settings)
+        listed.append(
+            {
+                "name": training.name,
+                "checkpoint_dir": str(training.checkpoint_dir),
+                "blend": str(training.blend),
+                "from": None if training.start_from is None else str(training.start_from),
+                "arguments": training.arguments()[1:],
+                "num_steps": config.schedule.num_steps,
+                "num_processes": config.layout.world_size,
+                "gpu": config.execution.gpu,
+                "is_done": training.is_done,
+            }
+        )
+    return listed
+
+
 def _run_command(arguments: list[str]) -> int:
     with (
         subprocess.Popen(own_command(arguments), env=child_environment()) as process,

@@ -17,7 +17,7 @@ from megatron_recipes.conversation_checks import (
     describe_sample,
     read_stops,
 )
-from megatron_recipes.conversations import MaskedDocuments
+from megatron_recipes.masked_documents import MaskedDocuments
 
 STOP, PAD, EOD = 8, 9, 7
 

@@ -27,8 +27,9 @@ def packed_against_alone(config: TrainingConfig, prefix: str) -> tuple[float, fl
     """Return both summed losses, and the largest difference of a gradient over its largest."""
     import torch
 
-    from megatron_recipes.conversations import MaskedDocuments, PackedConversations
+    from megatron_recipes.conversations import PackedConversations
     from megatron_recipes.documents import document_mask
+    from megatron_recipes.masked_documents import MaskedDocuments
 
     _, chunks, _ = build(config)
     model = chunks[0]
@@ -134,7 +135,7 @@ def test_packing_needs_bounded_attention() -> None:
 
 def test_conversations_end_in_their_own_tokens(tmp_path: Path) -> None:
     write_masked_blend(tmp_path, vocab_size=300)
-    from megatron_recipes.conversations import MaskedDocuments
+    from megatron_recipes.masked_documents import MaskedDocuments
 
     documents = MaskedDocuments([str(tmp_path / "agent/part-00000")])
     assert all(documents.tokens(number)[-1] == EOD for number in range(len(documents)))
