@@ -31,14 +31,8 @@ from megatron_recipes.checkpoint_state import load_training, load_weights, saved
 from megatron_recipes.checkpoint_writer import BackgroundWriter, Snapshot
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.forward import gather_weights
-from megatron_recipes.run_directory import (
-    Checkpoint,
-    FileContent,
-    RunDirectory,
-    sync_directory,
-    sync_file,
-    write_state,
-)
+from megatron_recipes.run_directory import Checkpoint, FileContent, RunDirectory, write_state
+from megatron_recipes.whole_files import sync_directory, sync_file
 from megatron_recipes.world import World, gathered, sum_over_world
 
 FAILED = "the checkpoint could not be written"

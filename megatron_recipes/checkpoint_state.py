@@ -16,8 +16,9 @@ from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
 from torch.distributed.checkpoint.api import CheckpointException
 
 from megatron_recipes.config import TrainingConfig
+from megatron_recipes.model_identity import layout_sizes
 from megatron_recipes.optimizer_shards import OptimizerShards
-from megatron_recipes.run_directory import Checkpoint, layout_sizes
+from megatron_recipes.run_directory import Checkpoint
 
 METADATA = {"distrib_optim_sharding_type": "fully_reshardable"}
 """How Megatron-Core names tensors: as it must for a checkpoint that loads at any layout."""

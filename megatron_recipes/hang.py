@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from megatron_recipes.run_directory import write_json
+from megatron_recipes.whole_files import write_json
 
 STARTING, READING, PASSES, UPDATING, SUMMING, EVALUATING, SAVING = (
     "starting",

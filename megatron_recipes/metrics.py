@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from megatron_recipes.config import TrainingConfig
-from megatron_recipes.run_directory import write_whole
+from megatron_recipes.whole_files import write_whole
 
 GIGA = 1e9
 

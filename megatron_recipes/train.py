@@ -26,9 +26,10 @@ from megatron_recipes.job import Job
 from megatron_recipes.loss_guard import MEMORY, LossGuard
 from megatron_recipes.metrics import evaluated_groups, recent_losses
 from megatron_recipes.model import build_model
+from megatron_recipes.model_identity import layout_sizes, model_identity
 from megatron_recipes.optimizer import build_optimizer
 from megatron_recipes.reports import Reports
-from megatron_recipes.run_directory import HF_FILES, Checkpoint, layout_sizes, model_identity
+from megatron_recipes.run_directory import HF_FILES, Checkpoint
 from megatron_recipes.start_lines import start_lines
 from megatron_recipes.step import StepResult, TrainStep, micro_batch_losses
 from megatron_recipes.stop import StopRequest

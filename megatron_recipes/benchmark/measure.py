@@ -25,8 +25,8 @@ from megatron_recipes.garbage import GarbageCollection
 from megatron_recipes.hang import Watchdog
 from megatron_recipes.model import build_model
 from megatron_recipes.optimizer import build_optimizer
-from megatron_recipes.run_directory import write_json
 from megatron_recipes.step import TrainStep
+from megatron_recipes.whole_files import write_json
 from megatron_recipes.world import World, gathered, join_world, leave_world
 
 PATIENCE = datetime.timedelta(minutes=30)
