@@ -1,4 +1,4 @@
-"""The check of a GPU: all of it that needs none, by the same script, and what it says of trouble."""
+"""The check of a GPU: what of it needs none, by the same script, and what it says of trouble."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ def steps_of(path: Path, part: str) -> dict[str, dict[str, Any]]:
     return {step["name"]: step for step in content["steps"]}
 
 
+@pytest.mark.slow
 def test_every_part_writes_what_a_cpu_can_find(done: tuple[Path, str]) -> None:
     path, _ = done
     found = {part: steps_of(path, part) for part in PARTS}
@@ -94,6 +95,7 @@ def test_every_part_writes_what_a_cpu_can_find(done: tuple[Path, str]) -> None:
         assert step["predicted"] == step["found"]
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_repeated(done: tuple[Path, str], tmp_path: Path) -> None:
     path, _ = done
     out = tmp_path / "out"
@@ -200,7 +202,7 @@ def test_a_plan_that_does_not_fit_gives_way_and_says_so(
 
 def test_a_failing_program_says_how_it_ended(tmp_path: Path) -> None:
     (tmp_path / "rank-0.log").write_text("the cause\n")
-    with pytest.raises(ProgramError, match="exit status 1: .*no_such_module(.|\n)*the cause"):
+    with pytest.raises(ProgramError, match=r"exit status 1: .*no_such_module(.|\n)*the cause"):
         run_module(options_at(tmp_path), "no_such_module", logs=tmp_path)
     late = options_at(tmp_path, deadline=time.monotonic())
     with pytest.raises(ProgramError, match="timeit was ended: no time was left"):

@@ -52,7 +52,7 @@ def main() -> int:
     )
     if arguments.part != "needs":
         return _run(arguments.part, options)
-    about = describe()
+    about = describe(options.device)
     if options.on_gpu and about.get("capability") != [9, 0]:
         found = about.get("capability", "none that PyTorch sees; for a CPU: --device cpu --tiny")
         print(
