@@ -26,7 +26,10 @@ def build_optimizer(config: TrainingConfig, chunks: list[DistributedDataParallel
             clip_grad=optimization.clip_grad,
             params_dtype=DTYPES[precision.params_dtype],
             bf16=precision.params_dtype == "bfloat16",
-            fp8_recipe=None if precision.fp8 == "none" else precision.fp8_recipe,
+            # Of the weights, not of the products: named for BF16 weights, current scaling would
+            # have Megatron-Core keep whole master weights and, while it steps, float32 copies of
+            # gradients, where the precision-aware optimizer needs neither.
+            fp8_recipe=precision.fp8_recipe if precision.fp8_param_gather else None,
             use_distributed_optimizer=config.layout.use_distributed_optimizer,
             overlap_param_gather=config.layout.overlap_param_gather,
             use_precision_aware_optimizer=precision.use_precision_aware_optimizer,
