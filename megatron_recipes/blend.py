@@ -126,7 +126,7 @@ def read_blend(path: Path) -> Blend:
     Raises:
         OSError: The file, a sidecar, a `.bin` or an `.idx` is missing.
         ValueError: The file is no blend, weights do not sum to 1, a `.bin` is not as long as its
-            sidecar says, a part has a mask, or parts were made by different tokenizers.
+            sidecar says, a part is listed twice, or parts were made by different tokenizers.
     """
     content = _read_json(path, "a blend file")
     train = tuple(_read_group(path, "train", entry) for entry in _entries(path, content, "train"))
@@ -134,6 +134,7 @@ def read_blend(path: Path) -> Blend:
         raise ValueError(f"{path}: expected at least one group under train, found none")
     valid = tuple(_read_group(path, "valid", entry) for entry in _entries(path, content, "valid"))
     _check_weights(path, train)
+    _check_once(path, train, valid)
     first = _check_one_tokenizer(train + valid)
     return Blend(
         path=path,
@@ -252,6 +253,21 @@ def _check_weights(path: Path, train: tuple[Group, ...]) -> None:
     total = math.fsum(group.weight for group in train)
     if not math.isclose(total, 1.0, abs_tol=1e-6):
         raise ValueError(f"{path}: the weights under train must sum to 1, they sum to {total:g}")
+
+
+def _check_once(path: Path, train: tuple[Group, ...], valid: tuple[Group, ...]) -> None:
+    """Refuse a part that would be read more often than its epochs say, or held out and trained."""
+    seen: dict[Path, str] = {}
+    for kind, groups in (("train", train), ("valid", valid)):
+        for group in groups:
+            for part in group.parts:
+                place = f"group {group.name} under {kind}"
+                if part.prefix in seen:
+                    raise ValueError(
+                        f"{path}: expected each part once, found {part.prefix} in "
+                        f"{seen[part.prefix]} and in {place}; leave one out"
+                    )
+                seen[part.prefix] = place
 
 
 def _check_one_tokenizer(groups: tuple[Group, ...]) -> Part:

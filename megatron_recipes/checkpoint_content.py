@@ -6,7 +6,7 @@ process, and the digests compared with those that were taken while they were wri
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,13 @@ def damage(checkpoint: Checkpoint) -> str:
     rank, world_size = torch.distributed.get_rank(), torch.distributed.get_world_size()
     found: list[str] = [""] * world_size
     torch.distributed.all_gather_object(
-        found, _first_damage(checkpoint.path, digests[rank::world_size])
+        found, first_damage(checkpoint.path, digests[rank::world_size])
     )
     return next(filter(None, found), "")
 
 
-def _first_damage(directory: Path, digests: list[tuple[str, str]]) -> str:
+def first_damage(directory: Path, digests: Iterable[tuple[str, str]]) -> str:
+    """Return what is wrong with the first file that has not the digest of its name, or ""."""
     for name, expected in digests:
         try:
             if digest_file(directory / name) != expected:

@@ -5,6 +5,7 @@ misused. A user's error is one line; `--verbose` adds the traceback.
 """
 
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -122,7 +123,10 @@ def show(
     """Print a recipe with every number that follows from it; runs anywhere."""
     with _reporting("show", verbose=verbose):
         config, data = resolve_with_data(recipe, settings or [], blend)
-        text = describe(config, data, mfu=mfu, all_fields=fields, estimates=estimate)
+        try:
+            text = describe(config, data, mfu=mfu, all_fields=fields, estimates=estimate)
+        except ValueError as error:  # of --mfu or --estimate
+            raise MisuseError(str(error)) from error
         if start_from:
             text += f"\n\n{'from':16}{check_source(start_from, config, data)}"
         typer.echo(text)
@@ -135,7 +139,7 @@ def train(
     checkpoint_dir: Annotated[Path, typer.Option(help="Where checkpoints and metrics go.")],
     start_from: Annotated[
         Path | None,
-        typer.Option("--from", metavar="CKPT", help="A checkpoint whose weights to start with."),
+        typer.Option("--from", metavar="CKPT|HF_DIR", help="Whose weights to start with."),
     ] = None,
     settings: Settings = None,
     cache_dir: Annotated[
@@ -178,11 +182,17 @@ def train(
 @app.command()
 def plan(
     plan_file: Annotated[Path, typer.Argument(metavar="PLAN.toml", show_default=False)],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Only list them, for a program that starts them.")
+    ] = False,
     verbose: Verbose = False,
 ) -> None:
     """Run the trainings of a plan, what is missing of them, in order."""
     with _reporting("plan", verbose=verbose):
         trainings = planning.read_plan(plan_file, dict(os.environ))
+        if as_json:
+            typer.echo(json.dumps(planning.listing(trainings)))
+            return
         raise typer.Exit(planning.run_plan(trainings, tell=_say, verbose=verbose))
 
 

@@ -78,11 +78,9 @@ class PackedConversations:
             self._epoch, self._order = epoch, generator.permutation(len(self.packing))
         return int(self._order[place])
 
-    def __getitem__(self, index: int | None) -> dict[str, torch.Tensor]:
-        """Return a sample; index None gives one whose loss does not count."""
-        sample = self._sample(self.sequence_of(0 if index is None else index))
-        if index is None:
-            sample["loss_mask"] = numpy.zeros_like(sample["loss_mask"])
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        """Return a sample."""
+        sample = self._sample(self.sequence_of(index))
         return {name: torch.as_tensor(values) for name, values in sample.items()}
 
     def runs_of(self, index: int) -> Iterator[tuple[str, dict[str, int]]]:
@@ -152,10 +150,8 @@ class MixedConversations:
         """Return the number of samples."""
         return len(self._group)
 
-    def __getitem__(self, index: int | None) -> dict[str, torch.Tensor]:
-        """Return a sample; index None gives one whose loss does not count."""
-        if index is None:
-            return self.groups[0][None]
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        """Return a sample."""
         return self.groups[int(self._group[index])][int(self._sample[index])]
 
     def runs_of(self, index: int) -> Iterator[tuple[str, dict[str, int]]]:

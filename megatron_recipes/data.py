@@ -23,7 +23,7 @@ from megatron_recipes.config import TrainingConfig
 from megatron_recipes.conversations import MixedConversations, pack_group, packing_line
 from megatron_recipes.dataset_cache import cached
 from megatron_recipes.documents import BOUNDS, LONGEST, packs_documents, with_bounds
-from megatron_recipes.world import World
+from megatron_recipes.world import World, virtual_stages
 
 Batch = dict[str, torch.Tensor]
 """`tokens`, `labels`, `loss_mask`, `position_ids`, each `[micro_batch_size, sequence_length]`; with
@@ -174,7 +174,10 @@ def training_batches(
 def num_evaluation_microbatches(dataset: Any, config: TrainingConfig, world: World) -> int:
     """Return the forward passes of a replica over the held-out sequences of one group."""
     sequences = min(len(dataset), config.schedule.evaluation_sequences)
-    return -(-sequences // (config.batch.micro_batch_size * world.data_parallel_size))
+    passes = -(-sequences // (config.batch.micro_batch_size * world.data_parallel_size))
+    # Interleaved, they run in groups of as many as there are stages.
+    group = config.layout.pipeline_model_parallel_size if virtual_stages(config.layout) else 1
+    return -(-passes // group) * group
 
 
 def evaluation_batches(dataset: Any, config: TrainingConfig, world: World) -> Iterator[Batch]:
@@ -198,8 +201,9 @@ def evaluation_batches(dataset: Any, config: TrainingConfig, world: World) -> It
 def _collate(
     dataset: Any, indices: range, num_sequences: int, config: TrainingConfig, world: World
 ) -> Batch:
-    # From `num_sequences` on, index None gives a sequence whose loss mask is zero.
-    sequences = [dataset[index if index < num_sequences else None] for index in indices]
+    sequences = [
+        dataset[index] if index < num_sequences else _uncounted(dataset[0]) for index in indices
+    ]
     keys = (*KEYS, BOUNDS, LONGEST) if config.batch.document_bounded_attention else KEYS
     batch = with_bounds(
         {key: torch.stack([sequence[key] for sequence in sequences]) for key in keys},
@@ -216,6 +220,11 @@ def _collate(
         batch, is_hybrid_cp=False, cp_group=parallel_state.get_context_parallel_group()
     )
     return mine
+
+
+def _uncounted(sequence: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a sequence whose loss does not count; Megatron-Core's blends give none themselves."""
+    return sequence | {"loss_mask": torch.zeros_like(sequence["loss_mask"])}
 
 
 def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

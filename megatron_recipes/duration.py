@@ -39,6 +39,22 @@ class Duration:
     """Of all GPUs together."""
 
 
+def check_utilization(config: TrainingConfig, mfu: float | None) -> None:
+    """Refuse a utilization that is none, or that nothing would be computed from.
+
+    Raises:
+        ValueError: `mfu` is not in (0, 1], or has no effect.
+    """
+    if mfu is None:
+        return
+    if not 0 < mfu <= 1:
+        raise ValueError(f"--mfu ({mfu}) must be a share above 0, at most 1")
+    if config.execution.gpu not in GPUS:
+        raise ValueError(f"--mfu ({mfu}) has no effect with gpu (cpu), whose peak is not known")
+    if not config.model.vocab_size:
+        raise ValueError(f"--mfu ({mfu}) needs the vocabulary: give --blend, or --set vocab_size=N")
+
+
 def estimate_duration(config: TrainingConfig, mfu: float | None = None) -> Duration | None:
     """Return the time a config takes, or None on CPUs, which have no stated peak.
 
@@ -50,11 +66,8 @@ def estimate_duration(config: TrainingConfig, mfu: float | None = None) -> Durat
         ValueError: `mfu` is not in (0, 1], or has no effect.
     """
     gpu, is_fp8 = GPUS.get(config.execution.gpu), config.precision.fp8 != "none"
-    if mfu is not None and not 0 < mfu <= 1:
-        raise ValueError(f"--mfu ({mfu}) must be a share above 0, at most 1")
+    check_utilization(config, mfu)
     if gpu is None:
-        if mfu is not None:
-            raise ValueError(f"--mfu ({mfu}) has no effect with gpu (cpu), whose peak is not known")
         return None
     share = mfu or (FP8_MFU if is_fp8 else BF16_MFU)
     flops = flops_per_token(config.model, config.batch.sequence_length).causal

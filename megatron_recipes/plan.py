@@ -14,13 +14,16 @@ import re
 import signal
 import subprocess
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from megatron_recipes.job import MisuseError, make_job, resolve_config
-from megatron_recipes.launch import child_environment, own_command
+from megatron_recipes.config import TrainingConfig
+from megatron_recipes.job import MisuseError, make_job, resolve_config, resolve_with_data
+from megatron_recipes.launch import child_environment, one_line, own_command
+from megatron_recipes.run_directory import RunDirectory, weights_identity
+from megatron_recipes.source import check_source
 from megatron_recipes.stop import STOP_SIGNALS
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -66,6 +69,39 @@ class PlannedTraining:
         )
         job.run.prepare(job.identity(), writes=False)
 
+    def check_ahead(self, earlier: Sequence["PlannedTraining"]) -> None:
+        """Refuse what would stop it once those before it are done, as far as that is there now.
+
+        Args:
+            earlier: The trainings before it.
+
+        Raises:
+            MisuseError: The recipe or a setting is wrong.
+            OSError: What it starts from is neither there nor made by one of them.
+            ValueError: Config, data, GPU and what it starts from do not fit each other.
+        """
+        config = resolve_config(self.recipe, self.settings)
+        if self.is_done:
+            return
+        data = None
+        if self.blend.is_file():
+            config, data = resolve_with_data(self.recipe, self.settings, self.blend)
+        has_own, _ = RunDirectory(path=self.checkpoint_dir).newest_checkpoint()
+        if self.start_from is None or has_own:
+            return
+        within = [self.start_from, *self.start_from.parents]
+        maker = next((other for other in earlier if other.checkpoint_dir in within), None)
+        if maker:
+            _check_same_model(maker, config)
+        elif self.start_from.exists():
+            check_source(self.start_from, config, data)
+        else:
+            raise FileNotFoundError(
+                f"from {self.start_from}: expected a checkpoint, a Hugging Face directory or the "
+                f"name of a training before it, found no such path; before it are: "
+                f"{', '.join(other.name for other in earlier) or 'none'}"
+            )
+
     def arguments(self) -> list[str]:
         """Return the `train` command that does it."""
         arguments = ["train", self.recipe, "--blend", str(self.blend)]
@@ -75,6 +111,19 @@ class PlannedTraining:
         for setting in self.settings:
             arguments += ["--set", setting]
         return arguments
+
+
+def _check_same_model(maker: PlannedTraining, config: TrainingConfig) -> None:
+    """Refuse to start from the weights of another model."""
+    there = weights_identity(resolve_config(maker.recipe, maker.settings).model)
+    for name, value in weights_identity(config.model).items():
+        # The rows of a vocabulary that is that of the data are not known yet.
+        is_open = name == "padded_vocab_size" and 0 in (value, there[name])
+        if value != there[name] and not is_open:
+            raise ValueError(
+                f"from {maker.name}: {name} is {there[name]} there and {value} here; start from a "
+                "training of the same model"
+            )
 
 
 def read_plan(path: Path, environment: dict[str, str]) -> list[PlannedTraining]:
@@ -177,13 +226,17 @@ def run_plan(
     Raises:
         MisuseError: A recipe or a setting of any of them is wrong; none is started.
         OSError: A file of one that is done is missing.
-        ValueError: One that is done was done with another config or other data.
+        ValueError: One does not fit what it starts from, its data or its GPU, as far as these are
+            there, and none is started; or one that is done was done with another config or other
+            data.
     """
-    for training in trainings:
+    for number, training in enumerate(trainings):
         try:
-            resolve_config(training.recipe, training.settings)
+            training.check_ahead(trainings[:number])
         except MisuseError as error:
             raise MisuseError(f"training {training.name}: {error}") from error
+        except (OSError, ValueError) as error:
+            raise ValueError(f"training {training.name}: {one_line(error)}") from error
     for training in trainings:
         if training.is_done:
             training.check_done()
@@ -197,6 +250,31 @@ def run_plan(
             tell(f"training {training.name}: stopped before its end; the same command resumes")
             return 0
     return 0
+
+
+def listing(trainings: list[PlannedTraining]) -> list[dict[str, Any]]:
+    """Return what a scheduler has to know of each training, as plain values.
+
+    Raises:
+        MisuseError: A recipe or a setting of one is wrong.
+    """
+    listed = []
+    for training in trainings:
+        config = resolve_config(training.recipe, training.settings)
+        listed.append(
+            {
+                "name": training.name,
+                "checkpoint_dir": str(training.checkpoint_dir),
+                "blend": str(training.blend),
+                "from": None if training.start_from is None else str(training.start_from),
+                "arguments": training.arguments()[1:],
+                "num_steps": config.schedule.num_steps,
+                "num_processes": config.layout.world_size,
+                "gpu": config.execution.gpu,
+                "is_done": training.is_done,
+            }
+        )
+    return listed
 
 
 def _run_command(arguments: list[str]) -> int:

@@ -288,6 +288,7 @@ def incompleteness(path: Path) -> str:
     try:
         state = json.loads((path / STATE_FILE).read_bytes())
         files = dict(state["files"])
+        _ = state["step"], state["consumed_samples"]
     except FileNotFoundError:
         return f"it has no {STATE_FILE}"
     except (ValueError, KeyError, TypeError):
@@ -322,7 +323,7 @@ def find_checkpoint(path: Path, *, asked_by: str = "--from ") -> Checkpoint:
     """
     if not path.is_dir():
         raise FileNotFoundError(f"{asked_by}{path}: expected a checkpoint, found no such directory")
-    if _STEP_NAME.fullmatch(path.name):
+    if _STEP_NAME.fullmatch(path.resolve().name):
         reason = incompleteness(path)
         if reason:
             raise ValueError(f"{asked_by}{path}: expected a whole checkpoint, but {reason}")
@@ -330,8 +331,8 @@ def find_checkpoint(path: Path, *, asked_by: str = "--from ") -> Checkpoint:
     checkpoint, _ = RunDirectory(path=path.resolve()).newest_checkpoint()
     if checkpoint is None:
         raise ValueError(
-            f"{asked_by}{path}: expected a checkpoint directory of megatron-recipes, "
-            "found no whole step_NNNNNNN in it"
+            f"{asked_by}{path}: expected a checkpoint directory of megatron-recipes, found no "
+            f"whole step_NNNNNNN in it{', and no config.json of a model' if asked_by else ''}"
         )
     return checkpoint
 

@@ -83,7 +83,8 @@ def apply_settings(config: TrainingConfig, settings: Iterable[str]) -> TrainingC
             raise ValueError(f"--set takes field=value, not {setting!r}")
         if name not in sections:
             near = difflib.get_close_matches(name, sections, n=1)
-            hint = f"did you mean {near[0]}?" if near else "see `megatron-recipes show`"
+            listed = "`megatron-recipes show RECIPE --fields` lists them"
+            hint = f"did you mean {near[0]}?" if near else listed
             raise ValueError(f"--set names no field of a recipe: {name!r}; {hint}")
         changed = changes.setdefault(sections[name], {})
         if name in changed:

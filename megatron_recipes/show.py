@@ -8,7 +8,7 @@ from megatron_recipes.config import TrainingConfig
 from megatron_recipes.config.checks import shown
 from megatron_recipes.config.gpus import GPUS
 from megatron_recipes.config.stages import layers_per_stage
-from megatron_recipes.duration import SOURCE, estimate_duration
+from megatron_recipes.duration import SOURCE, check_utilization, estimate_duration
 from megatron_recipes.estimate.report import estimate_lines
 from megatron_recipes.flops import count_parameters, flops_per_token, recomputed_flops_per_token
 from megatron_recipes.limits import num_epochs
@@ -41,6 +41,7 @@ def describe(
     Raises:
         ValueError: `mfu` is out of range or has no effect; nothing can be estimated.
     """
+    check_utilization(config, mfu)
     parts = [
         [f"{config.recipe}: {config.description}"],
         _fields(config, all_fields=all_fields),

@@ -207,6 +207,28 @@ class NativeRecords:
     def damage(self) -> str | None:
         """Where the file broke off, if it did; complete behind the last batch."""
 
+@final
+class CommonForm:
+    """What makes lines of the native records of one dataset, where they are of its commonest form.
+
+    Raises:
+        ValueError: No such form is known of the dataset.
+    """
+
+    def __new__(cls, dataset: str, *, license: str) -> CommonForm: ...
+    def lines(self, raw: bytes, *, path: str, record: int) -> tuple[bytes, int, int] | None:
+        """Return the lines of a native record; None if it is not of the commonest form.
+
+        Args:
+            raw: Its bytes, which `NativeRecords` found nothing wrong with.
+            path: Its file's path as it stands in ids.
+            record: Its ordinal in the file.
+
+        Returns:
+            The lines, one behind the other without the last newline, how many they are, and the
+            bytes of the texts in them. Calls in them are valid.
+        """
+
 def chat_template_names() -> list[str]:
     """Return the names of the chat templates."""
 

@@ -549,6 +549,10 @@ def verify(
     complete: Annotated[
         bool, typer.Option("--complete", help="First make a directory of tasks whole.")
     ] = False,
+    checksums: Annotated[
+        bool,
+        typer.Option(help="Read every file again; --no-checksums only with --complete."),
+    ] = True,
     max_rejected: MaxRejected = 0.05,
     verbose: Verbose = False,
 ) -> None:
@@ -557,10 +561,15 @@ def verify(
     from preprocess.verify import verify as check
 
     State.verbose |= verbose
+    if not checksums and not complete:
+        raise Misuse("expected --complete with --no-checksums: without both there is nothing to do")
     if complete:
         # A task sees its own part only: the whole is judged here.
         manifest = complete_directory(path)
         judge(manifest, path, run_options(None, None, max_rejected=max_rejected))
+        if not checksums:
+            print(f"{path}: whole, {len(manifest.shards)} shards, {manifest.counts.out:,} records")
+            return
     with progress.report("verify", None) as update:
         checked, faults = check(path, update)
     for fault in faults:
@@ -623,14 +632,36 @@ def run(
     status: Annotated[
         bool, typer.Option("--status", help="Only show how far each stage is.")
     ] = False,
+    slurm: Annotated[
+        bool, typer.Option("--slurm", help="Submit the plan, trainings too, as jobs of Slurm.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --slurm: only print what would be submitted.")
+    ] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed", help="With --slurm: failed tasks again, while others still run."
+        ),
+    ] = False,
     verbose: Verbose = False,
 ) -> None:
-    """Run a plan's stages in order; what is done stays done."""
+    """Run a plan's stages in order, here or on a cluster; what is done stays done."""
     from preprocess.plan import read_plan, run_plan
     from preprocess.plan_view import plan_table
 
     State.verbose |= verbose
     stages = read_plan(plan, STAGES)
+    if (dry_run or retry_failed) and (not slurm or status):
+        raise Misuse("expected --dry-run and --retry-failed with --slurm, and without --status")
+    if slurm:
+        from preprocess.slurm import show_status, submit_plan
+
+        if status:
+            show_status(stages, print)
+        else:
+            submit_plan(stages, print, say, dry_run=dry_run, retry_failed=retry_failed)
+        return
     if not status:
         run_plan(stages, say)
     notes: list[str] = []

@@ -102,6 +102,8 @@ def dedup(
                 if each == "drop":
                     run.refuse_losses(allow_loss)
                 run.do(each)
+                if step is not None and step != STEPS[-1]:
+                    directory.finish_step(step, options)
         except FileNotFoundError:
             # An equal run that completes the directory removes the journal under our feet.
             if directory.manifest() is None:

@@ -37,7 +37,7 @@ def local_unit(unit: Unit, scratch: Path) -> Iterator[Unit]:
 def local_files(files: tuple[InputFile, ...], scratch: Path) -> Iterator[tuple[InputFile, ...]]:
     """Yield the files, those at addresses fetched into a private place below `scratch`.
 
-    What a kill leaves there goes with the journal of the run.
+    What a kill leaves there goes with the journal of the run, or with the job's own scratch.
 
     Raises:
         UserError: A file cannot be fetched, or has not the size any more that it was listed with;
@@ -46,7 +46,7 @@ def local_files(files: tuple[InputFile, ...], scratch: Path) -> Iterator[tuple[I
     if all(file.address is None for file in files):
         yield files
         return
-    place = Path(tempfile.mkdtemp(dir=scratch, prefix=FETCHED))
+    place = Path(tempfile.mkdtemp(dir=scratch_directory(scratch), prefix=FETCHED))
     try:
         yield tuple(_local(file, place) for file in files)
     except (UserError, ValueError, TruncatedInput) as error:
@@ -56,6 +56,16 @@ def local_files(files: tuple[InputFile, ...], scratch: Path) -> Iterator[tuple[I
         raise UserError(problem) from error
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def scratch_directory(default: Path) -> Path:
+    """Return where files that a run needs for a while are put: `$HEPHAESTUS_FORGE_SCRATCH`.
+
+    Without it they lie in the run's own directory, which has room for them; on a cluster that is
+    shared by all nodes, and a disk of the node itself is the better place.
+    """
+    given = os.environ.get("HEPHAESTUS_FORGE_SCRATCH")
+    return Path(given) if given else default
 
 
 def _local(file: InputFile, place: Path) -> InputFile:
@@ -79,7 +89,8 @@ def named(problem: str, files: Iterable[InputFile], scratch: Path) -> str:
     """
     if FETCHED not in problem:
         return problem
-    place = re.escape(os.path.abspath(scratch / FETCHED))  # noqa: PTH100 - as `mkdtemp` gives it
+    # As `mkdtemp` gives it.
+    place = re.escape(os.path.abspath(scratch_directory(scratch) / FETCHED))  # noqa: PTH100
     for file in files:
         if file.address is not None:
             digest = _digest(file.address)

@@ -7,21 +7,18 @@ import multiprocessing
 import queue
 import signal
 import threading
-from collections import Counter
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import zstandard
 
-from preprocess.checks import REQUIREMENTS
 from preprocess.errors import UserError
-from preprocess.licences import Licences
-from preprocess.manifest import Share, hash_file
+from preprocess.frame_builder import FrameBuilder
+from preprocess.manifest import hash_file
 from preprocess.readers import READERS
 from preprocess.record_shards import Frame
-from preprocess.records import TruncatedInput, encode
+from preprocess.records import TruncatedInput
 from preprocess.run_directory import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
@@ -31,15 +28,6 @@ if TYPE_CHECKING:
 
     from preprocess.ingest import IngestConfig
     from preprocess.inputs import InputFile
-    from preprocess.records import Outcome, Record
-
-FRAME_TEXT_BYTES = 1 << 20
-"""A frame is closed when its text reaches this size."""
-
-FRAME_BYTES = 8 << 20
-"""A frame is closed when its lines, those of what was rejected too, reach this size."""
-
-ZSTD_LEVEL = 3
 
 _CONTAINERS_BEFORE_COLLECTION = 100_000
 """Records hold no cycles: to look for some every 700 objects, as Python does, takes a tenth of the
@@ -191,14 +179,18 @@ def _read_batch(
     limit_bytes: int,
 ) -> None:
     reader = READERS[config.dataset]
-    builder = _FrameBuilder(connection, config)
+
+    def send(frame: Frame) -> None:
+        connection.send_bytes(_FRAME + msgspec.msgpack.encode(frame))
+
+    builder = FrameBuilder(send, config)
     ends: list[tuple[int, str]] = []
     problems: list[str] = []
     for name, relative in batch:
         path = Path(name)
         native = 0
         try:
-            for outcome in reader.read(path, relative, config.options, limit_bytes):
+            for outcome in reader.outcomes(path, relative, config.options, limit_bytes):
                 builder.add(outcome)
                 native += 1
         except TruncatedInput as error:
@@ -207,84 +199,3 @@ def _read_batch(
     builder.close()
     end: BatchEnd = (ends, problems)
     connection.send_bytes(_END + msgspec.msgpack.encode(end))
-
-
-class _FrameBuilder:
-    """Gathers outcomes and sends them off a frame at a time."""
-
-    def __init__(self, connection: Connection[Any, Any], config: IngestConfig) -> None:
-        self._connection = connection
-        self._licences = Licences(config.licenses)
-        self._requirements = [REQUIREMENTS[name] for name in config.require]
-        self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
-        self._reset()
-
-    def _reset(self) -> None:
-        self._native = 0
-        self._text_bytes = 0
-        self._held_bytes = 0
-        self._lines: list[bytes] = []
-        self._rejected: list[bytes] = []
-        self._records: Counter[tuple[str, str]] = Counter()
-        self._bytes: Counter[tuple[str, str]] = Counter()
-        self._dropped: Counter[str] = Counter()
-        self._reasons: Counter[str] = Counter()
-        self._repairs: Counter[str] = Counter()
-        self._kept_licences: Counter[str] = Counter()
-
-    def add(self, outcome: Outcome) -> None:
-        """Take the fate of one native record."""
-        self._native += 1
-        if outcome.dropped:
-            self._dropped.update(outcome.dropped)
-        if outcome.repairs:
-            self._repairs.update(outcome.repairs)
-        if outcome.rejection is not None:
-            self._rejected.append(outcome.rejection.encode())
-            self._held_bytes += len(self._rejected[-1])
-            self._reasons[outcome.rejection.reason] += 1
-        for record in outcome.records:
-            reason = self._reason_to_drop(record)
-            if reason is not None:
-                self._dropped[reason] += 1
-                continue
-            self._lines.append(encode(record))
-            self._held_bytes += len(self._lines[-1])
-            text = record.text
-            size = len(text) if text.isascii() else len(text.encode())
-            share = record.source, record.kind
-            self._kept_licences[record.license] += 1
-            self._records[share] += 1
-            self._bytes[share] += size
-            self._text_bytes += size
-        if self._text_bytes >= FRAME_TEXT_BYTES or self._held_bytes >= FRAME_BYTES:
-            self.close()
-
-    def _reason_to_drop(self, record: Record) -> str | None:
-        reason = self._licences.reason_to_drop(record.license)
-        for unmet in self._requirements:
-            reason = reason or unmet(record)
-        return reason
-
-    def close(self) -> None:
-        """Send what was gathered, if anything was."""
-        if self._native == 0:
-            return
-        frame = Frame(
-            native=self._native,
-            records=self._compress(self._lines),
-            rejected=self._compress(self._rejected),
-            composition=[
-                Share(source=key[0], kind=key[1], records=count, text_bytes=self._bytes[key])
-                for key, count in sorted(self._records.items())
-            ],
-            dropped=dict(sorted(self._dropped.items())),
-            rejected_counts=dict(sorted(self._reasons.items())),
-            repaired=dict(sorted(self._repairs.items())),
-            licenses=dict(sorted(self._kept_licences.items())),
-        )
-        self._connection.send_bytes(_FRAME + msgspec.msgpack.encode(frame))
-        self._reset()
-
-    def _compress(self, lines: list[bytes]) -> bytes:
-        return self._compressor.compress(b"\n".join([*lines, b""])) if lines else b""

@@ -1,11 +1,11 @@
 """`preprocess run PLAN.toml`: a plan's stages, in order, resuming.
 
-A plan is TOML (`[run] directory`, `[[stage]]`, `[[training]]`; the trainings belong to
-`megatron-recipes plan`). Each stage is a subcommand of this program with the same options, run in
-a process of its own and written to `<directory>/<name>`. An input, or a path among the options
-(`tokenizer`, `benchmark`, `model`, `seed`), is the name of an earlier stage, or a path; `{stdlib}`
-and `{site_packages}` stand for those folders of the running Python, `${NAME}` for an environment
-variable.
+A plan is TOML (`[run] directory`, `[[stage]]`, `[[training]]`, `[slurm]`; the trainings belong to
+`megatron-recipes plan`, `[slurm]` to `preprocess run --slurm`). Each stage is a subcommand of this
+program with the same options, run in a process of its own and written to `<directory>/<name>`. An
+input, or a path among the options (`tokenizer`, `benchmark`, `model`, `seed`), is the name of an
+earlier stage, or a path; `{stdlib}` and `{site_packages}` stand for those folders of the running
+Python, `${NAME}` for an environment variable.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,10 @@ class Stage:
     """What it reads: paths, those of earlier stages among them."""
     arguments: tuple[str, ...]
     """The command line behind `preprocess`."""
+    needs: tuple[str, ...] = ()
+    """The earlier stages that it reads."""
+    output: Path = field(default_factory=Path)
+    """What it makes: a directory, a file, or a prefix."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +59,10 @@ class Plan:
     path: Path
     directory: Path
     stages: tuple[Stage, ...]
+    has_trainings: bool = False
+    """Whether there is a `[[training]]`; what it says is for `megatron-recipes`."""
+    slurm: dict[str, Any] = field(default_factory=dict)
+    """What `[slurm]` asks of a cluster, as it stands there: see `preprocess.slurm.resources`."""
 
 
 def read_plan(path: Path, commands: frozenset[str]) -> Plan:
@@ -69,9 +77,11 @@ def read_plan(path: Path, commands: frozenset[str]) -> Plan:
         raise UserError(f"{path}: expected a plan, found nothing there; check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: expected a plan in TOML, but {error}") from error
-    _refuse_unknown(path, "the plan", content, {"run", "stage", "training"})
+    _refuse_unknown(path, "the plan", content, {"run", "slurm", "stage", "training"})
     run = content.get("run", {})
     _expect_table(path, "[run]", run)
+    slurm = content.get("slurm", {})
+    _expect_table(path, "[slurm]", slurm)
     _refuse_unknown(path, "[run]", run, {"directory"})
     if not isinstance(run.get("directory"), str):
         raise UserError(f'{path}: expected [run] with directory = "...", found none')
@@ -84,7 +94,13 @@ def read_plan(path: Path, commands: frozenset[str]) -> Plan:
         _expect_table(path, "[[stage]]", table)
         made = {stage.name for stage in stages}
         stages.append(_stage(path, directory, table, made, commands))
-    return Plan(path=path, directory=directory, stages=tuple(stages))
+    return Plan(
+        path=path,
+        directory=directory,
+        stages=tuple(stages),
+        has_trainings=bool(content.get("training")),
+        slurm=slurm,
+    )
 
 
 def run_plan(plan: Plan, say: Callable[[str], None]) -> None:
@@ -93,8 +109,7 @@ def run_plan(plan: Plan, say: Callable[[str], None]) -> None:
     Raises:
         UserError: A stage failed; its own line stands above.
     """
-    plan.directory.mkdir(parents=True, exist_ok=True)
-    write_whole(plan.directory / PLAN, plan.path.read_bytes())
+    keep_copy(plan)
     for number, stage in enumerate(plan.stages, 1):
         say(f"[{number}/{len(plan.stages)}] preprocess {' '.join(stage.arguments)}")
         command = [sys.executable, "-m", "preprocess", *stage.arguments]
@@ -107,6 +122,12 @@ def run_plan(plan: Plan, say: Callable[[str], None]) -> None:
                 f"above; mend it and run `preprocess run {plan.path}` again: what is done stays "
                 "done"
             )
+
+
+def keep_copy(plan: Plan) -> None:
+    """Write the plan's copy into its run directory."""
+    plan.directory.mkdir(parents=True, exist_ok=True)
+    write_whole(plan.directory / PLAN, plan.path.read_bytes())
 
 
 def _stage(
@@ -131,14 +152,19 @@ def _stage(
             f"found {_shown(inputs)}"
         )
 
+    needs: set[str] = set()
+
     def resolve(value: str) -> str:
-        return _resolve(path, directory, value, made)
+        resolved, needed = _resolve(path, directory, value, made)
+        needs.update(needed)
+        return resolved
 
     def expand(value: str) -> str:
         return _expand(path, value)
 
     arguments = [command]
     if command == "report":
+        needs |= made
         inputs = inputs or [str(directory)]
     resolved = [_input(value, resolve) for value in inputs]
     arguments += resolved
@@ -148,7 +174,14 @@ def _stage(
     for option, value in options.items():
         is_path = option.replace("-", "_") in PATH_OPTIONS
         arguments += _option(path, where, option, value, resolve if is_path else expand)
-    return Stage(name=name, command=command, inputs=tuple(resolved), arguments=tuple(arguments))
+    return Stage(
+        name=name,
+        command=command,
+        inputs=tuple(resolved),
+        arguments=tuple(arguments),
+        needs=tuple(sorted(needs)),
+        output=directory / name,
+    )
 
 
 def _input(value: str, resolve: Callable[[str], str]) -> str:
@@ -178,12 +211,15 @@ def _option(
             raise UserError(f"{path}: {where}: expected a plain value for {option}, got {value!r}")
 
 
-def _resolve(path: Path, directory: Path, value: str, made: set[str]) -> str:
+def _resolve(
+    path: Path, directory: Path, value: str, made: set[str]
+) -> tuple[str, tuple[str, ...]]:
+    """Return what a value stands for, and the earlier stage that it names."""
     expanded = _expand(path, value)
     first, *rest = expanded.split("/", 1)
     if first in made:
-        return str(directory.joinpath(first, *rest))
-    return expanded
+        return str(directory.joinpath(first, *rest)), (first,)
+    return expanded, ()
 
 
 def _expand(path: Path, value: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from preprocess.exact_json import ENCODER
+from preprocess.exact_json import ENCODER, exact_number
 
 KINDS: Final = ("tool_documentation", "trajectory", "function_call", "code", "text", "web")
 """What a record can be."""
@@ -152,6 +152,31 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
                 f"a native record gives records or one rejection, got {made} records "
                 f"and rejection {self.rejection!r}"
             )
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """What a native record gave, as lines already: what `encode` makes of an outcome's records."""
+
+    lines: bytes
+    """One behind the other, without the last newline."""
+
+    records: int
+    """How many they are; never none."""
+
+    text_bytes: int
+    """Bytes of their texts in UTF-8."""
+
+    source: str
+    kind: str
+    license: str
+
+    def outcome(self) -> Outcome:
+        """Return the records of the lines."""
+        records = tuple([_DECODER.decode(line) for line in self.lines.split(b"\n")])
+        return Outcome(records=records)
+
+
+_DECODER: Final = msgspec.json.Decoder(Record, float_hook=exact_number)
 
 
 def portable_path(path: str) -> str:

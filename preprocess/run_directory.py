@@ -10,6 +10,7 @@ While a stage runs, its directory holds:
 | `units/UUUUU-SSSSS-rejected.jsonl.zst` | unreadable records met while shard S was made |
 | `units/UUUUU-SSSSS.json` | shard S is done, and how far unit U was read |
 | `tasks/I-of-N.json` | task I has done all its units |
+| `tasks/STEP-I-of-N.json` | task I has done its part of a step before the last one |
 
 Completing renames the shards to `SERIES-NNNNN.EXT`, numbered in the order of the input, writes
 `manifest.json` last and removes the rest but `run.json` and `rejected.jsonl.zst`. Every move is a
@@ -254,11 +255,18 @@ class RunDirectory:
             return msgspec.structs.replace(result, problems=problems)
 
     def _finish_task(self, task: int, num_tasks: int) -> None:
-        folder = self.path / "tasks"
-        folder.mkdir(exist_ok=True)
         done = [unit.index for unit in self.units if unit.index % num_tasks == task]
-        content = {"task": task, "num_tasks": num_tasks, "units": done}
-        write_whole(folder / f"{task}-of-{num_tasks}.json", to_json(content))
+        self._mark(task, num_tasks, None, {"units": done})
+
+    def finish_step(self, step: str, options: RunOptions) -> None:
+        """Note that a task has done its part of a step that has others behind it."""
+        if self.manifest() is None:
+            self._mark(options.task or 0, options.num_tasks, step, {"step": step})
+
+    def _mark(self, task: int, num_tasks: int, step: str | None, content: dict[str, Any]) -> None:
+        mark = task_mark(self.path, task, num_tasks, step)
+        mark.parent.mkdir(exist_ok=True)
+        write_whole(mark, to_json({"task": task, "num_tasks": num_tasks, **content}))
 
     def missing(self) -> list[int]:
         """Return the units that are not done."""
@@ -358,6 +366,12 @@ class RunDirectory:
         # What an equal run has begun to remove it has gathered already.
         if numbered and self.manifest() is None:
             concatenate(self.path / REJECTED, (path for _, _, path in sorted(numbered)))
+
+
+def task_mark(path: Path, task: int, num_tasks: int, step: str | None = None) -> Path:
+    """Return the file that says that a task has done its part, of one step where there are more."""
+    stem = f"{task}-of-{num_tasks}.json"
+    return path / "tasks" / (stem if step is None else f"{step}-{stem}")
 
 
 def complete_directory(path: Path) -> Manifest:

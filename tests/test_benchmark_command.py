@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,10 @@ def test_figures_follow_from_the_median_step() -> None:
 
 
 def test_published_runs_stand_beside_the_same_model_only() -> None:
-    assert len(anchors(find_recipe("llama3_8b"))) > 8
+    assert len(anchors(find_recipe("llama3_8b"))) == 7
+    assert [name[:14] for name, _ in anchors(find_recipe("llama3_8b_stage3"))] == [
+        "Llama-3-8B SFT"
+    ] * 2
     assert anchors(find_recipe("mistral_7b")) == []
     found = result("llama3_8b", 50.0)
     text = markdown([found], {})
@@ -99,6 +103,24 @@ def test_tiny_is_measured_swept_and_profiled(tmp_path: Path) -> None:
     assert (tmp_path / "out/setting-00/trace.json.gz").stat().st_size > 1000
     assert (tmp_path / "out/result.png").read_bytes().startswith(PNG)
     assert "| settings | tokens/s/GPU | GB |" in done.stdout
+
+
+def test_processes_that_were_started_write_the_report_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "1"), ("MASTER_ADDR", "127.0.0.1")):
+        monkeypatch.setenv(name, value)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
+    arguments = ["benchmark", "tiny", "--output", tmp_path / "out", "--steps", "1"]
+    arguments += ["--warm-up", "1", "--set", "vocab_size=512", "--set", "sequence_length=64"]
+    done = run(command(*arguments))
+    assert done.returncode == 0, done.stderr
+    assert "tokens per second per gpu" in done.stderr
+    assert (tmp_path / "out/result.json").is_file()
+    refused = run(command(*arguments, "--sweep", "layout"))
+    assert refused.returncode == 1
+    assert "--sweep starts processes of its own" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -125,11 +125,6 @@ def test_every_epoch_shows_all_sequences_in_another_order(tmp_path: Path) -> Non
     ]
 
 
-def test_a_sample_that_does_not_count_has_no_loss(tmp_path: Path) -> None:
-    documents, _ = masked(tmp_path, ["0111"])
-    assert packed(documents, 8)[None]["loss_mask"].sum() == 0
-
-
 def test_masks_of_other_documents_and_masks_without_loss_are_refused(tmp_path: Path) -> None:
     documents, _ = masked(tmp_path, ["0000", "000000000000011"])
     with pytest.raises(ValueError, match=r"expected conversations whose loss counts somewhere"):
@@ -148,7 +143,6 @@ def test_groups_are_interleaved_by_weight(tmp_path: Path) -> None:
     mixed = MixedConversations(parts, [0.3, 0.7], 100)
     trained_tokens = [int(mixed[index]["loss_mask"].sum()) for index in range(100)]
     assert [trained_tokens[:n].count(2) for n in (10, 50, 100)] == [3, 15, 30]
-    assert mixed[None]["loss_mask"].sum() == 0
 
 
 def test_documents_of_several_prefixes_are_numbered_through(tmp_path: Path) -> None:

@@ -269,11 +269,26 @@ REFUSED_CONFIGS = {
     "hidden_size": ("big", "hidden_size is big; expected a positive whole number"),
     "head_dim": (23, "kv_channels (23) must be even"),
     "rms_norm_eps": (-1.0, "layernorm_epsilon (-1.0) must be positive"),
+    "max_position_embeddings": ("8k", "max_position_embeddings is 8k; expected a positive whole"),
+    "layer_types": (5, "expected the config of a model: TypeError"),
+    "rope_parameters": ([1], "expected the config of a model: AttributeError"),
     "num_hidden_layers": (5, "expected the tensor model.layers.4."),
     "intermediate_size": (170, "model.layers.0.mlp.gate_proj.weight is [176, 64] float32"),
     "vocab_size": (520, "model.embed_tokens.weight is [500, 64] float32"),
     "tie_word_embeddings": (True, "lm_head.weight has other values than"),
 }
+
+
+def test_window_that_a_mistral_has_unless_it_says_so_is_refused(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hf = Path(shutil.copytree(models / "mistral", tmp_path / "mistral"))
+    content = json.loads((hf / "config.json").read_text())
+    del content["sliding_window"]
+    (hf / "config.json").write_text(json.dumps(content))
+    assert "sliding_window is 4096; expected null" in refusal(
+        capsys, "import", hf, tmp_path / "run"
+    )
 
 
 @pytest.mark.parametrize("field", REFUSED_CONFIGS)
@@ -478,6 +493,21 @@ def test_what_was_written_wrong_is_noticed(
     said = capsys.readouterr().err
     assert "read again, model.layers.2.self_attn.q_proj.weight has other values" in said
     assert not (tmp_path / "run/step_0000000").exists()
+
+
+def test_damaged_checkpoint_is_not_exported(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert convert("import", models / "llama", tmp_path / "run") == 0
+    step = tmp_path / "run/step_0000000"
+    file = step / "__0_0.distcp"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 64  # inside a weight: nothing but its value is another
+    file.write_bytes(content)
+    capsys.readouterr()
+    line = refusal(capsys, "export", tmp_path / "run", tmp_path / "hf")
+    assert f"{step}: {file.name} is not as it was written: its SHA-256 differs" in line
+    assert not (tmp_path / "hf").exists()
 
 
 def test_target_that_is_there_is_kept_if_the_same_and_refused_if_not(

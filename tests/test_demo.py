@@ -115,7 +115,10 @@ options = { threshold = 0.9 }
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("[run]", "[rum]"), "the plan: expected run, stage, training, found 'rum'; remove it"),
+        (
+            ("[run]", "[rum]"),
+            "the plan: expected run, slurm, stage, training, found 'rum'; remove it",
+        ),
         (('command = "dedup"', 'command = "dance"'), "expected a command of blend, dedup, ingest"),
         (('name = "unique"', 'name = "records"'), "expected each name once, records is there"),
         (("input", "imput"), "[[stage]] records: expected command, input, name, options, found"),

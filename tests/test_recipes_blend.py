@@ -132,6 +132,20 @@ def test_malformed_blend_is_refused(
     assert message in said
 
 
+@pytest.mark.parametrize(
+    ("kind", "place"), [("train", "group code under train"), ("valid", "group agent under valid")]
+)
+def test_part_that_is_listed_twice_is_refused(blend_file: Path, kind: str, place: str) -> None:
+    number = {"train": 1, "valid": 0}[kind]
+    change(
+        blend_file, lambda blend: blend[kind][number].update(prefixes=["code/../agent/part-00001"])
+    )
+    assert refusal(blend_file) == (
+        f"{blend_file}: expected each part once, found {blend_file.parent}/agent/part-00001 in "
+        f"group agent under train and in {place}; leave one out"
+    )
+
+
 def test_blend_that_is_no_json_is_refused(blend_file: Path) -> None:
     blend_file.write_text("{")
     assert refusal(blend_file).startswith(f"{blend_file}: expected a blend file in JSON: ")

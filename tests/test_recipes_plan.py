@@ -7,6 +7,7 @@ from blend_files import write_blend
 
 from megatron_recipes.job import MisuseError, make_job
 from megatron_recipes.plan import read_plan, run_plan
+from megatron_recipes.run_directory import write_state
 
 HEAD = '[run]\ndirectory = "${RUNS}/one"\n[[stage]]\nname = "mix"\n'
 TRAINING = '[[training]]\nname = "first"\nrecipe = "tiny"\nblend = "mix"\n'
@@ -64,6 +65,53 @@ def test_wrong_setting_of_the_last_training_starts_none(tmp_path: Path) -> None:
         "num_steps (5)"
     )
     assert said == []
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            'from = "frist"\n',
+            "from frist: expected a checkpoint, a Hugging Face directory or the name of a training "
+            "before it, found no such path; before it are: first",
+        ),
+        (
+            'from = "first"\nset = { hidden_size = 64 }\n',
+            "from first: hidden_size is 128 there and 64 here; start from a training of the same "
+            "model",
+        ),
+        (
+            'from = "${RUNS}/one/first/step_0000100"\nset = { num_layers = 2 }\n',
+            "from first: num_layers is 4 there and 2 here; start from a training of the same model",
+        ),
+        ('from = "${RUNS}"\n', "expected a checkpoint directory of megatron-recipes, found no"),
+        ("set = { max_epochs = 0.5 }\n", "group agent would be read 3.20 times"),
+        ("set = { vocab_size = 512 }\n", "the blend's tokenizer has 300 tokens, fewer than"),
+    ],
+)
+def test_what_would_stop_the_last_training_starts_none(
+    tmp_path: Path, table: str, message: str
+) -> None:
+    blend, plan = write_blend(tmp_path / "data"), tmp_path / "plan.toml"
+    first = TRAINING.replace('"mix"', f'"{blend}"')
+    plan.write_text(HEAD + first + first.replace("first", "second") + table)
+    said: list[str] = []
+    with pytest.raises(ValueError, match=r"^training second: ") as caught:
+        run_plan(read_plan(plan, {"RUNS": str(tmp_path)}), tell=said.append, verbose=False)
+    assert message in str(caught.value)
+    assert said == []
+
+
+def test_training_that_has_checkpoints_may_have_lost_what_it_began_with(tmp_path: Path) -> None:
+    blend, plan = write_blend(tmp_path / "data"), tmp_path / "plan.toml"
+    plan.write_text(HEAD + TRAINING.replace('"mix"', f'"{blend}"') + 'from = "${RUNS}/gone"\n')
+    (training,) = read_plan(plan, {"RUNS": str(tmp_path)})
+    with pytest.raises(FileNotFoundError, match="found no such path; before it are: none"):
+        training.check_ahead([])
+    saved = tmp_path / "one/first/step_0000010"
+    saved.mkdir(parents=True)
+    write_state(saved, {"step": 10, "consumed_samples": 40}, {})
+    training.check_ahead([])
 
 
 def test_training_that_is_done_but_was_another_is_refused(tmp_path: Path) -> None:

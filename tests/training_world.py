@@ -114,8 +114,6 @@ def train_steps(
 def step_through(
     config: TrainingConfig, world: Any, chunks: list[Any], optimizer: Any, num_steps: int
 ) -> dict[str, list[float]]:
-    import torch
-
     from megatron_recipes.data import training_batches
     from megatron_recipes.forward import run_schedule
     from megatron_recipes.world import sum_over_world
@@ -126,7 +124,7 @@ def step_through(
         for chunk in chunks:
             chunk.zero_grad_buffer()
         optimizer.zero_grad()
-        reports = run_schedule(
+        mine = run_schedule(
             training_batches(dataset, config, world, step * batch.global_batch_size),
             batch.num_microbatches(config.layout),
             config,
@@ -134,9 +132,8 @@ def step_through(
             forward_only=False,
         )
         _, grad_norm, _ = optimizer.step()
-        counts = reports and world.counts_loss
-        mine = torch.stack(reports).sum(dim=0).tolist() if counts else [0.0, 0.0]
-        loss, tokens = sum_over_world(mine, world.device)
+        counted = mine if world.counts_loss else (0.0, 0.0)
+        loss, tokens = sum_over_world(list(counted), world.device)
         result["losses"].append(loss / tokens)
         result["grad_norms"].append(float(grad_norm))
     return result

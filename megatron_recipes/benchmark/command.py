@@ -124,7 +124,20 @@ def measure_as_rank(
     rank: int,
     world_size: int,
 ) -> None:
-    """Measure as one of the processes that `run_benchmark`, `srun` or `torchrun` started."""
+    """Measure as one of the processes that `run_benchmark`, `srun` or `torchrun` started.
+
+    Under the latter two nobody else can write the report: rank 0 does.
+
+    Raises:
+        ValueError: There are as many processes as another layout needs; or a sweep is asked of
+            processes that are started already.
+    """
+    is_ours = CHOSEN in os.environ
+    if options.sweep and not is_ours:
+        raise ValueError(
+            "--sweep starts processes of its own for each setting and cannot run under srun or "
+            "torchrun; sweep on one machine, or submit a job for each setting"
+        )
     number = int(os.environ.get(CHOSEN, "0"))
     config = configs[number]
     config.layout.check_world_size(world_size)
@@ -145,6 +158,9 @@ def measure_as_rank(
         ),
         tell,
     )
+    if rank == 0 and not is_ours:
+        measured = json.loads((directory / "measured.json").read_bytes())
+        tell(write_report(options.output, [Result(config=config, measured=measured)], about()))
 
 
 def _directory(options: BenchmarkOptions, number: int) -> Path:

@@ -101,7 +101,7 @@ def picture(results: list[Result]) -> bytes:
     drawn = axes.barh(range(len(bars)), values, color=colors, height=0.7)
     axes.set_yticks(range(len(bars)), names)
     axes.bar_label(drawn, [f"{value:,.0f}" for value in values], padding=3, fontsize=9)
-    axes.margins(x=0.12)
+    axes.margins(x=0.16)
     axes.set_xlabel("tokens per second and GPU (grey: published)")
     axes.set_title(results[0].config.recipe, loc="left")
     for side in ("top", "right"):

@@ -65,7 +65,7 @@ class Result:
 
 
 def anchors(config: TrainingConfig) -> list[tuple[str, float]]:
-    """Return published runs of the same model: name with source, tokens/s/GPU."""
+    """Return published runs of the same model and kind: name with source, tokens/s/GPU."""
     model = config.model
     for known in MODELS.values():
         same = (
@@ -79,5 +79,7 @@ def anchors(config: TrainingConfig) -> list[tuple[str, float]]:
                 (f"{run.name} ({run.source})", run.tokens_per_second_per_gpu)
                 for run in RUNS
                 if run.work.model == known
+                and run.work.trains_weights
+                and bool(run.work.attended_tokens) == config.batch.pack_conversations
             ]
     return []

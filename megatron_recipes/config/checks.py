@@ -1,8 +1,10 @@
 """What is asked of single fields, each refusal naming field and value."""
 
 import dataclasses
-import math
 from typing import Any
+
+MAX_VALUE = 2**63
+"""More than anything counts, and little enough to be computed with."""
 
 
 def shown(value: object) -> str:
@@ -21,7 +23,8 @@ def require_positive(section: object, *names: str) -> None:
     """Refuse fields of a section that are not above 0, or no number."""
     for name in names:
         value = getattr(section, name)
-        if not 0 < value < math.inf:  # not a number is neither
+        _require_bounded(name, value)
+        if value <= 0:
             raise ValueError(f"{name} ({value}) must be positive")
 
 
@@ -29,8 +32,15 @@ def require_not_negative(section: object, *names: str) -> None:
     """Refuse fields of a section that are below 0, or no number."""
     for name in names:
         value = getattr(section, name)
-        if not 0 <= value < math.inf:
-            raise ValueError(f"{name} ({value}) must be a number that is not negative")
+        _require_bounded(name, value)
+        if value < 0:
+            raise ValueError(f"{name} ({value}) must not be negative")
+
+
+def _require_bounded(name: str, value: float) -> None:
+    """Refuse what is no number, or too great."""
+    if not abs(value) < MAX_VALUE:
+        raise ValueError(f"{name} ({value!s:.24}) must be a number below {MAX_VALUE}")
 
 
 def require_one_of(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from megatron_recipes.checkpoint_content import first_damage
 from megatron_recipes.config import ModelConfig
 from megatron_recipes.convert.hf_config import (
     CONFIG_FILE,
@@ -54,7 +55,8 @@ class ExportOptions:
     """A Hugging Face directory with config and tokenizer; None: those that were kept at import."""
 
     verify: bool = True
-    """Read what was written and compare every tensor."""
+    """Hold the checkpoint's files against their digests, then read what was written and compare
+    every tensor."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +84,8 @@ def export_checkpoint(
 
     Raises:
         OSError: Files are missing or cannot be written.
-        ValueError: Checkpoint, config and tokenizer do not fit, or something else is at `target`.
+        ValueError: The checkpoint is damaged; config and tokenizer do not fit it; or something
+            else is at `target`.
     """
     target = target.resolve()
     result = _result(checkpoint, options, tell)
@@ -90,6 +93,8 @@ def export_checkpoint(
         _check_same(target, result)
         tell(f"already there, and equal: {target}")
         return target
+    if options.verify:
+        _check_sound(checkpoint)
     check_room(target, num_bytes(result.weights))
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.unfinished")
@@ -134,6 +139,13 @@ def _result(checkpoint: Checkpoint, options: ExportOptions, tell: Tell) -> _Resu
             "tokenizer is for you to add; or name a directory that has both by --hf"
         )
     return _Result(config=config, files=files, weights=weights)
+
+
+def _check_sound(checkpoint: Checkpoint) -> None:
+    """Refuse files that are not as they were written: what is exported would be as wrong."""
+    reason = first_damage(checkpoint.path, sorted(checkpoint.state.get("sha256", {}).items()))
+    if reason:
+        raise ValueError(f"{checkpoint.path}: {reason}; export another checkpoint")
 
 
 def _kept_files(checkpoint: Checkpoint, directory: Path) -> dict[str, Path]:

@@ -84,13 +84,15 @@ def read_hf_config(directory: Path, *, divisor: int) -> HfConfig:
         raise ValueError(f"{path}: expected JSON: {error}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected a JSON object, found {type(content).__name__}")
-    _check_architecture(path, content)
-    _check_computable(path, content)
     try:
+        _check_architecture(path, content)
+        _check_computable(path, content)
         return HfConfig(content=content, model=_model(path, content, divisor))
     except ValueError as error:
         text = str(error)
         raise ValueError(text if text.startswith(str(path)) else f"{path}: {text}") from None
+    except (TypeError, AttributeError, OverflowError) as error:  # a list where a name belongs
+        raise ValueError(f"{path}: expected the config of a model: {error!r}") from None
 
 
 def _check_architecture(path: Path, content: dict[str, Any]) -> None:
@@ -108,7 +110,8 @@ def _check_computable(path: Path, content: dict[str, Any]) -> None:
         value = content.get(name, allowed[0])
         if value not in allowed:
             raise ValueError(f"{path}: {name} is {value}; expected {allowed[0]}")
-    window = content.get("sliding_window")
+    # What transformers takes where the field is absent; 4,096 in the first Mistral.
+    window = content.get("sliding_window", 4096 if content["model_type"] == "mistral" else None)
     if content.get("use_sliding_window", content["model_type"] != "qwen2") and window is not None:
         raise ValueError(
             f"{path}: sliding_window is {window}; expected null: attention sees all before it"
@@ -132,6 +135,12 @@ def _model(path: Path, content: dict[str, Any], divisor: int) -> ModelConfig:
             f"{path}: hidden_size ({hidden}) is no multiple of num_attention_heads ({heads}), and "
             "no head_dim is given"
         )
+    epsilon = content.get("rms_norm_eps", 1e-6)  # the default of all three
+    if not isinstance(epsilon, int | float):
+        raise ValueError(f"{path}: rms_norm_eps is {epsilon}; expected a number")
+    is_tied = content.get("tie_word_embeddings") or False
+    if not isinstance(is_tied, bool):
+        raise ValueError(f"{path}: tie_word_embeddings is {is_tied}; expected true or false")
     base, factor = _rotary(path, content)
     return ModelConfig(
         num_layers=number("num_hidden_layers"),
@@ -142,12 +151,14 @@ def _model(path: Path, content: dict[str, Any], divisor: int) -> ModelConfig:
         kv_channels=number("head_dim", hidden // heads),
         vocab_size=number("vocab_size"),
         make_vocab_size_divisible_by=divisor,
-        max_position_embeddings=content.get("max_position_embeddings") or 0,
+        max_position_embeddings=(
+            number("max_position_embeddings") if content.get("max_position_embeddings") else 0
+        ),
         rotary_base=base,
         rotary_scaling_factor=factor,
         add_qkv_bias=content["model_type"] == "qwen2",
-        layernorm_epsilon=content.get("rms_norm_eps", 1e-6),  # the default of all three
-        share_embeddings_and_output_weights=content.get("tie_word_embeddings", False),
+        layernorm_epsilon=epsilon,
+        share_embeddings_and_output_weights=is_tied,
     )
 
 

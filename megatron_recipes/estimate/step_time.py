@@ -14,7 +14,7 @@ from megatron_recipes.config import ModelConfig
 from megatron_recipes.config.gpus import Gpu
 from megatron_recipes.estimate.rates import Rates
 from megatron_recipes.estimate.workload import Workload
-from megatron_recipes.flops import flops_per_token
+from megatron_recipes.flops import attention_matrices, flops_per_token, mlp_matrices
 
 BF16_BYTES = 2
 FP8_BYTES = 1
@@ -221,10 +221,8 @@ class _MicroBatch:
             seconds += layers["attention"] / 3.5
         if "mlp" in modules:
             model = self.work.model
-            part = 3 * model.hidden_size * model.ffn_hidden_size / layer_matrices(model)
+            part = mlp_matrices(model) / layer_matrices(model)
             seconds += part * layers["matrix_products"] / 3
-        if "layernorm" in modules:
-            seconds += layers["memory_traffic"] * 0.1
         return seconds
 
     def output_layer(self) -> float:
@@ -243,10 +241,7 @@ class _MicroBatch:
 
 def layer_matrices(model: ModelConfig) -> int:
     """Return the weights in the matrices of one layer."""
-    heads = model.num_attention_heads * model.kv_channels
-    groups = model.num_query_groups * model.kv_channels
-    hidden = model.hidden_size
-    return 2 * hidden * (heads + groups) + 3 * hidden * model.ffn_hidden_size
+    return attention_matrices(model) + mlp_matrices(model)
 
 
 def _held_parameters(work: Workload) -> float:

@@ -154,7 +154,7 @@ def third_stage(config: TrainingConfig) -> TrainingConfig:
     of 8,192 tokens hold as many conversations as batches of 512 to 2,048 unpacked ones.
 
     Conversations of any length cannot be shared by context parallelism on a GPU: as many processes
-    share matrices instead.
+    share matrices instead, and with them gradients, so that no layer has to be computed again.
     """
     layout = config.layout
     tensor = layout.tensor_model_parallel_size * layout.context_parallel_size
@@ -163,6 +163,9 @@ def third_stage(config: TrainingConfig) -> TrainingConfig:
         tensor_model_parallel_size=tensor,
         context_parallel_size=1,
         sequence_parallel=tensor > 1,
+        recompute_granularity="none",
+        recompute_method="none",
+        recompute_num_layers=0,
         document_bounded_attention=True,
         pack_conversations=True,
         global_batch_size=64,

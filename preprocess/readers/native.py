@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from preprocess._rust_ext import NativeRecords
+from preprocess._rust_ext import CommonForm, NativeRecords
 from preprocess.exact_json import DECODER
 from preprocess.readers.draft import Draft, Dropped, finish
-from preprocess.records import Origin, Outcome, Rejection, TruncatedInput, portable_path
+from preprocess.records import (
+    Origin,
+    Outcome,
+    Rejection,
+    TruncatedInput,
+    Written,
+    portable_path,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,13 +68,44 @@ def read_json(
         TruncatedInput: A compressed stream ends early, after all that could be read.
     """
     name = portable_path(relative)
-    for ordinal, (raw, reason, may_be_inexact) in enumerate(_split(path, limit_bytes)):
-        origin = Origin(path=name, record=ordinal)
-        if reason is None:
-            parse = DECODER.decode if may_be_inexact else _DECODER.decode
-            yield outcome(reader, raw, origin, convert, parse)
+    for ordinal, split in enumerate(_split(path, limit_bytes)):
+        yield _outcome(reader, split, Origin(path=name, record=ordinal), convert)
+
+
+def read_common(
+    reader: Reader, path: Path, relative: str, limit_bytes: int, convert: Convert
+) -> Iterator[Outcome | Written]:
+    """Yield the same as `read_json`; records of the dataset's commonest form as lines."""
+    name = portable_path(relative)
+    lines_of = CommonForm(reader.name, license=reader.license).lines
+    for ordinal, split in enumerate(_split(path, limit_bytes)):
+        raw, reason, _ = split
+        made = None if reason else lines_of(raw, path=name, record=ordinal)
+        if made is None:
+            yield _outcome(reader, split, Origin(path=name, record=ordinal), convert)
         else:
-            yield Outcome(rejection=Rejection(origin=origin, reason=reason, raw=raw))
+            lines, records, text_bytes = made
+            yield Written(
+                lines=lines,
+                records=records,
+                text_bytes=text_bytes,
+                source=reader.name,
+                kind=reader.kind,
+                license=reader.license,
+            )
+
+
+type Split = tuple[bytes, str | None, bool]
+"""Bytes of a native record, why it is unreadable if it is, and whether a double may not hold one of
+its numbers."""
+
+
+def _outcome(reader: Reader, split: Split, origin: Origin, convert: Convert) -> Outcome:
+    raw, reason, may_be_inexact = split
+    if reason is not None:
+        return Outcome(rejection=Rejection(origin=origin, reason=reason, raw=raw))
+    parse = DECODER.decode if may_be_inexact else _DECODER.decode
+    return outcome(reader, raw, origin, convert, parse)
 
 
 def elements(path: Path, limit_bytes: int) -> Iterator[tuple[bytes, str | None]]:
@@ -80,7 +118,7 @@ def elements(path: Path, limit_bytes: int) -> Iterator[tuple[bytes, str | None]]
         yield raw, reason
 
 
-def _split(path: Path, limit_bytes: int) -> Iterator[tuple[bytes, str | None, bool]]:
+def _split(path: Path, limit_bytes: int) -> Iterator[Split]:
     natives = NativeRecords(path, limit_bytes=limit_bytes)
     for batch in natives:
         yield from batch

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from preprocess.readers.lines import HEAD_BYTES, NO_LIMIT
-from preprocess.records import Origin, Outcome, Rejection, portable_path
+from preprocess.records import Origin, Outcome, Rejection, Written, portable_path
 
 if TYPE_CHECKING:
     # What makes records of drafts loads templates and checks; who only lists readers has no need.
@@ -48,8 +48,12 @@ class Reader:
     convert: Convert | None = None
     """What a native record of its JSON files means; None where it has files of another kind."""
 
-    read_file: Callable[[Path, str, Options, int], Iterator[Outcome]] | None = None
-    """Streams the outcomes of one file, where `convert` does not say all; see `read`."""
+    read_file: Callable[[Path, str, Options, int], Iterator[Outcome | Written]] | None = None
+    """Streams the outcomes of one file, where `convert` does not say all; see `outcomes`."""
+
+    has_common_form: bool = False
+    """Whether nearly all native records look so alike that the extension makes lines of them; the
+    others, and whoever asks for records, go the way of `convert`, which gives the same."""
 
     terms: str = ""
     """What the licence, or the lack of one, asks of a user; one line."""
@@ -89,16 +93,28 @@ class Reader:
             TruncatedInput: A compressed file ends early, after all that could be read.
             OSError: The file cannot be opened or read. Bad content never raises.
         """
+        found = self.outcomes(path, relative, options, limit_bytes)
+        return (each.outcome() if isinstance(each, Written) else each for each in found)
+
+    def outcomes(
+        self,
+        path: Path,
+        relative: str,
+        options: Options | None = None,
+        limit_bytes: int = NO_LIMIT,
+    ) -> Iterator[Outcome | Written]:
+        """Yield the same as `read`, but records that are lines already as what they are."""
         given = options or {}
         unknown = [name for name in given if name not in self.options]
         if unknown:
             known = ", ".join(self.options) or "none"
             raise ValueError(f"dataset {self.name}: no option {unknown[0]!r}, it takes: {known}")
         if self.read_file is None:
-            from preprocess.readers.native import read_json
+            from preprocess.readers.native import read_common, read_json
 
             assert self.convert is not None, self.name
-            return read_json(self, path, relative, limit_bytes, self.convert)
+            read = read_common if self.has_common_form else read_json
+            return read(self, path, relative, limit_bytes, self.convert)
         if not self.streams and path.stat().st_size > limit_bytes:
             return iter((over_memory(path, relative),))
         return self.read_file(path, relative, {**self.options, **given}, limit_bytes)

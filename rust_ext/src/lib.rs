@@ -6,10 +6,12 @@
 //! feature of that name compiles it.
 
 pub mod chat;
+pub mod common_form;
 pub mod control;
 pub mod cuts;
 pub mod error;
 pub mod external_sort;
+pub mod heap;
 pub mod indexed;
 pub mod input;
 mod large_pages;

@@ -205,12 +205,21 @@ pub(crate) fn sync_directory(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Returns a file without a name on the file system of `path`, for what must not fill memory.
+/// Names the directory for files without a name, where a run's own lies on a disk that is shared.
+const SCRATCH: &str = "HEPHAESTUS_FORGE_SCRATCH";
+
+/// Returns a file without a name for what must not fill memory: beside `path`, or in the directory
+/// that the environment names as scratch.
 ///
 /// It stays usable while it is open and vanishes with the process, however that ends.
 pub(crate) fn unnamed_file(path: &Path) -> Result<File> {
-    let temporary = temporary_name(path);
-    let named = |source| Error::io(path, source);
+    let scratch = std::env::var_os(SCRATCH).filter(|directory| !directory.is_empty());
+    let beside = match (&scratch, path.file_name()) {
+        (Some(directory), Some(name)) => Path::new(directory).join(name),
+        _ => path.to_path_buf(),
+    };
+    let temporary = temporary_name(&beside);
+    let named = |source| Error::io(&beside, source);
     let file = OpenOptions::new()
         .read(true)
         .write(true)

@@ -5,9 +5,14 @@
 //!
 //! With more of them, each is a thread.
 //! The reader waits while what is in flight weighs more than the budget, so that neither a slow
-//! writer nor one slow batch lets the others pile up. A batch that is heavy by itself, because it
+//! writer nor one slow batch lets the others pile up. A batch is weighed with all that will be made
+//! of it. Should it become more than that, no worker begins another while there is too much, but
+//! the one whose batch is the next to be written: so the budget is passed by what the workers had
+//! at hand, however much waits for its turn. A batch that is heavy by itself, because it
 //! holds one long record, has a place of its own beside the budget: the others go on while it is
 //! worked on, and the next of its kind waits for it.
+//!
+//! What was given back must be gone, see [`crate::heap`].
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -32,6 +37,21 @@ pub struct Limits {
     pub workers: usize,
     /// Bytes of batches in flight.
     pub budget_bytes: usize,
+}
+
+/// What a worker has besides its batch: room for a text without its escapes, for example, and
+/// blocks that the allocator keeps for the thread.
+const WORKER_BYTES: usize = 1 << 22;
+
+impl Limits {
+    /// Returns what is left for batches of so much memory, if `others_bytes` of it are for what
+    /// lies beside the pipeline; batches must always have some.
+    #[must_use]
+    pub fn within(memory_bytes: usize, workers: usize, others_bytes: usize) -> Self {
+        let taken = workers.saturating_mul(WORKER_BYTES).saturating_add(others_bytes);
+        let budget_bytes = memory_bytes.saturating_sub(taken).max(memory_bytes / 4);
+        Self { workers, budget_bytes }
+    }
 }
 
 /// Runs `read` on a thread, `work` on `limits.workers` threads, `write` on this one; or all of it
@@ -116,6 +136,9 @@ fn work_through<I, O: Weigh, S>(
     work: &impl Fn(&mut S, I) -> Result<O>,
 ) {
     for (number, charge, batch) in batches {
+        if !budget.may_begin(number) {
+            break;
+        }
         let panicked = TellOfPanic { number, results };
         let result = work(state, batch);
         std::mem::forget(panicked);
@@ -149,8 +172,8 @@ fn write_in_order<O>(
         early.insert(number, (charge, result));
         while let Some((charge, result)) = early.remove(&next) {
             write(result?)?;
-            budget.give_back(charge);
             next += 1;
+            budget.give_back(charge, next);
         }
     }
     Ok(())
@@ -186,6 +209,8 @@ impl Drop for CloseAtEnd<'_> {
 #[derive(Default)]
 struct BudgetState {
     in_flight: usize,
+    /// The batch that is to be written next.
+    next: u64,
     is_heavy_taken: bool,
     is_closed: bool,
 }
@@ -227,6 +252,16 @@ impl Budget {
         (!state.is_closed).then_some(Charge { bytes, is_heavy })
     }
 
+    /// Waits until work on a batch may begin: until there is not too much in flight, or nothing
+    /// could become less without this one; `false` once closed.
+    fn may_begin(&self, number: u64) -> bool {
+        let mut state = self.lock();
+        while !state.is_closed && state.in_flight > self.limit && number != state.next {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        !state.is_closed
+    }
+
     /// Counts what a batch became instead of it.
     fn change(&self, charge: Charge, bytes: usize) -> Charge {
         if charge.is_heavy {
@@ -239,8 +274,10 @@ impl Budget {
         Charge { bytes, is_heavy: false }
     }
 
-    fn give_back(&self, charge: Charge) {
+    /// Takes back what was written; `next` is what is to be written next.
+    fn give_back(&self, charge: Charge, next: u64) {
         let mut state = self.lock();
+        state.next = next;
         if charge.is_heavy {
             state.is_heavy_taken = false;
         } else {
@@ -258,6 +295,7 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
@@ -329,6 +367,59 @@ mod tests {
         )
         .unwrap();
         assert!(most.load(Ordering::SeqCst) <= 6, "{most:?}");
+    }
+
+    /// A batch that becomes ten times what it was said to, while the writer waits for all others.
+    #[test]
+    fn what_grows_passes_the_budget_by_no_more_than_the_workers_had_at_hand() {
+        const WORKERS: usize = 4;
+        struct Grows(Arc<AtomicUsize>, usize);
+        impl Weigh for Grows {
+            fn weight(&self) -> usize {
+                self.1
+            }
+        }
+        impl Drop for Grows {
+            fn drop(&mut self) {
+                self.0.fetch_sub(self.1, Ordering::SeqCst);
+            }
+        }
+        let (in_flight, most) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
+        let hold = |bytes| {
+            let now = in_flight.fetch_add(bytes, Ordering::SeqCst) + bytes;
+            most.fetch_max(now, Ordering::SeqCst);
+            Grows(Arc::clone(&in_flight), bytes)
+        };
+        let mut left = 0..200;
+        run(
+            Limits { workers: WORKERS, budget_bytes: 1_000 },
+            &Control::default(),
+            || Ok(left.next().map(|_| hold(10))),
+            || (),
+            |(), batch| {
+                drop(batch);
+                Ok(hold(100))
+            },
+            |grown| {
+                // Long enough that whoever may go on does, and stands still.
+                thread::sleep(Duration::from_millis(3));
+                drop(grown);
+                Ok(())
+            },
+        )
+        .unwrap();
+        let most = most.load(Ordering::SeqCst);
+        // A batch of each worker, the one that may begin whatever there is, and what was read.
+        assert!((1_000..=1_000 + (WORKERS + 1) * 100 + 10).contains(&most), "{most}");
+        assert_eq!(in_flight.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn batches_have_what_others_leave_and_a_quarter_at_least() {
+        let budget = |memory, workers, others| Limits::within(memory, workers, others).budget_bytes;
+        assert_eq!(budget(1 << 28, 2, 1 << 24), (1 << 28) - 2 * WORKER_BYTES - (1 << 24));
+        assert_eq!(budget(1 << 28, 1_000, 0), 1 << 26);
+        assert_eq!(budget(1 << 20, 1, usize::MAX), 1 << 18);
     }
 
     /// A batch that names its weight.

@@ -14,35 +14,46 @@ pub trait Reuse: Default {
 /// Used things of a kind, to be used again by any thread.
 #[derive(Debug)]
 pub struct Pool<T> {
-    idle: Mutex<Vec<T>>,
-    num_kept: usize,
+    idle: Mutex<Idle<T>>,
+    most_bytes: usize,
 }
 
-/// What grew beyond this is given back to the system: it was made for one long record.
-const MOST_HELD_BYTES: usize = 1 << 24;
+#[derive(Debug)]
+struct Idle<T> {
+    things: Vec<T>,
+    bytes: usize,
+}
 
 impl<T: Reuse> Pool<T> {
-    /// Begins empty; `num_kept` of what is given back are kept.
+    /// Begins empty; of what is given back so much is kept that it holds `most_bytes` at most, the
+    /// rest is given back to the system.
     #[must_use]
-    pub fn new(num_kept: usize) -> Self {
-        Self { idle: Mutex::default(), num_kept }
+    pub fn new(most_bytes: usize) -> Self {
+        let idle = Idle { things: Vec::new(), bytes: 0 };
+        Self { idle: Mutex::new(idle), most_bytes }
     }
 
     /// Returns one that was used, as it was given back, or a new one.
     #[must_use]
     pub fn take(&self) -> T {
-        self.lock().pop().unwrap_or_default()
+        let mut idle = self.lock();
+        let thing = idle.things.pop().unwrap_or_default();
+        idle.bytes -= thing.held_bytes();
+        thing
     }
 
     /// Gives one back.
     pub fn give(&self, used: T) {
+        let bytes = used.held_bytes();
         let mut idle = self.lock();
-        if idle.len() < self.num_kept && used.held_bytes() <= MOST_HELD_BYTES {
-            idle.push(used);
+        // What holds nothing saves nothing, and there would be no end of it.
+        if bytes > 0 && idle.bytes + bytes <= self.most_bytes {
+            idle.bytes += bytes;
+            idle.things.push(used);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<T>> {
+    fn lock(&self) -> MutexGuard<'_, Idle<T>> {
         // Nothing panics while it is held but an allocation that fails.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -59,12 +70,15 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_back_is_used_again_unless_it_is_large_or_one_too_many() {
-        let pool = Pool::new(1);
-        pool.give(Vec::with_capacity(MOST_HELD_BYTES + 1));
+    fn what_comes_back_is_used_again_up_to_the_bytes_that_may_lie_idle() {
+        let pool = Pool::new(1_000);
+        pool.give(Vec::with_capacity(1_001));
         assert_eq!(pool.take().capacity(), 0);
-        pool.give(Vec::with_capacity(100));
-        pool.give(Vec::with_capacity(300));
-        assert_eq!((pool.take().capacity(), pool.take().capacity()), (100, 0));
+        for capacity in [0, 400, 500, 101, 100] {
+            pool.give(Vec::with_capacity(capacity));
+        }
+        assert_eq!([(); 4].map(|()| pool.take().capacity()), [100, 500, 400, 0]);
+        pool.give(Vec::with_capacity(1_000));
+        assert_eq!(pool.take().capacity(), 1_000);
     }
 }

@@ -63,4 +63,5 @@ READER = Reader(
     unit="a request with its tools and calls",
     accepts=Named(".json", ".jsonl"),
     convert=convert,
+    has_common_form=True,
 )

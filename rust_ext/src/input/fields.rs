@@ -73,7 +73,7 @@ pub struct Scratch {
 }
 
 /// More than this is given back to the system before the next line.
-const SCRATCH_BYTES_KEPT: usize = 1 << 24;
+const SCRATCH_BYTES_KEPT: usize = 1 << 20;
 
 impl Scratch {
     fn room_for(&mut self, length: usize) -> &mut [u8] {

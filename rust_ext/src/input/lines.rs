@@ -63,8 +63,10 @@ impl Batch {
 }
 
 impl Reuse for Batch {
+    /// Bytes that were never written to are none: the system gives memory by the page, when it is
+    /// first used.
     fn held_bytes(&self) -> usize {
-        self.bytes.capacity() + self.lines.capacity() * size_of::<Line>()
+        self.bytes.len() + self.lines.capacity() * size_of::<Line>()
     }
 }
 

@@ -13,7 +13,7 @@ use super::json::{Fault, SLACK, Scanner};
 use super::{Batch, Scratch, Unreadable, lines::Line};
 
 /// More than this is given back to the system before the next record.
-const BYTES_KEPT: usize = 1 << 24;
+const BYTES_KEPT: usize = 1 << 20;
 
 /// Room for own content, to be used again and again.
 #[derive(Debug, Default)]

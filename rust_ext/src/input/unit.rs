@@ -8,7 +8,7 @@ use super::lines::Batch;
 use super::records::{Columns, Records};
 use super::source::InputFile;
 use crate::pipeline::Weigh;
-use crate::pool::Pool;
+use crate::pool::{Pool, Reuse};
 use crate::{Error, Result};
 
 /// Bytes of lines read at a time: a few milliseconds of work for one worker. What `dedup` writes
@@ -20,11 +20,15 @@ pub const BATCH_BYTES: usize = 1 << 20;
 /// escapes.
 pub const MAX_LINE_BYTES: usize = 1 << 31;
 
-/// A batch, what it weighs in flight included: the lines and what is made of them.
-const WEIGHT: usize = 3;
+/// Bytes that are made of a byte that was read: no word is shorter than a letter and what stands
+/// behind it, and its hash has four.
+const MADE_PER_BYTE: usize = 2;
 
-/// Batches kept to be used again; more are rarely in flight.
-const NUM_BATCHES_KEPT: usize = 64;
+/// The part of the memory in which batches may lie that wait to be used again.
+const IDLE_PART: usize = 16;
+
+/// Batches kept to be used again, in bytes, however much memory there is.
+const MOST_IDLE_BYTES: usize = 64 * BATCH_BYTES;
 
 /// How far a unit was read: all files before `file`, and `record` lines of that one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,7 +69,9 @@ pub struct Job {
 
 impl Weigh for Job {
     fn weight(&self) -> usize {
-        self.batch.filled() * WEIGHT + self.batch.lines.len() * self.line_weight
+        self.batch.held_bytes()
+            + self.batch.filled() * MADE_PER_BYTE
+            + self.batch.lines.len() * self.line_weight
     }
 }
 
@@ -91,16 +97,16 @@ pub struct UnitReader<'a> {
 }
 
 impl<'a> UnitReader<'a> {
-    /// Begins with the first file; a line of more than `max_line_bytes`, or of more than
-    /// [`MAX_LINE_BYTES`], comes as its head.
+    /// Begins with the first file; a line of more than `memory_bytes`, or of more than
+    /// [`MAX_LINE_BYTES`], comes as its head. [`UnitReader::idle_bytes`] says what part of the
+    /// memory is its own.
     ///
-    /// `line_weight` is what a line stands for in flight, however short it is: where it lies and
-    /// what is made of it.
+    /// `line_weight` is what is made of a line, however short it is.
     #[must_use]
-    pub fn new(files: &'a [InputFile], max_line_bytes: usize, line_weight: usize) -> Self {
+    pub fn new(files: &'a [InputFile], memory_bytes: usize, line_weight: usize) -> Self {
         Self {
             files,
-            max_line_bytes: max_line_bytes.min(MAX_LINE_BYTES),
+            max_line_bytes: memory_bytes.min(MAX_LINE_BYTES),
             line_weight,
             start: Position::default(),
             columns: Columns::Records,
@@ -109,8 +115,21 @@ impl<'a> UnitReader<'a> {
             lines: 0,
             file_lines: 0,
             read: Vec::new(),
-            used: Arc::new(Pool::new(NUM_BATCHES_KEPT)),
+            used: Arc::new(Pool::new(Self::idle_bytes(memory_bytes))),
         }
+    }
+
+    /// Returns the most bytes in batches that wait to be used again: with so much memory, they are
+    /// no more for what is in flight.
+    #[must_use]
+    pub fn idle_bytes(memory_bytes: usize) -> usize {
+        (memory_bytes / IDLE_PART).min(MOST_IDLE_BYTES)
+    }
+
+    /// Keeps no more batches to be used again than suits so much memory.
+    #[must_use]
+    pub fn idling(self, memory_bytes: usize) -> Self {
+        Self { used: Arc::new(Pool::new(Self::idle_bytes(memory_bytes))), ..self }
     }
 
     /// Reads only these columns, where a file has columns.
@@ -235,6 +254,8 @@ mod tests {
         std::fs::write(&path, "1\n".repeat(1_000)).unwrap();
         let files = [InputFile { path, relative: "a.jsonl".to_owned() }];
         let job = UnitReader::new(&files, BATCH_BYTES, 256).next_job().unwrap().unwrap();
-        assert_eq!(job.weight(), 1_000 * (256 + "a.jsonl".len()) + 2_000 * WEIGHT);
+        let held = BATCH_BYTES + job.batch.lines.capacity() * size_of_val(&job.batch.lines[0]);
+        let made = 2_000 * MADE_PER_BYTE + 1_000 * (256 + "a.jsonl".len());
+        assert_eq!(job.weight(), held + made);
     }
 }

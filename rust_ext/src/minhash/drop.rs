@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::cut_lines::CutCounts;
-use super::survivors::{KeptLines, Passed, Survivors};
+use super::survivors::{KeptLines, Passed, Piece, Survivors};
 use super::unit_file::{SignedUnit, UnitSummary, open_all};
 use super::verdicts::Verdicts;
 use crate::control::Control;
@@ -22,8 +22,8 @@ use crate::output::{AtomicFile, FileSummary, Share};
 use crate::pipeline::{self, Limits, Weigh};
 use crate::{Error, Result};
 
-/// What a line weighs in flight, however short: where it lies, and its part of a piece.
-const LINE_WEIGHT: usize = 64;
+/// What is made of a line, however short: two pieces, in a list with room for as many more.
+const LINE_WEIGHT: usize = 4 * size_of::<Piece>();
 
 /// How shards are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +141,8 @@ pub fn drop_unit(files: &[InputFile], options: &Options, control: &Control) -> R
     let mut reader = UnitReader::new(files, options.memory_bytes, LINE_WEIGHT);
     let mut writer = ShardWriter { options, summary: &summary, open: None, finished: Vec::new() };
     let mut cut = CutCounts::default();
-    let limits = Limits { workers: options.workers, budget_bytes: options.memory_bytes };
+    let others = UnitReader::idle_bytes(options.memory_bytes);
+    let limits = Limits::within(options.memory_bytes, options.workers, others);
     pipeline::run(
         limits,
         control,
@@ -208,7 +209,7 @@ struct Packed {
 
 impl Weigh for Packed {
     fn weight(&self) -> usize {
-        self.kept.weight() + self.frame.capacity()
+        self.kept.held_bytes() + self.frame.capacity()
     }
 }
 

@@ -16,11 +16,12 @@ use super::keep::Keep;
 use super::signature::{EMPTY_SLOT, Permutations, band_hashes};
 use super::stored_words;
 use super::text_key::TextKey;
-use super::unit_writer::{SignedLines, UnitWriter};
+use super::unit_writer::{Room, SignedLines, UnitWriter};
 use super::words::Scanner;
 use crate::Result;
 use crate::control::Control;
 use crate::input::rejected::reject;
+use crate::input::unit::BATCH_BYTES;
 use crate::input::{
     Fields, FileRead, InputFile, Job, OwnContent, Scratch, UnitReader, Unreadable, fields,
 };
@@ -63,19 +64,20 @@ pub fn sign_unit(files: &[InputFile], options: &Options, control: &Control) -> R
     let mut reader = UnitReader::new(files, options.memory_bytes, line_weight(&shape));
     let mut unit = UnitWriter::create(&options.output, &shape, options.fingerprint)?;
     let mut rejected = RejectedLines::new(&options.rejected);
-    let used = Pool::new(options.workers + 1);
     // What the writer gathers and the buffers that wait for their next use come out of the same
-    // memory, but lines must always have some.
-    let quarter = options.memory_bytes / 4;
-    let budget_bytes = (3 * quarter).saturating_sub(UnitWriter::held_bytes(&shape)).max(quarter);
+    // memory.
+    let idle_bytes = (options.memory_bytes / IDLE_PART).min(MOST_IDLE_BYTES);
+    let used = Pool::new(idle_bytes);
+    let others =
+        idle_bytes + UnitReader::idle_bytes(options.memory_bytes) + UnitWriter::held_bytes(&shape);
     pipeline::run(
-        Limits { workers: options.workers, budget_bytes },
+        Limits::within(options.memory_bytes, options.workers, others),
         control,
         || reader.next_job(),
         || (Signer::new(options, &permutations), Scratch::default()),
         |(signer, scratch), job: Job| {
             let file = &files[job.file].relative;
-            Ok(signer.batch(file, &job, scratch, Signed::new(used.take())))
+            Ok(signer.batch(file, &job, scratch, Signed::new(used.take(), &shape, file, &job)))
         },
         |signed| {
             control.advance(signed.lines.entries.len() as u64, signed.text_bytes);
@@ -93,11 +95,19 @@ fn finish(unit: UnitWriter, rejected: RejectedLines<'_>, files: Vec<FileRead>) -
     unit.finish(files, reasons)
 }
 
-/// What a line stands for in flight, however short it is: where it lies in its batch, its entry,
-/// its keys, and an id made of its number.
+/// The part of the memory in which signed batches may lie that wait to be used again.
+const IDLE_PART: usize = 8;
+
+/// Signed batches kept to be used again, in bytes, however much memory there is.
+const MOST_IDLE_BYTES: usize = 1 << 28;
+
+/// Bytes of an id made of a line's number, beside the file's name: the hash, 20 digits, line end.
+const NUMBER_BYTES: usize = 22;
+
+/// What is made of a line, however short it is: its entry, its keys, and an id of its number.
 fn line_weight(shape: &Shape) -> usize {
     let keys = shape.num_bands * 8 + 16 + 8;
-    size_of::<crate::input::lines::Line>() + size_of::<Entry>() + keys + 24
+    size_of::<Entry>() + keys + NUMBER_BYTES
 }
 
 /// A batch, signed.
@@ -109,8 +119,15 @@ struct Signed {
 }
 
 impl Signed {
-    fn new(mut lines: SignedLines) -> Self {
-        lines.clear();
+    fn new(mut lines: SignedLines, shape: &Shape, file: &str, job: &Job) -> Self {
+        let count = job.batch.lines.len();
+        lines.begin(Room {
+            lines: count,
+            bands: shape.num_bands * count,
+            // A word of a letter and what stands behind it.
+            words: if shape.num_bands > 0 { job.batch.filled() / 2 } else { 0 },
+            ids: count * (file.len() + NUMBER_BYTES),
+        });
         Self { lines, rejected: Vec::new(), reasons: BTreeMap::new(), text_bytes: 0 }
     }
 }
@@ -166,6 +183,9 @@ impl<'a> Signer<'a> {
             signed.lines.ids.push(b'\n');
             signed.lines.entries.push(entry);
         }
+        // A long line must not hold its memory to the end of the unit.
+        self.normal.clear();
+        self.normal.shrink_to(BATCH_BYTES);
         signed
     }
 
@@ -199,7 +219,7 @@ impl<'a> Signer<'a> {
             words_at,
             words,
             words_check,
-            share: lines.shares.number(source, kind),
+            share: lines.shares.number_within(source, kind),
             status: Status::Record,
         }
     }

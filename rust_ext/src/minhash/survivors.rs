@@ -9,6 +9,7 @@ use super::verdicts::{Kind, VerdictCursor};
 use crate::cuts::file::CutCursor;
 use crate::input::{Batch, Job};
 use crate::pipeline::Weigh;
+use crate::pool::Reuse as _;
 use crate::{Error, Result};
 
 /// Bytes of a batch that are written as they stand, or the line end that one lacks.
@@ -50,8 +51,22 @@ impl KeptLines {
 }
 
 impl Weigh for KeptLines {
+    /// What is written of cut lines, and a frame, are made of their bytes.
     fn weight(&self) -> usize {
-        self.job.weight() + self.cut_lines.iter().map(CutLine::held_bytes).sum::<usize>()
+        self.job.weight() + self.cuts_bytes()
+    }
+}
+
+impl KeptLines {
+    /// Returns how much memory it takes.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.job.batch.held_bytes()
+            + self.pieces.capacity() * size_of::<Piece>()
+            + self.cuts_bytes()
+    }
+
+    fn cuts_bytes(&self) -> usize {
+        self.cut_lines.iter().map(CutLine::held_bytes).sum()
     }
 }
 

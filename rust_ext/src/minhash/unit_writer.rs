@@ -45,16 +45,35 @@ pub(super) struct SignedLines {
     pub(super) shares: Shares,
 }
 
+/// How many elements the parts of a batch have at most.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Entries and hashes.
+    pub(super) lines: usize,
+    pub(super) bands: usize,
+    pub(super) words: usize,
+    /// Longer ids of their own may grow beyond it.
+    pub(super) ids: usize,
+}
+
 impl SignedLines {
-    pub(super) fn clear(&mut self) {
-        self.entries.clear();
-        self.bands.clear();
-        self.text_hashes.clear();
-        self.id_hashes.clear();
-        self.words.clear();
-        self.ids.clear();
+    /// Forgets what it held and makes just this room: what was made for a batch of very many lines
+    /// must not be held by one of few, which was weighed as such.
+    pub(super) fn begin(&mut self, room: Room) {
+        fit(&mut self.entries, room.lines);
+        fit(&mut self.bands, room.bands);
+        fit(&mut self.text_hashes, room.lines);
+        fit(&mut self.id_hashes, room.lines);
+        fit(&mut self.words, room.words);
+        fit(&mut self.ids, room.ids);
         self.shares.clear();
     }
+}
+
+fn fit<T>(part: &mut Vec<T>, room: usize) {
+    part.clear();
+    part.shrink_to(room);
+    part.reserve_exact(room);
 }
 
 impl Reuse for SignedLines {

@@ -8,6 +8,9 @@ use crate::input::{Source, SourceSummary};
 /// Bytes read at a time.
 pub(super) const BLOCK_BYTES: usize = 1 << 20;
 
+/// Files of less than this are read at once; more room would only be cleared for nothing.
+const SMALLEST_BLOCK_BYTES: usize = 1 << 16;
+
 /// More room than this is given back once a long record is done.
 const ROOM_KEPT: usize = 16 * BLOCK_BYTES;
 
@@ -24,6 +27,9 @@ impl Window {
     /// Opens a file, plain or compressed as its extension says.
     pub(super) fn open(path: &Path, block_bytes: usize) -> Result<Self> {
         let source = Source::open(path)?;
+        let whole = path.metadata().map_or(u64::MAX, |found| found.len().saturating_add(1));
+        let whole = usize::try_from(whole).unwrap_or(usize::MAX).max(SMALLEST_BLOCK_BYTES);
+        let block_bytes = block_bytes.min(whole);
         Ok(Self { source, bytes: Vec::new(), block_bytes, is_ended: false, damage: None })
     }
 

@@ -54,11 +54,10 @@ pub fn sign_pieces(files: &[InputFile], options: &Options, control: &Control) ->
     let unit = SignedUnit::open(&options.signatures, &words, options.fingerprint)?;
     let mut reader = UnitReader::new(files, options.memory_bytes, LINE_WEIGHT);
     let mut writer = PieceWriter::create(&options.output, options.fingerprint)?;
-    // What the writer gathers comes out of the same memory, but lines must always have some.
-    let rest = options.memory_bytes.saturating_sub(PieceWriter::HELD_BYTES);
-    let budget_bytes = rest.max(options.memory_bytes / 4);
+    // What the writer gathers comes out of the same memory.
+    let others = PieceWriter::HELD_BYTES + UnitReader::idle_bytes(options.memory_bytes);
     pipeline::run(
-        Limits { workers: options.workers, budget_bytes },
+        Limits::within(options.memory_bytes, options.workers, others),
         control,
         || reader.next_job(),
         || (Scratch::default(), Vec::new()),

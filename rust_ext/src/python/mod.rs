@@ -7,6 +7,7 @@
 
 mod call;
 mod chat;
+mod common_form;
 mod indexed;
 mod minhash;
 mod native_json;
@@ -26,6 +27,8 @@ mod extension {
     use super::call::{CorruptDataError, TokenizerError};
     #[pymodule_export]
     use super::chat::{PyTemplate, chat_template_names, conversation_fields};
+    #[pymodule_export]
+    use super::common_form::PyCommonForm;
     #[pymodule_export]
     use super::indexed::{
         audit_dataset, count_lines, merge_datasets, read_document, rebuild_index,
@@ -55,6 +58,7 @@ mod extension {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::simd::check()?;
+        crate::heap::give_large_blocks_back();
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

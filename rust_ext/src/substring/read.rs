@@ -71,10 +71,10 @@ pub(super) fn read_texts(
     control: &Control,
 ) -> Result<()> {
     let rest = options.memory_bytes.saturating_sub(texts.bytes().len());
-    let limits = Limits { workers: options.workers, budget_bytes: rest };
+    let limits = Limits::within(rest, options.workers, UnitReader::idle_bytes(rest));
     let mut first = 0;
     for (files, unit) in files.iter().zip(units) {
-        let mut reader = UnitReader::new(files, options.memory_bytes, LINE_WEIGHT);
+        let mut reader = UnitReader::new(files, options.memory_bytes, LINE_WEIGHT).idling(rest);
         pipeline::run(
             limits,
             control,

@@ -83,6 +83,9 @@ pub type SpanSink<'a> = dyn FnMut(&[u32], &[u8]) -> Result<()> + 'a;
 /// entry among the rejected.
 const LINE_WEIGHT: usize = 256;
 
+/// The part of the memory in which encoded batches may lie that wait to be used again.
+const IDLE_PART: usize = 8;
+
 /// Bytes in flight for each worker, and for two more that stand for reader and writer: enough for
 /// the others to go on while one encodes a record of some hundred MB.
 const BUDGET_BYTES: usize = 1 << 26;
@@ -109,9 +112,12 @@ where
     let mut reader = UnitReader::new(files, options.memory_bytes, LINE_WEIGHT)
         .starting_at(resume)
         .reading(Columns::Fields(&options.text_field));
-    let used = Pool::new(2 * options.workers + 2);
     let most = BUDGET_BYTES.saturating_mul(options.workers + 2);
-    let limits = Limits { workers: options.workers, budget_bytes: options.memory_bytes.min(most) };
+    let memory_bytes = options.memory_bytes.min(most);
+    let idle_bytes = memory_bytes / IDLE_PART;
+    let used = Pool::new(idle_bytes);
+    let others = idle_bytes + UnitReader::idle_bytes(options.memory_bytes);
+    let limits = Limits::within(memory_bytes, options.workers, others);
     pipeline::run(
         limits,
         control,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from preprocess.readers.native import Native, Unreadable, outcome, read_json
+from preprocess.readers.native import Native, Unreadable, outcome, read_common
 from preprocess.readers.reader import Options, Reader, over_memory
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
     from preprocess.readers.draft import Draft
-    from preprocess.records import Outcome
+    from preprocess.records import Outcome, Written
 
 _YAML = (".yaml", ".yml")
 _SUFFIXES = (".json", *_YAML)
@@ -28,10 +28,12 @@ def accepts(relative: PurePosixPath) -> bool:
     return relative.name.removesuffix(".gz").removesuffix(".zst").endswith(_SUFFIXES)
 
 
-def read_file(path: Path, relative: str, _options: Options, limit_bytes: int) -> Iterator[Outcome]:
+def read_file(
+    path: Path, relative: str, _options: Options, limit_bytes: int
+) -> Iterator[Outcome | Written]:
     """Yield the outcome of each document of a file: usually there is one."""
     if not path.name.removesuffix(".gz").removesuffix(".zst").endswith(_YAML):
-        yield from read_json(READER, path, relative, limit_bytes, convert)
+        yield from read_common(READER, path, relative, limit_bytes, convert)
         return
     from preprocess.readers.datasets.openapi.yaml_text import load_yaml
     from preprocess.readers.lines import read_whole
@@ -71,5 +73,6 @@ READER = Reader(
     unit="a document",
     accepts=accepts,
     read_file=read_file,
+    has_common_form=True,
     streams=True,
 )

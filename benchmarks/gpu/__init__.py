@@ -1,0 +1,1 @@
+"""What has to be checked where a GPU is: kernels, losses, throughput, checkpoints, memory."""

@@ -1,0 +1,117 @@
+"""Real text as a blend, where none is given: text files, a tokenizer trained on them.
+
+The datasets are written by Megatron-Core's own builder, so that nothing compiled of the product is
+needed here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.gpu.options import Options
+
+SUFFIXES = (".md", ".py", ".rs", ".txt")
+VOCABULARY, TINY_VOCABULARY = 8192, 512
+TINY_FILES = 40
+END = "<|endoftext|>"
+HELD_OUT = 20
+"""Files that are not trained on."""
+
+
+def blend_of(options: Options) -> Path:
+    """Return the given blend file, or one made of the text.
+
+    Raises:
+        ValueError: There is too little text.
+    """
+    if options.blend:
+        return options.blend
+    blend = options.work / "text" / "blend.json"
+    return blend if blend.exists() else _make(blend, options)
+
+
+def _texts(options: Options) -> list[str]:
+    """Return the files' texts, in the order of their digests: kinds are mixed, always the same."""
+    files = [
+        path
+        for path in options.text.rglob("*")
+        if path.suffix in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(options.text).parts)
+        and path.is_file()
+    ]
+    texts = [path.read_text("utf-8", errors="replace") for path in sorted(files)]
+    texts = sorted(filter(None, texts), key=lambda text: hashlib.sha256(text.encode()).digest())
+    if len(texts) < HELD_OUT:
+        raise ValueError(
+            f"{options.text}: expected at least {HELD_OUT} files of {', '.join(SUFFIXES)}, found "
+            f"{len(texts)}; give a directory of text by --text, or a blend file by --blend"
+        )
+    return texts[: TINY_FILES + HELD_OUT] if options.tiny else texts
+
+
+def _make(blend: Path, options: Options) -> Path:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    texts = _texts(options)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=TINY_VOCABULARY if options.tiny else VOCABULARY,
+        special_tokens=[END],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    blend.parent.mkdir(parents=True, exist_ok=True)
+    path = blend.with_name("tokenizer.json")
+    tokenizer.save(str(path))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    end = tokenizer.token_to_id(END)
+    encoded = [[*each.ids, end] for each in tokenizer.encode_batch(texts)]
+    vocabulary = tokenizer.get_vocab_size()
+    parts = {"train": encoded[HELD_OUT:], "valid": encoded[:HELD_OUT]}
+    for name, documents in parts.items():
+        _write(blend.with_name(name), documents, vocabulary, end, digest)
+    content = {
+        "train": [{"group": "text", "weight": 1.0, "prefixes": ["train"]}],
+        "valid": [{"group": "text", "prefixes": ["valid"]}],
+        "test": [],
+    }
+    blend.write_text(json.dumps(content))
+    return blend
+
+
+def _write(
+    prefix: Path, documents: list[list[int]], vocabulary: int, end: int, tokenizer: str
+) -> None:
+    import numpy as np
+    import xxhash
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Megatron-Core warns of while it is imported
+        from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
+
+    binary, index = prefix.with_suffix(".bin"), prefix.with_suffix(".idx")
+    builder = IndexedDatasetBuilder(str(binary), dtype=np.uint16)
+    for document in documents:
+        builder.add_document(np.array(document), [len(document)])
+    builder.finalize(str(index))
+    sidecar = {
+        "tokenizer": {"sha256": tokenizer, "file": "tokenizer.json"},
+        "vocab_size": vocabulary,
+        "eod_id": end,
+        "dtype": "uint16",
+        "documents": len(documents),
+        "tokens": sum(map(len, documents)),
+        "group": "text",
+        "bin_xxh3": xxhash.xxh3_64_hexdigest(binary.read_bytes()),
+        "idx_xxh3": xxhash.xxh3_64_hexdigest(index.read_bytes()),
+    }
+    prefix.with_suffix(".json").write_text(json.dumps(sidecar))
