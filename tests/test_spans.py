@@ -129,6 +129,20 @@ def test_the_end_of_the_document_is_trained_where_the_last_token_is(
     assert mask[0] == 0
 
 
+def test_a_control_token_ends_a_turn_by_itself(
+    tmp_path: Path, preprocess: Preprocess, chat_tokenizer: Path
+) -> None:
+    spans = [("the dog", False, False), (" answers", False, True), ("<|im_end|>", True, True)]
+    write(tmp_path / "a.jsonl", [record(0, spans)])
+    done = preprocess(
+        "tokenize", "a.jsonl", "out", "--tokenizer", chat_tokenizer, "--spans-field", "spans",
+        "--holdout", "0",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    [mask] = documents(tmp_path / "out/part-00000_mask", np.uint8)
+    assert mask[-2:] == [1, 0], "no end of document is trained behind the end of a turn"
+
+
 def test_records_without_spans_or_with_nothing_to_train_are_counted(
     tmp_path: Path, preprocess: Preprocess, chat_tokenizer: Path
 ) -> None:
