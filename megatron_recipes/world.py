@@ -129,6 +129,13 @@ def leave_world() -> None:
     torch.distributed.destroy_process_group()
 
 
+def gathered(mine: Any) -> list[Any]:
+    """Return what every process has, by rank; all call this together."""
+    found: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(found, mine)
+    return found
+
+
 def sum_over_world(values: list[float], device: torch.device) -> list[float]:
     """Return the sums over all processes, in float64."""
     totals = torch.tensor(values, dtype=torch.float64, device=device)
