@@ -13,7 +13,7 @@ from training_world import build, small, step_through
 
 from megatron_recipes.config import TrainingConfig
 
-WHOLE = ("micro_batch_size=2", "global_batch_size=40")
+WHOLE = ("micro_batch_size=2", "global_batch_size=48")
 """A step over all conversations that `write_masked_blend` makes."""
 PACKED = ("document_bounded_attention=true", "pack_conversations=true")
 
@@ -109,6 +109,7 @@ def packed_steps(config: TrainingConfig, prefix: str) -> dict[str, Any]:
     length, count = config.batch.sequence_length, config.batch.global_batch_size
     # Room in multiples of what two processes need, so that every layout packs the same.
     one = PackedConversations(MaskedDocuments([prefix]), length, seed=1, document_multiple=4)
+    assert len(one) <= count
 
     class Repeated:
         def __len__(self) -> int:
@@ -116,12 +117,14 @@ def packed_steps(config: TrainingConfig, prefix: str) -> dict[str, Any]:
 
         def __getitem__(self, index: int) -> Any:
             place = index % count  # what is missing to a whole batch does not count
-            return one[place if place < len(one) else None]
+            if place < len(one):
+                return one[place]
+            return {**one[0], "loss_mask": one[0]["loss_mask"] * 0}
 
     mine = training_batches(Repeated(), config, world, 0)
     trained = sum(int(batch["loss_mask"].sum()) for batch in mine)
     result = step_through(config, world, chunks, optimizer, 2, Repeated())
-    return {**result, "trained": trained, "sequences": len(one)}
+    return {**result, "trained": trained}
 
 
 LAYOUTS = {

@@ -112,13 +112,19 @@ def train_steps(
 
 
 def step_through(
-    config: TrainingConfig, world: Any, chunks: list[Any], optimizer: Any, num_steps: int
+    config: TrainingConfig,
+    world: Any,
+    chunks: list[Any],
+    optimizer: Any,
+    num_steps: int,
+    dataset: Any = None,
 ) -> dict[str, list[float]]:
     from megatron_recipes.data import training_batches
     from megatron_recipes.forward import run_schedule
     from megatron_recipes.world import sum_over_world
 
-    dataset, batch = MadeSequences(config), config.batch
+    batch = config.batch
+    dataset = MadeSequences(config) if dataset is None else dataset
     result: dict[str, list[float]] = {"losses": [], "grad_norms": []}
     for step in range(num_steps):
         for chunk in chunks:
