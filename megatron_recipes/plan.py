@@ -230,13 +230,7 @@ def run_plan(
             there, and none is started; or one that is done was done with another config or other
             data.
     """
-    for number, training in enumerate(trainings):
-        try:
-            training.check_ahead(trainings[:number])
-        except MisuseError as error:
-            raise MisuseError(f"training {training.name}: {error}") from error
-        except (OSError, ValueError) as error:
-            raise ValueError(f"training {training.name}: {one_line(error)}") from error
+    _check_all_ahead(trainings)
     for training in trainings:
         if training.is_done:
             training.check_done()
@@ -252,12 +246,27 @@ def run_plan(
     return 0
 
 
+def _check_all_ahead(trainings: list[PlannedTraining]) -> None:
+    for number, training in enumerate(trainings):
+        try:
+            training.check_ahead(trainings[:number])
+        except MisuseError as error:
+            raise MisuseError(f"training {training.name}: {error}") from error
+        except (OSError, ValueError) as error:
+            raise ValueError(f"training {training.name}: {one_line(error)}") from error
+
+
 def listing(trainings: list[PlannedTraining]) -> list[dict[str, Any]]:
     """Return what a scheduler has to know of each training, as plain values.
 
+    What would stop one when its turn comes, after hours in the queue, is refused here.
+
     Raises:
         MisuseError: A recipe or a setting of one is wrong.
+        ValueError: One does not fit what it starts from, its data or its GPU, as far as these are
+            there.
     """
+    _check_all_ahead(trainings)
     listed = []
     for training in trainings:
         config = resolve_config(training.recipe, training.settings)
