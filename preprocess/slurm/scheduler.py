@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 MARK = "hephaestus-forge"
 ANSWER_SECONDS = 60.0
+ADVICE = {
+    "sbatch": "; mend slurm/site.env or [slurm] in the plan and run this again: what is submitted "
+    "stays submitted",
+    "squeue": "; see whether `squeue` works here",
+}
 FOREIGN = re.compile(r"(SLURM|SBATCH|SRUN|SALLOC|SQUEUE|SACCT|SCONTROL)_")
 """What a job around this process left, and habits of the user that change what commands answer:
 with SQUEUE_STATES=RUNNING no job would seem to wait, and all of them were submitted again."""
@@ -175,5 +180,6 @@ def _ask(*command: str, variables: dict[str, str] | None = None) -> str:
         ) from None
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split()) or f"status {done.returncode}"
-        raise UserError(f"{command[0]}: {said}")
+        said = said.removeprefix(f"{command[0]}: ").removeprefix("error: ")
+        raise UserError(f"{command[0]}: {said}{ADVICE.get(command[0], '')}")
     return done.stdout

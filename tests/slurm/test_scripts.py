@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +36,10 @@ FAKE_SCONTROL = """#!/usr/bin/env bash
 echo "MaxArraySize = ${FAKE_ARRAY_SIZE:-1001}"
 """
 FAKE_SBATCH = """#!/usr/bin/env bash
-[ "$(grep -sc '' "$FAKE_LOG")" != "${FAKE_JOBS:-none}" ] || { echo "over the limit" >&2; exit 1; }
+if [ "$(grep -sc '' "$FAKE_LOG")" = "${FAKE_JOBS:-none}" ]; then
+  echo "sbatch: error: over the limit" >&2
+  exit 1
+fi
 echo "$FORGE_NUM_TASKS|$FORGE_TASK_OFFSET|$*" >>"$FAKE_LOG"
 grep -c '' "$FAKE_LOG"
 """
@@ -291,7 +295,8 @@ def test_a_users_filter_of_the_queue_hides_no_job(tmp_path: Path, login: dict[st
 
 def test_jobs_before_a_refusal_are_known(tmp_path: Path, login: dict[str, str]) -> None:
     done = run_slurm(tmp_path, login | {"FAKE_JOBS": "2"})
-    assert (done.returncode, done.stderr) == (1, "preprocess run: sbatch: over the limit\n")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("preprocess run: sbatch: over the limit; mend slurm/site.env or")
     record = json.loads((tmp_path / "run/slurm/records.json").read_text())
     assert [job["job"] for job in record["jobs"]] == ["1", "2"]
 
@@ -472,6 +477,51 @@ def test_modules_are_loaded_by_a_site_that_is_no_strict_shell(tmp_path: Path) ->
     done = run_script(tmp_path, "blend.sbatch", "out", site=f"{module}FORGE_MODULES=absent")
     assert done.returncode == 1
     assert done.stderr == "slurm: expected module absent (FORGE_MODULES), it does not load\n"
+
+
+def test_scratch_is_removed_when_the_job_is_ended(tmp_path: Path) -> None:
+    site = "srun() { :; }\nFORGE_LOCAL_SCRATCH=$HOME/disk\npreprocess() { kill -TERM $$; sleep 9; }"
+    (tmp_path / "disk").mkdir()
+    done = run_script(tmp_path, "tokenize.sbatch", "in", "out", site=site)
+    assert done.returncode == -signal.SIGTERM
+    assert list((tmp_path / "disk").iterdir()) == []
+
+
+FIT = """
+for node in {nodes}; do
+  [[ " $FIT " = *" $node "* ]] && echo "$node ok" || echo "$node bad disk full"
+done
+"""
+SCONTROL = """#!/usr/bin/env bash
+case "$1 $2" in
+  "show hostnames") printf '%s\\n' {nodes} ;;
+  *) echo "$*" >>"$HOME/told" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("nodes", "fit", "excluded"),
+    [("n1 n2", "n2", "n1"), ("n1 n2", "", ""), ("n1", "", "n1"), ("n1 n2 n3", "", "")],
+)
+def test_nodes_that_all_fail_alike_are_not_excluded(
+    tmp_path: Path, nodes: str, fit: str, excluded: str
+) -> None:
+    count = str(len(nodes.split()))
+    (tmp_path / "programs").mkdir()
+    (tmp_path / "programs/scontrol").write_text(SCONTROL.format(nodes=nodes))
+    (tmp_path / "programs/scontrol").chmod(0o755)
+    variables = {"SLURM_JOB_NODELIST": "n", "SLURM_JOB_ID": "9", "SLURM_NTASKS": count}
+    variables |= {"SLURM_JOB_NUM_NODES": count, "FIT": fit}
+    site = f'srun() {{ {FIT.format(nodes=nodes)}\n}}\ntimeout() {{ shift; "$@"; }}'
+    done = run_script(
+        tmp_path, "train.sbatch", "tiny", "--checkpoint-dir", "my run", site=site, **variables
+    )
+    assert done.returncode == 1
+    told = (tmp_path / "told").read_text().splitlines()
+    assert told[0] == "requeue 9", done.stderr
+    updates = [line for line in told if line.startswith("update")]
+    assert updates == ([f"update JobId=9 ExcNodeList={excluded}"] if excluded else [])
 
 
 def option(line: str, name: str) -> str:
