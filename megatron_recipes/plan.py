@@ -21,7 +21,6 @@ from typing import Any
 
 from megatron_recipes.job import MisuseError, make_job, resolve_config
 from megatron_recipes.launch import child_environment, one_line, own_command
-from megatron_recipes.plan_ahead import check_ahead
 from megatron_recipes.stop import STOP_SIGNALS
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -182,13 +181,7 @@ def run_plan(
             there, and none is started; or one that is done was done with another config or other
             data.
     """
-    for number, training in enumerate(trainings):
-        try:
-            check_ahead(training, trainings[:number])
-        except MisuseError as error:
-            raise MisuseError(f"training {training.name}: {error}") from error
-        except (OSError, ValueError) as error:
-            raise ValueError(f"training {training.name}: {one_line(error)}") from error
+    _check_all_ahead(trainings)
     for training in trainings:
         if training.is_done:
             training.check_done()
@@ -204,12 +197,27 @@ def run_plan(
     return 0
 
 
+def _check_all_ahead(trainings: list[PlannedTraining]) -> None:
+    for number, training in enumerate(trainings):
+        try:
+            training.check_ahead(trainings[:number])
+        except MisuseError as error:
+            raise MisuseError(f"training {training.name}: {error}") from error
+        except (OSError, ValueError) as error:
+            raise ValueError(f"training {training.name}: {one_line(error)}") from error
+
+
 def listing(trainings: list[PlannedTraining]) -> list[dict[str, Any]]:
     """Return what a scheduler has to know of each training, as plain values.
 
+    What would stop one when its turn comes, after hours in the queue, is refused here.
+
     Raises:
         MisuseError: A recipe or a setting of one is wrong.
+        ValueError: One does not fit what it starts from, its data or its GPU, as far as these are
+            there.
     """
+    _check_all_ahead(trainings)
     listed = []
     for training in trainings:
         config = resolve_config(training.recipe, training.settings)

@@ -8,7 +8,8 @@
 #   on_nodes OPTION... -- COMMAND...   a command by srun, in the site's container if it has one
 #
 # FORGE_NUM_TASKS and FORGE_TASK_OFFSET say which part of how many this task is. Without them an
-# array is taken as a whole: `sbatch --array=0-63 slurm/ingest.sbatch ...`.
+# array is taken as a whole: `sbatch --array=0-63 slurm/ingest.sbatch ...`. One task of it again:
+# `FORGE_NUM_TASKS=64 sbatch --array=5 slurm/ingest.sbatch ...`.
 
 die() {
   echo "slurm: $*" >&2
@@ -30,9 +31,15 @@ unset SLURM_EXPORT_ENV
 # srun does not take this over from the job by itself, from Slurm 22.05 on.
 [ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 
-for module in ${FORGE_MODULES:-}; do
-  module load "$module" || die "expected module $module (FORGE_MODULES), it does not load"
-done
+if [ -n "${FORGE_MODULES:-}" ]; then
+  set +u # the sites' own code is not written for it
+  # shellcheck disable=SC1091 # defines `module` where the login shell has not passed it on
+  command -v module >/dev/null || . /etc/profile
+  for module in $FORGE_MODULES; do
+    module load "$module" || die "expected module $module (FORGE_MODULES), it does not load"
+  done
+  set -u
+fi
 venv=${FORGE_VENV-$FORGE_ROOT/.venv}
 [ -z "$venv" ] || export PATH="$venv/bin:$PATH"
 
@@ -46,18 +53,26 @@ note() { # a line of the log, with when and which attempt
 
 srun_container=() # options of srun for the site's container
 container=()      # the command that runs another one in it
-case ${FORGE_CONTAINER:-none} in
-  none) ;;
-  apptainer)
-    container=(apptainer exec --nv --bind "$FORGE_ROOT${FORGE_CONTAINER_MOUNTS:+,$FORGE_CONTAINER_MOUNTS}"
-      --pwd "$PWD" "${FORGE_CONTAINER_IMAGE:?}")
-    ;;
-  pyxis) # these options are srun's, and only where pyxis is installed
-    srun_container=("--container-image=${FORGE_CONTAINER_IMAGE:?}" "--container-workdir=$PWD"
-      "--container-mounts=$FORGE_ROOT:$FORGE_ROOT${FORGE_CONTAINER_MOUNTS:+,$FORGE_CONTAINER_MOUNTS}")
-    ;;
-  *) die "FORGE_CONTAINER: expected none, apptainer or pyxis, got $FORGE_CONTAINER" ;;
-esac
+enter_container() { # DIRECTORY...: sets them, with these directories in it as they are outside
+  local mounts=$FORGE_ROOT:$FORGE_ROOT directory
+  for directory in "$PWD" "$@"; do
+    [ "$directory" = "$FORGE_ROOT" ] || mounts+=,$directory:$directory
+  done
+  mounts+=${FORGE_CONTAINER_MOUNTS:+,$FORGE_CONTAINER_MOUNTS}
+  case ${FORGE_CONTAINER:-none} in
+    none) return ;;
+    apptainer | pyxis) ;;
+    *) die "FORGE_CONTAINER: expected none, apptainer or pyxis, got $FORGE_CONTAINER" ;;
+  esac
+  [ -n "${FORGE_CONTAINER_IMAGE:-}" ] || die "expected FORGE_CONTAINER_IMAGE with FORGE_CONTAINER, found none"
+  if [ "$FORGE_CONTAINER" = apptainer ]; then
+    container=(apptainer exec --nv --bind "$mounts" --pwd "$PWD" "$FORGE_CONTAINER_IMAGE")
+  else # these options are srun's, and only where pyxis is installed
+    srun_container=("--container-image=$FORGE_CONTAINER_IMAGE" "--container-workdir=$PWD"
+      "--container-mounts=$mounts")
+  fi
+}
+enter_container
 
 in_container() { # COMMAND...: here, or in the container
   if ((${#srun_container[@]})); then
@@ -107,6 +122,7 @@ make_scratch() {
   scratch=$(mktemp -d "$place/hephaestus-forge-$job.XXXXXX") || return 0
   trap 'rm -rf "$scratch"' EXIT
   export HEPHAESTUS_FORGE_SCRATCH=$scratch TMPDIR=$scratch
+  enter_container "$scratch"
 }
 
 run_stage() {
@@ -136,5 +152,8 @@ run_task() {
     run_stage "$@"
   fi
   local count=${FORGE_NUM_TASKS:-$((SLURM_ARRAY_TASK_MAX + 1))}
+  if [ -z "${FORGE_NUM_TASKS:-}" ] && [ "${SLURM_ARRAY_TASK_COUNT:-$count}" != "$count" ]; then
+    die "this array is a part of one: export FORGE_NUM_TASKS, the number of all its tasks, then submit it again"
+  fi
   run_stage "$@" --task "$((SLURM_ARRAY_TASK_ID + ${FORGE_TASK_OFFSET:-0}))" --num-tasks "$count"
 }

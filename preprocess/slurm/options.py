@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,9 @@ if TYPE_CHECKING:
     from preprocess.slurm.work import Work
 
 
-def excluded_nodes() -> list[str]:
+def excluded_nodes(site: Site) -> list[str]:
     """Return the nodes that a pre-flight found bad: the first word of each line of its file."""
-    given = os.environ.get("FORGE_EXCLUDED_NODES")
+    given = site.excluded_nodes
     path = Path(given) if given else slurm_directory() / "excluded_nodes.txt"
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -33,7 +32,7 @@ def job_options(work: Work, site: Site) -> list[str]:
         if value
     ]
     options += words("FORGE_SBATCH_OPTIONS", site.sbatch_options)
-    excluded = excluded_nodes()
+    excluded = excluded_nodes(site)
     if excluded:
         options.append(f"--exclude={','.join(excluded)}")
     options += _training(work, site) if work.training else _stage(work)
@@ -71,6 +70,7 @@ def _training(work: Work, site: Site) -> list[str]:
     if partition:
         options.append(f"--partition={partition}")
     if on_gpu:
-        options.append(site.gpu_request.format(gpus=processes // nodes))
+        request = site.gpu_request.replace("{gpus}", str(processes // nodes))
+        options += words("FORGE_GPU_REQUEST", request)
         options += words("FORGE_GPU_OPTIONS", site.gpu_options)
     return options

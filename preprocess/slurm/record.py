@@ -43,9 +43,18 @@ def logs_directory(run: Path) -> Path:
     return run / OWN_DIRECTORY / "logs"
 
 
-def log_path(run: Path, stage: str, step: str, task: int | None) -> Path:
-    """Return the log of a task: one for all its attempts."""
-    return logs_directory(run) / f"{stage}.{step}{'' if task is None else f'-{task}'}.log"
+def log_path(run: Path, stage: str, step: str, task: str = "") -> Path:
+    """Return the log of a task, one for all its attempts; `task` as `log_task` names it."""
+    return logs_directory(run) / f"{stage}.{step}{task and f'-{task}'}.log"
+
+
+def log_task(offset: int, index: int | str) -> str:
+    """Return how the log of an array's element names its task, which Slurm cannot add up.
+
+    >>> log_task(0, 3), log_task(1000, 3)
+    ('3', '1000+3')
+    """
+    return f"{offset}+{index}" if offset else str(index)
 
 
 def read_record(run: Path, name: str) -> Record:

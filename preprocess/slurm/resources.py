@@ -1,9 +1,9 @@
 """What a stage or training asks of the cluster: `[slurm]` of the plan over the site's defaults.
 
 ```toml
-[slurm]                # for every stage
+[slurm]                # for every stage, not for trainings
 tasks = 64
-[slurm.tokens_agent]   # for one stage or training, by its name
+[slurm.tokens_agent]   # for one stage or one training, by its name
 memory = "64G"
 options = ["--constraint=bigmem"]
 ```
@@ -51,8 +51,12 @@ class Resources:
         )
 
 
-def read_resources(plan: Plan, names: Collection[str]) -> dict[str, Resources]:
-    """Return what each of `names` asks for.
+def read_resources(
+    plan: Plan, stages: Collection[str], trainings: Collection[str] = ()
+) -> dict[str, Resources]:
+    """Return what each stage and training asks for, by its name.
+
+    What `[slurm]` says of all is for stages: their partition or memory would starve a training.
 
     Raises:
         UserError: A key or a name that is not known, a value of another kind.
@@ -60,15 +64,15 @@ def read_resources(plan: Plan, names: Collection[str]) -> dict[str, Resources]:
     where = f"{plan.path}: [slurm]"
     general = {key: value for key, value in plan.slurm.items() if not isinstance(value, dict)}
     common = _resources(where, Resources(), general)
-    asked = dict.fromkeys(names, common)
+    asked = dict.fromkeys(stages, common) | dict.fromkeys(trainings, Resources())
     for name, table in plan.slurm.items():
         if isinstance(table, dict):
             if name not in asked:
                 raise UserError(
                     f"{where}: expected names of stages or trainings, found {name!r}; there are "
-                    f"{', '.join(names)}"
+                    f"{', '.join(asked)}"
                 )
-            asked[name] = _resources(f"{plan.path}: [slurm.{name}]", common, table)
+            asked[name] = _resources(f"{plan.path}: [slurm.{name}]", asked[name], table)
     return asked
 
 

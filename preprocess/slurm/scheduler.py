@@ -22,11 +22,21 @@ if TYPE_CHECKING:
 
 MARK = "hephaestus-forge"
 ANSWER_SECONDS = 60.0
-FOREIGN = re.compile(r"(SLURM|SBATCH|SRUN|SALLOC)_")
-KEPT = frozenset({"SLURM_CONF", "SLURM_CLUSTERS"})
-"""Which cluster it is; all else of a job around this process would leak into the new jobs."""
+ADVICE = {
+    "sbatch": "; mend slurm/site.env or [slurm] in the plan and run this again: what is submitted "
+    "stays submitted",
+    "squeue": "; see whether `squeue` works here",
+}
+FOREIGN = re.compile(r"(SLURM|SBATCH|SRUN|SALLOC|SQUEUE|SACCT|SCONTROL)_")
+"""What a job around this process left, and habits of the user that change what commands answer:
+with SQUEUE_STATES=RUNNING no job would seem to wait, and all of them were submitted again."""
+
+KEPT = frozenset({"SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT"})
+"""Which cluster it is, and who asks."""
 
 NEVER = "DependencyNeverSatisfied"
+REVOKED = "REVOKED"
+"""Runs on another cluster of a federation; `--all`, for hidden partitions, lists it too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,12 +70,12 @@ def live_jobs(run: str) -> list[LiveJob]:
         UserError: There is no Slurm, or it does not answer.
     """
     user = f"--user={os.getuid()}"
-    output = _ask("squeue", user, "--array", "--noheader", "--format=%i|%T|%r|%k")
+    output = _ask("squeue", user, "--all", "--array", "--noheader", "--format=%i|%T|%r|%k")
     found = []
     for line in output.splitlines():
         number, state, reason, said = line.split("|", 3)
         match = re.fullmatch(rf"{MARK}:{run}:(.+):([^:]+):(\d+)", said)
-        if match and reason != NEVER:
+        if match and reason != NEVER and state != REVOKED:
             job, _, index = number.partition("_")
             found.append(
                 LiveJob(
@@ -170,5 +180,6 @@ def _ask(*command: str, variables: dict[str, str] | None = None) -> str:
         ) from None
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split()) or f"status {done.returncode}"
-        raise UserError(f"{command[0]}: {said}")
+        said = said.removeprefix(f"{command[0]}: ").removeprefix("error: ")
+        raise UserError(f"{command[0]}: {said}{ADVICE.get(command[0], '')}")
     return done.stdout

@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 """The repository, if this is run from one."""
 
 PREFIX = "FORGE_"
+MAY_BE_EMPTY = frozenset({"gpu_request"})
+"""Where empty is an answer; else it stands for the default."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +53,7 @@ class Site:
     gpus_per_node: int = 8
     """Processes of a training on one node."""
     gpu_request: str = "--gpus-per-node={gpus}"
-    """How this site wants GPUs to be asked for."""
+    """How this site wants GPUs to be asked for; empty: not at all, a node has what it has."""
     cpus_per_gpu: int = 8
     """Cores of a process of a training."""
     train_memory: str = "0"
@@ -66,6 +68,8 @@ class Site:
     """Whether a job may put itself back into the queue; else a training is a chain of jobs."""
     chain: int = 10
     """Jobs of such a chain."""
+    excluded_nodes: str = ""
+    """The file of nodes that a pre-flight found bad; empty: beside site.env.example."""
 
 
 def slurm_directory() -> Path:
@@ -98,7 +102,7 @@ def read_site() -> Site:
     given: dict[str, Any] = {}
     for field in fields(Site):
         text = values.get(PREFIX + field.name.upper())
-        if text is not None and text != "":
+        if text or (text == "" and field.name in MAY_BE_EMPTY):
             given[field.name] = _parsed(field.name, text, type(getattr(Site(), field.name)))
     return Site(**given)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from preprocess.errors import UserError
 from preprocess.slurm import scheduler
-from preprocess.slurm.record import log_path, read_record
+from preprocess.slurm.record import log_path, log_task, read_record
 from preprocess.slurm.site import read_site
 from preprocess.slurm.submit import plan_works
 from preprocess.slurm.work import Step
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LAST_BYTES = 8192
 """Of a log or of metrics, where the last line is looked for."""
 LINE_CHARS = 150
+"""Of a log's last line."""
 
 
 def show_status(plan: Plan, show: Callable[[str], None]) -> None:
@@ -83,8 +84,9 @@ class _StepState:
     running: int
     waiting: int
     reason: str
-    failed: list[tuple[int, str]]
-    """Tasks that were submitted, are gone and not done, with how they ended."""
+    failed: list[tuple[int, str, str]]
+    """Tasks that were submitted, are gone and not done, with how they ended and their logs'
+    names."""
 
     @staticmethod
     def of(
@@ -98,13 +100,14 @@ class _StepState:
         states = Counter("waiting" if job.state == "PENDING" else "running" for job in mine)
         missing = set(step.missing()) - {job.task for job in mine}
         submitted = {
-            job.offset + index: (job.job, index)
+            job.offset + index: (job.job, index, log_task(job.offset, index) if job.tasks else "")
             for job in read_record(run, work.name).jobs
             if job.step == step.name
             for index in job.tasks or [0]
         }
         failed = [
-            (task, ended.get(submitted[task], "ended")) for task in sorted(missing & set(submitted))
+            (task, ended.get(submitted[task][:2], "ended"), submitted[task][2])
+            for task in sorted(missing & set(submitted))
         ]
         return _StepState(
             step=step,
@@ -132,9 +135,9 @@ class _StepState:
 
     def first_failure(self, run: Path, work: Work) -> str:
         """Return how the first task failed, with the last line of its log."""
-        task, how = self.failed[0]
-        log = log_path(run, work.name, self.step.name, task if self.step.tasks else None)
-        return f"task {task} {how}: {log}: {_last_line(log)}"[:LINE_CHARS]
+        task, how, named = self.failed[0]
+        log = log_path(run, work.name, self.step.name, named)
+        return f"task {task} {how}: {log}: {_last_line(log)[:LINE_CHARS]}"
 
 
 def _steps_trained(work: Work) -> str:

@@ -19,7 +19,14 @@ from preprocess.plan import keep_copy
 from preprocess.slurm import scheduler
 from preprocess.slurm.arrays import ranges, split
 from preprocess.slurm.options import job_options
-from preprocess.slurm.record import Submitted, logs_directory, refuse_other, write_record
+from preprocess.slurm.record import (
+    Submitted,
+    log_path,
+    log_task,
+    logs_directory,
+    refuse_other,
+    write_record,
+)
 from preprocess.slurm.resources import read_resources
 from preprocess.slurm.site import read_site, site_file, slurm_directory
 from preprocess.slurm.trainings import read_trainings
@@ -80,14 +87,9 @@ def submit_plan(
 def plan_works(plan: Plan, site: Site) -> list[Work]:
     """Return the plan's stages and trainings with what they ask for."""
     trainings = read_trainings(plan)
-    names = [stage.name for stage in plan.stages] + [training.name for training in trainings]
-    asked = read_resources(plan, names)
-    resources = {
-        name: asked[name].over(site)
-        if name in {stage.name for stage in plan.stages}
-        else asked[name]
-        for name in names
-    }
+    stages = [stage.name for stage in plan.stages]
+    resources = read_resources(plan, stages, [training.name for training in trainings])
+    resources |= {name: resources[name].over(site) for name in stages}
     return works_of(plan, trainings, resources)
 
 
@@ -105,6 +107,14 @@ class _Before:
     def dependency(self) -> str:
         """What `--dependency` takes; empty if there is nothing to wait for."""
         return f"{self.kind}:{':'.join(self.jobs)}" if self.jobs else ""
+
+
+def _dependency(work: Work, before: _Before) -> str:
+    """Return what `--dependency` takes for a job of a stage or training."""
+    if work.training is None:
+        return before.dependency
+    # Of the jobs of this name one runs at a time: two would write the same checkpoints.
+    return ",".join(filter(None, (before.dependency, "singleton")))
 
 
 class Submission:
@@ -136,25 +146,21 @@ class Submission:
             jobs=[job for each in stages for job in each.jobs],
             is_new=any(each.is_new for each in stages),
         )
-        submitted: list[Submitted] = []
         for step in work.steps:
-            before = self._step(work, step, before, submitted)
+            before = self._step(work, step, before)
         self._last[work.name] = _Before(jobs=before.jobs, is_new=before.is_new)
-        if submitted and not self.dry_run:
-            write_record(self.run, work, submitted)
 
-    def _step(self, work: Work, step: Step, before: _Before, submitted: list[Submitted]) -> _Before:
+    def _step(self, work: Work, step: Step, before: _Before) -> _Before:
         """Submit what is missing of a step; return what the next one waits for."""
         live = [job for job in self.live if (job.stage, job.step) == (work.name, step.name)]
         in_queue = {job.task for job in live}
         todo = [task for task in step.missing() if task not in in_queue]
         if live and before.is_new:
-            self._wait_anew(live, before.dependency)
+            self._wait_anew(live, _dependency(work, before))
         if live and not (self.retry_failed and step.tasks):
             todo = []
         ids = sorted({job.job for job in live}, key=int)
-        added = self._submit(work, step, todo, before.dependency) if todo else []
-        submitted += added
+        added = self._submit(work, step, todo, _dependency(work, before)) if todo else []
         jobs = [*ids, *(each.job for each in added)]
         if not jobs:
             return before
@@ -185,9 +191,6 @@ class Submission:
         self, work: Work, step: Step, offset: int, indices: list[int], dependency: str
     ) -> Submitted:
         command = ["sbatch", "--parsable", *self._identity(work, step, offset, indices)]
-        if work.training:
-            # Of the jobs of this name one runs at a time: two would write the same checkpoints.
-            dependency = f"{dependency},singleton" if dependency else "singleton"
         if dependency:
             command += [f"--dependency={dependency}", "--kill-on-invalid-dep=yes"]
         command += job_options(work, self.site)
@@ -200,18 +203,22 @@ class Submission:
             self.commands.append(" ".join([*told, shlex.join(command)]))
         else:
             job = scheduler.submit(command, variables)
-        return Submitted(job=job, step=step.name, offset=offset, tasks=indices)
+        submitted = Submitted(job=job, step=step.name, offset=offset, tasks=indices)
+        if not self.dry_run:  # at once: the site may refuse the next one
+            write_record(self.run, work, [submitted])
+        return submitted
 
     def _identity(self, work: Work, step: Step, offset: int, indices: list[int]) -> list[str]:
         name = f"{work.name}.{step.name}"
-        chunk = f"{offset}+" if offset else ""
-        log = str(logs_directory(self.run).absolute() / name)
+        log = str(log_path(self.run.absolute(), work.name, step.name))
         if "\\" in log:
             raise UserError(
                 f"{self.run}: expected a run directory without a backslash, in which Slurm would "
                 "read the name of a log otherwise; choose another"
             )
-        log = log.replace("%", "%%") + (f"-{chunk}%a.log" if indices else ".log")
+        log = log.replace("%", "%%")
+        if indices:
+            log = f"{log.removesuffix('.log')}-{log_task(offset, '%a')}.log"
         identity = [
             f"--job-name={name}.{self.digest[:6]}",
             f"--comment={scheduler.comment(self.digest, work.name, step.name, offset)}",

@@ -75,7 +75,9 @@ class Work:
     @property
     def identity(self) -> list[str]:
         """What must be equal for jobs to be the same work."""
-        return [self.command, *self.steps[0].arguments]
+        words = self.steps[0].arguments
+        # How many tasks share a `dedup` is no part of what it does.
+        return [self.command, *(words[2:] if words[:1] == ("--step",) else words)]
 
 
 def works_of(

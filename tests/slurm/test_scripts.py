@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +16,11 @@ from preprocess.cli import STAGES
 from preprocess.errors import UserError
 from preprocess.plan import read_plan
 from preprocess.slurm import site as sites
-from preprocess.slurm.resources import read_resources
+from preprocess.slurm.options import job_options
+from preprocess.slurm.resources import Resources, read_resources
 from preprocess.slurm.site import Site, read_site
+from preprocess.slurm.trainings import Training
+from preprocess.slurm.work import Step, Work
 
 ROOT = Path(__file__).resolve().parents[2]
 SLURM = ROOT / "slurm"
@@ -24,12 +29,17 @@ NOT_COMMANDS = {"preflight"}
 """Jobs of the cluster's own."""
 
 FAKE_SQUEUE = """#!/usr/bin/env bash
+[ -z "${SQUEUE_STATES:-}" ] || exit 0
 cat "$FAKE_QUEUE" 2>/dev/null || true
 """
 FAKE_SCONTROL = """#!/usr/bin/env bash
 echo "MaxArraySize = ${FAKE_ARRAY_SIZE:-1001}"
 """
 FAKE_SBATCH = """#!/usr/bin/env bash
+if [ "$(grep -sc '' "$FAKE_LOG")" = "${FAKE_JOBS:-none}" ]; then
+  echo "sbatch: error: over the limit" >&2
+  exit 1
+fi
 echo "$FORGE_NUM_TASKS|$FORGE_TASK_OFFSET|$*" >>"$FAKE_LOG"
 grep -c '' "$FAKE_LOG"
 """
@@ -86,8 +96,8 @@ def test_the_example_names_every_variable_with_its_default(
         used |= set(re.findall(r"\$\{(FORGE_[A-Z_]+)[:}-]", path.read_text()))
     internal = {
         "FORGE_ROOT", "FORGE_SITE", "FORGE_NAME", "FORGE_NUM_TASKS", "FORGE_TASK_OFFSET",
-        "FORGE_NUM_PROCESSES", "FORGE_EXCLUDED_NODES", "FORGE_HEALTH_SECONDS",
-        "FORGE_PREFLIGHT_SECONDS", "FORGE_PREFLIGHT_MIB",
+        "FORGE_NUM_PROCESSES", "FORGE_HEALTH_SECONDS", "FORGE_PREFLIGHT_SECONDS",
+        "FORGE_PREFLIGHT_MIB",
     }  # fmt: skip
     assert used - named == internal & used
     fields = {f"FORGE_{field.upper()}" for field in Site.__dataclass_fields__}
@@ -269,6 +279,249 @@ def test_without_slurm_it_says_so(tmp_path: Path, login: dict[str, str]) -> None
     done = run_slurm(tmp_path, environment)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert "expected squeue on the PATH, found none; run this on a login node" in done.stderr
+
+
+def test_a_users_filter_of_the_queue_hides_no_job(tmp_path: Path, login: dict[str, str]) -> None:
+    run_slurm(tmp_path, login)
+    lines = (tmp_path / "log").read_text().splitlines()
+    (tmp_path / "queue").write_text(
+        "".join(
+            f"{n}|PENDING|Dependency|{option(line, 'comment')}\n" for n, line in enumerate(lines, 1)
+        )
+    )
+    done = run_slurm(tmp_path, login | {"SQUEUE_STATES": "RUNNING"})
+    assert "0 jobs submitted" in done.stderr
+
+
+def test_jobs_before_a_refusal_are_known(tmp_path: Path, login: dict[str, str]) -> None:
+    done = run_slurm(tmp_path, login | {"FAKE_JOBS": "2"})
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("preprocess run: sbatch: over the limit; mend slurm/site.env or")
+    record = json.loads((tmp_path / "run/slurm/records.json").read_text())
+    assert [job["job"] for job in record["jobs"]] == ["1", "2"]
+
+
+def test_the_status_names_the_log_of_a_task_beyond_the_limit(
+    tmp_path: Path, login: dict[str, str]
+) -> None:
+    run_slurm(tmp_path, login)
+    second = (tmp_path / "log").read_text().splitlines()[1]
+    named = option(second, "output").replace("%a", "1")
+    assert named.endswith("run/slurm/logs/records.ingest-4+1.log")
+    Path(named).write_text("disk full\n")
+    for task in (0, 1, 2, 3, 4):
+        mark = tmp_path / f"run/records/tasks/{task}-of-10.json"
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.write_text("{}")
+    done = run_slurm(tmp_path, login, "--status")
+    assert "task 5 ended: run/slurm/logs/records.ingest-4+1.log: disk full" in done.stdout
+
+
+TRAINING = """
+[[training]]
+name = "model"
+recipe = "tiny"
+blend = "blend.json"
+"""
+
+
+def test_what_stages_ask_for_is_not_for_trainings(tmp_path: Path, login: dict[str, str]) -> None:
+    general = 'at_once = 3\nmemory = "7G"\npartition = "small"\ntime = "00:10:00"\n'
+    own = '[slurm.model]\ntime = "11:00:00"\n'
+    text = PLAN.replace("at_once = 3\n", general).replace("[slurm]", f"{TRAINING}[slurm]")
+    (tmp_path / "plan.toml").write_text(text + own)
+    done = run_slurm(tmp_path, login)
+    assert done.returncode == 0, done.stderr
+    first, *_, last = (tmp_path / "log").read_text().splitlines()
+    asked = ("mem", "partition", "time", "dependency")
+    assert [option(first, name) for name in asked] == ["7G", "small", "00:10:00", ""]
+    assert [option(last, name) for name in asked] == ["0", "cpu", "11:00:00", "singleton"]
+
+
+def test_a_training_that_waits_anew_stays_one_at_a_time(
+    tmp_path: Path, login: dict[str, str]
+) -> None:
+    training = TRAINING.replace("blend.json", "run/unique/blend.json")
+    (tmp_path / "plan.toml").write_text(PLAN.replace("[slurm]", f"{training}[slurm]", 1))
+    run_slurm(tmp_path, login)
+    last = (tmp_path / "log").read_text().splitlines()[-1]
+    assert option(last, "dependency") == "afterok:9,singleton"
+    # All that it waits for was cancelled.
+    (tmp_path / "queue").write_text(f"10|PENDING|Dependency|{option(last, 'comment')}\n")
+    done = run_slurm(tmp_path, login, "--dry-run")
+    assert "JobId=10 Dependency=afterok:@unique.verify,singleton" in done.stdout
+
+
+def test_a_training_that_cannot_start_is_refused_before_anything_is_submitted(
+    tmp_path: Path, login: dict[str, str]
+) -> None:
+    training = TRAINING + 'from = "nowhere"\n'
+    (tmp_path / "plan.toml").write_text(PLAN.replace("[slurm]", f"{training}[slurm]", 1))
+    done = run_slurm(tmp_path, login)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "training model: from nowhere: expected a checkpoint" in done.stderr
+    assert not (tmp_path / "log").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "options"),
+    [
+        (
+            'FORGE_GPU_REQUEST="--gres=gpu:h100:{gpus} --exclusive"',
+            ["--gres=gpu:h100:1", "--exclusive"],
+        ),
+        ("FORGE_GPU_REQUEST=", []),
+        ('FORGE_GPU_REQUEST="--gpus={gpu}"', ["--gpus={gpu}"]),
+        ("FORGE_GPU_PARTITION=a100,h100", ["--gpus-per-node=1", "--partition=a100,h100"]),
+    ],
+)
+def test_gpus_are_asked_for_as_the_site_wants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, options: list[str]
+) -> None:
+    bad = tmp_path / "bad nodes.txt"
+    bad.write_text("n7  # 2026-01-01: too hot\n# a remark\n")
+    (tmp_path / "site.env").write_text(f'{line}\nFORGE_EXCLUDED_NODES="{bad}"\n')
+    monkeypatch.setenv("FORGE_SITE", str(tmp_path / "site.env"))
+    training = Training(
+        name="model", checkpoint_dir="run/model", blend="blend.json", start_from=None,
+        arguments=[], num_steps=1, num_processes=1, gpu="h100", is_done=False,
+    )  # fmt: skip
+    work = Work(
+        name="model", command="train", needs=(), steps=(), output=tmp_path, is_done=False,
+        resources=Resources(), training=training,
+    )  # fmt: skip
+    found = job_options(work, read_site())
+    assert "--exclude=n7" in found
+    chosen = [word for word in found if re.match("--(g|excl?usive|partition)", word)]
+    assert sorted(chosen) == sorted(options)
+
+
+def test_a_number_of_tasks_is_no_other_work() -> None:
+    def work(*words: str) -> Work:
+        step = Step(name="sign", script="dedup.sbatch", arguments=words)
+        return Work(
+            name="unique", command="dedup", needs=(), steps=(step,), output=Path(), is_done=False,
+            resources=Resources(),
+        )  # fmt: skip
+
+    assert work("--step", "sign", "in", "out").identity == work("in", "out").identity
+    assert work("in", "out").identity != work("in", "elsewhere").identity
+
+
+SHOW = 'printf "%s\\n" "$0" "$@" "scratch=${HEPHAESTUS_FORGE_SCRATCH:-}"\n'
+
+
+def run_script(
+    tmp_path: Path, script: str, *words: str, site: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a script as a job would, with programs that print how they were called."""
+    programs = tmp_path / "programs"
+    programs.mkdir(exist_ok=True)
+    for name in ("preprocess", "srun", "apptainer"):
+        (programs / name).write_text(f"#!/usr/bin/env bash\n{SHOW}")
+        (programs / name).chmod(0o755)
+    (tmp_path / "site.env").write_text(f"FORGE_VENV=\n{site}\n")
+    return subprocess.run(
+        [SLURM / script, *words],
+        cwd=tmp_path,
+        env={"PATH": f"{programs}:/usr/bin:/bin", "FORGE_ROOT": str(ROOT), "HOME": str(tmp_path)}
+        | {"FORGE_SITE": str(tmp_path / "site.env"), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+ELEMENT = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_MAX": "5"}
+
+
+def test_a_part_of_an_array_is_no_array(tmp_path: Path) -> None:
+    variables = ELEMENT | {"SLURM_ARRAY_TASK_COUNT": "1"}
+    done = run_script(tmp_path, "ingest.sbatch", "in", "out", **variables)
+    assert done.returncode == 1
+    assert done.stderr.startswith("slurm: this array is a part of one: export FORGE_NUM_TASKS")
+    done = run_script(tmp_path, "ingest.sbatch", "in", "out", FORGE_NUM_TASKS="64", **variables)
+    assert "--task\n5\n--num-tasks\n64\n" in done.stdout
+    done = run_script(tmp_path, "ingest.sbatch", "in", "out", **ELEMENT, SLURM_ARRAY_TASK_COUNT="6")
+    assert "--task\n5\n--num-tasks\n6\n" in done.stdout
+
+
+def test_a_container_has_scratch_and_the_directory_of_submission(tmp_path: Path) -> None:
+    local = tmp_path / "my disk"
+    local.mkdir()
+    image = "FORGE_CONTAINER_IMAGE=forge.sif\nFORGE_CONTAINER_MOUNTS=/data:/data\n"
+    for kind, option_ in (("apptainer", "--bind\n"), ("pyxis", "--container-mounts=")):
+        done = run_script(
+            tmp_path, "tokenize.sbatch", "in", "out", site=f"{image}FORGE_CONTAINER={kind}",
+            FORGE_LOCAL_SCRATCH=str(local), SLURM_JOB_ID="9",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        scratch = re.findall(r"^scratch=(.+)", done.stdout, re.M)[-1]
+        assert scratch.startswith(f"{local}/hephaestus-forge-9.")
+        assert not Path(scratch).exists(), "removed at the end"
+        mounts = done.stdout.partition(option_)[2].partition("\n")[0].split(",")
+        assert mounts == [
+            *(f"{path}:{path}" for path in (ROOT, tmp_path, scratch)), "/data:/data"
+        ]  # fmt: skip
+    done = run_script(tmp_path, "tokenize.sbatch", site="FORGE_CONTAINER=pyxis")
+    assert done.stderr == (
+        "slurm: expected FORGE_CONTAINER_IMAGE with FORGE_CONTAINER, found none\n"
+    )
+
+
+def test_modules_are_loaded_by_a_site_that_is_no_strict_shell(tmp_path: Path) -> None:
+    module = 'module() { echo "$1 $2 $NOBODY_SET_THIS"; [ "$2" != absent ]; }\n'
+    done = run_script(tmp_path, "blend.sbatch", "out", site=f'{module}FORGE_MODULES="a b"')
+    assert done.stdout.startswith("load a \nload b \n")
+    assert done.returncode == 0, done.stderr
+    done = run_script(tmp_path, "blend.sbatch", "out", site=f"{module}FORGE_MODULES=absent")
+    assert done.returncode == 1
+    assert done.stderr == "slurm: expected module absent (FORGE_MODULES), it does not load\n"
+
+
+def test_scratch_is_removed_when_the_job_is_ended(tmp_path: Path) -> None:
+    site = "srun() { :; }\nFORGE_LOCAL_SCRATCH=$HOME/disk\npreprocess() { kill -TERM $$; sleep 9; }"
+    (tmp_path / "disk").mkdir()
+    done = run_script(tmp_path, "tokenize.sbatch", "in", "out", site=site)
+    assert done.returncode == -signal.SIGTERM
+    assert list((tmp_path / "disk").iterdir()) == []
+
+
+FIT = """
+for node in {nodes}; do
+  [[ " $FIT " = *" $node "* ]] && echo "$node ok" || echo "$node bad disk full"
+done
+"""
+SCONTROL = """#!/usr/bin/env bash
+case "$1 $2" in
+  "show hostnames") printf '%s\\n' {nodes} ;;
+  *) echo "$*" >>"$HOME/told" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("nodes", "fit", "excluded"),
+    [("n1 n2", "n2", "n1"), ("n1 n2", "", ""), ("n1", "", "n1"), ("n1 n2 n3", "", "")],
+)
+def test_nodes_that_all_fail_alike_are_not_excluded(
+    tmp_path: Path, nodes: str, fit: str, excluded: str
+) -> None:
+    count = str(len(nodes.split()))
+    (tmp_path / "programs").mkdir()
+    (tmp_path / "programs/scontrol").write_text(SCONTROL.format(nodes=nodes))
+    (tmp_path / "programs/scontrol").chmod(0o755)
+    variables = {"SLURM_JOB_NODELIST": "n", "SLURM_JOB_ID": "9", "SLURM_NTASKS": count}
+    variables |= {"SLURM_JOB_NUM_NODES": count, "FIT": fit}
+    site = f'srun() {{ {FIT.format(nodes=nodes)}\n}}\ntimeout() {{ shift; "$@"; }}'
+    done = run_script(
+        tmp_path, "train.sbatch", "tiny", "--checkpoint-dir", "my run", site=site, **variables
+    )
+    assert done.returncode == 1
+    told = (tmp_path / "told").read_text().splitlines()
+    assert told[0] == "requeue 9", done.stderr
+    updates = [line for line in told if line.startswith("update")]
+    assert updates == ([f"update JobId=9 ExcNodeList={excluded}"] if excluded else [])
 
 
 def option(line: str, name: str) -> str:
