@@ -27,6 +27,7 @@ from hf_models import (
 from training_world import build, save_weights, small
 
 from megatron_recipes import cli
+from megatron_recipes.checkpoint_content import digest_file
 from megatron_recipes.checkpoint_state import load_weights
 from megatron_recipes.config import ModelConfig, TrainingConfig
 from megatron_recipes.convert.hf_config import read_hf_config
@@ -104,7 +105,8 @@ def resaved(source: Path, run: Path, layout: tuple[str, ...]) -> Path:
     run_world(load_and_save, config.layout.world_size, config, source, step)
     state = find_checkpoint(source).state
     contents = {
-        file.name: FileContent(num_bytes=file.stat().st_size, sha256="") for file in step.iterdir()
+        file.name: FileContent(num_bytes=file.stat().st_size, sha256=digest_file(file))
+        for file in step.iterdir()
     }
     write_state(step, state | {"step": 7}, contents)
     shutil.copytree(find_checkpoint(source).path / "hf", run / "hf")  # as a training keeps them
