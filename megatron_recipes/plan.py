@@ -200,7 +200,7 @@ def run_plan(
 def _check_all_ahead(trainings: list[PlannedTraining]) -> None:
     for number, training in enumerate(trainings):
         try:
-            training.check_ahead(trainings[:number])
+            check_ahead(training, trainings[:number])
         except MisuseError as error:
             raise MisuseError(f"training {training.name}: {error}") from error
         except (OSError, ValueError) as error:
