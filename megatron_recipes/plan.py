@@ -22,7 +22,8 @@ from typing import Any
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.job import MisuseError, make_job, resolve_config, resolve_with_data
 from megatron_recipes.launch import child_environment, one_line, own_command
-from megatron_recipes.run_directory import RunDirectory, weights_identity
+from megatron_recipes.model_identity import weights_identity
+from megatron_recipes.run_directory import RunDirectory
 from megatron_recipes.source import check_source
 from megatron_recipes.stop import STOP_SIGNALS
 

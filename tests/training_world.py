@@ -199,3 +199,14 @@ def initial_weights(config: TrainingConfig) -> dict[str, tuple[int, float, float
             found[name] = (values.numel(), float(values.sum()), float(values.square().sum()))
     torch.distributed.barrier()
     return found
+
+
+def drawn_weight(config: TrainingConfig) -> list[float]:
+    """Return numbers of the first layer of this stage, as Megatron-Core draws them."""
+    from megatron_recipes.model import build_model
+    from megatron_recipes.world import join_world
+
+    world = join_world(config.layout, config.schedule.seed)
+    [chunk] = build_model(config, world, draws_weights=False)
+    numbers: list[float] = chunk.module.decoder.layers[0].mlp.linear_fc2.weight[0].tolist()
+    return numbers

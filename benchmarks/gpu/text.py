@@ -36,6 +36,12 @@ def blend_of(options: Options) -> Path:
     return blend if blend.exists() else _make(blend, options)
 
 
+def tokenizer_of(options: Options) -> Path | None:
+    """Return the tokenizer's file beside the blend file, if it is there."""
+    path = blend_of(options).with_name("tokenizer.json")
+    return path if path.exists() else None
+
+
 def _texts(options: Options) -> list[str]:
     """Return the files' texts, in the order of their digests: kinds are mixed, always the same."""
     files = [
