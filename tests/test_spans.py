@@ -283,19 +283,19 @@ def test_a_merge_without_masks_leaves_none_of_an_earlier_one(
 def test_a_blend_with_a_mask_is_refused_by_training(
     tmp_path: Path, preprocess: Preprocess, masked: Path
 ) -> None:
-    from megatron_recipes.blend import read_blend
+    from megatron_recipes.blend import check_masks, read_blend
 
     done = preprocess("blend", "agent=out:1", "blend.json")
     assert done.returncode == 0, done.stderr
     with pytest.raises(
         ValueError, match=r"part-00000\.json: .* found a mask that trains"
     ) as caught:
-        read_blend(tmp_path / "blend.json")
+        check_masks(read_blend(tmp_path / "blend.json"), packs_conversations=False)
     assert "\n" not in str(caught.value)
     for path in masked.glob("part-*.json"):
         sidecar = json.loads(path.read_text())
         path.write_text(json.dumps({**sidecar, "trained_tokens": sidecar["tokens"]}))
-    assert read_blend(tmp_path / "blend.json").train[0].tokens > 0
+    check_masks(read_blend(tmp_path / "blend.json"), packs_conversations=False)
 
 
 def test_check_and_spans_are_refused_together(

@@ -110,13 +110,15 @@ def packed_steps(config: TrainingConfig, prefix: str) -> dict[str, Any]:
     # Room in multiples of what two processes need, so that every layout packs the same.
     one = PackedConversations(MaskedDocuments([prefix]), length, seed=1, document_multiple=4)
     assert len(one) <= count
+    # All of those are read by the second of two replicas, which has fewer tokens to train.
+    order = numpy.argsort(numpy.argsort(numpy.arange(count) // 2 % 2, kind="stable")).tolist()
 
     class Repeated:
         def __len__(self) -> int:
             return 2 * count
 
         def __getitem__(self, index: int) -> Any:
-            place = index % count  # what is missing to a whole batch does not count
+            place = order[index % count]  # what is missing to a whole batch does not count
             if place < len(one):
                 return one[place]
             return {**one[0], "loss_mask": one[0]["loss_mask"] * 0}
