@@ -60,7 +60,9 @@ if [ -z "${OUT:-}" ]; then
 fi
 export OUT
 mkdir -p "$OUT"
-[ -z "${RESUME:-}" ] || cp -n "$RESUME"/*.json "$OUT"/
+for file in ${RESUME:+"$RESUME"/*.json}; do
+  [ ! -e "$file" ] || [ -e "$OUT/${file##*/}" ] || cp "$file" "$OUT/"
+done
 
 status=0
 for part in "${parts[@]}"; do

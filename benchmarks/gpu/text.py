@@ -80,6 +80,7 @@ def _make(blend: Path, options: Options) -> Path:
     tokenizer.save(str(path))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     end = tokenizer.token_to_id(END)
+    assert end is not None, "it is a special token"
     encoded = [[*each.ids, end] for each in tokenizer.encode_batch(texts)]
     vocabulary = tokenizer.get_vocab_size()
     parts = {"train": encoded[HELD_OUT:], "valid": encoded[:HELD_OUT]}
