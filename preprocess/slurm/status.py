@@ -37,11 +37,11 @@ def show_status(plan: Plan, show: Callable[[str], None]) -> None:
         UserError: A wrong plan or site.
     """
     works = plan_works(plan, read_site())
+    live, note = None, ""
     try:
         live = scheduler.live_jobs(scheduler.run_hash(plan.directory))
-        note = ""
     except UserError as error:
-        live, note = [], f"the queue is not known: {error}"
+        note = f"the queue is not known, nor what has failed: {error}"
     width = max((len(work.name) for work in works), default=0)
     show(str(plan.directory))
     ended = _ended(plan.directory, works)
@@ -60,7 +60,7 @@ def _ended(run: Path, works: list[Work]) -> dict[tuple[str, int], str]:
 
 
 def _lines(
-    run: Path, work: Work, live: list[scheduler.LiveJob], ended: dict[tuple[str, int], str]
+    run: Path, work: Work, live: list[scheduler.LiveJob] | None, ended: dict[tuple[str, int], str]
 ) -> Iterator[str]:
     if work.is_done:
         yield "done"
@@ -93,10 +93,10 @@ class _StepState:
         run: Path,
         work: Work,
         step: Step,
-        live: list[scheduler.LiveJob],
+        live: list[scheduler.LiveJob] | None,
         ended: dict[tuple[str, int], str],
     ) -> _StepState:
-        mine = [job for job in live if (job.stage, job.step) == (work.name, step.name)]
+        mine = [job for job in live or () if (job.stage, job.step) == (work.name, step.name)]
         states = Counter("waiting" if job.state == "PENDING" else "running" for job in mine)
         missing = set(step.missing()) - {job.task for job in mine}
         submitted = {
@@ -108,6 +108,7 @@ class _StepState:
         failed = [
             (task, ended.get(submitted[task][:2], "ended"), submitted[task][2])
             for task in sorted(missing & set(submitted))
+            if live is not None  # what is not in the queue is gone, if that is known
         ]
         return _StepState(
             step=step,

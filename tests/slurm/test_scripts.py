@@ -30,6 +30,7 @@ NOT_COMMANDS = {"preflight"}
 
 FAKE_SQUEUE = """#!/usr/bin/env bash
 [ -z "${SQUEUE_STATES:-}" ] || exit 0
+[ -z "${FAKE_DEAD:-}" ] || exit 1
 cat "$FAKE_QUEUE" 2>/dev/null || true
 """
 FAKE_SCONTROL = """#!/usr/bin/env bash
@@ -315,6 +316,21 @@ def test_the_status_names_the_log_of_a_task_beyond_the_limit(
         mark.write_text("{}")
     done = run_slurm(tmp_path, login, "--status")
     assert "task 5 ended: run/slurm/logs/records.ingest-4+1.log: disk full" in done.stdout
+    done = run_slurm(tmp_path, login | {"FAKE_DEAD": "1"}, "--status")
+    assert done.returncode == 0
+    assert "the queue is not known, nor what has failed: squeue: status 1; see" in done.stdout
+    assert "FAILED" not in done.stdout
+
+
+def test_without_requeueing_a_training_is_a_chain(tmp_path: Path, login: dict[str, str]) -> None:
+    (tmp_path / "plan.toml").write_text(f'[run]\ndirectory = "run"\n{TRAINING}')
+    (tmp_path / "site.env").write_text("FORGE_REQUEUE=0\nFORGE_CHAIN=3\n")
+    done = run_slurm(tmp_path, login)
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert [option(line, "dependency") for line in lines] == ["singleton"] * 3
+    assert len({option(line, "job-name") for line in lines}) == 1
+    assert all("--no-requeue" in line.split() for line in lines)
 
 
 TRAINING = """
@@ -522,6 +538,34 @@ def test_nodes_that_all_fail_alike_are_not_excluded(
     assert told[0] == "requeue 9", done.stderr
     updates = [line for line in told if line.startswith("update")]
     assert updates == ([f"update JobId=9 ExcNodeList={excluded}"] if excluded else [])
+
+
+def test_a_link_of_a_chain_ends_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "programs").mkdir()
+    (tmp_path / "programs/scontrol").write_text(SCONTROL.format(nodes="n1"))
+    (tmp_path / "programs/scontrol").chmod(0o755)
+    run = tmp_path / "my run"
+    variables = {"SLURM_JOB_NODELIST": "n", "SLURM_NTASKS": "1", "SLURM_JOB_NUM_NODES": "1"}
+    site = "FORGE_REQUEUE=0\nFORGE_HEALTH_CHECK=0\nFORGE_MAX_STALLED=2"
+
+    def link(job: int) -> subprocess.CompletedProcess[str]:
+        words = ("tiny", "--checkpoint-dir", str(run))
+        return run_script(
+            tmp_path, "train.sbatch", *words, site=site, **variables, SLURM_JOB_ID=str(job)
+        )
+
+    first = link(1)
+    assert (first.returncode, first.stdout.count("megatron-recipes\ntrain\n")) == (1, 1)
+    assert "FORGE_REQUEUE=0: the next job of the chain goes on" in first.stderr
+    assert not (tmp_path / "told").exists(), "nothing is requeued"
+    link(2)
+    third = link(3)
+    assert (third.returncode, third.stdout) == (1, "")
+    assert "stopped: 2 attempts in a row have saved nothing beyond step 0" in third.stderr
+    (run / "DONE").touch()
+    last = link(4)
+    assert (last.returncode, last.stdout) == (0, "")
+    assert "already done: " in last.stderr
 
 
 def option(line: str, name: str) -> str:
