@@ -11,6 +11,8 @@ import json
 import warnings
 from typing import TYPE_CHECKING
 
+from megatron_recipes.launch import prepare_megatron
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -101,6 +103,7 @@ def _write(
     import numpy as np
     import xxhash
 
+    prepare_megatron()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Megatron-Core warns of while it is imported
         from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
