@@ -503,6 +503,33 @@ def test_scratch_is_removed_when_the_job_is_ended(tmp_path: Path) -> None:
     assert list((tmp_path / "disk").iterdir()) == []
 
 
+def test_a_sweep_starts_its_own_processes(tmp_path: Path) -> None:
+    site = 'env() { echo "$*"; return 3; }'
+    words = ("tiny", "--output", "out", "--sweep", "layout")
+    one, two = (
+        run_script(tmp_path, "benchmark.sbatch", *words, site=site, SLURM_JOB_NUM_NODES=nodes)
+        for nodes in "12"
+    )
+    called = "-u SLURM_STEP_ID megatron-recipes benchmark tiny --output out --sweep layout\n"
+    assert (one.returncode, one.stdout) == (3, called)
+    assert two.stderr == "slurm: expected one node for --sweep, got 2; give --nodes=1\n"
+
+
+def test_directories_of_the_login_node_are_left_there(tmp_path: Path) -> None:
+    gone = {"TMPDIR": "/nowhere", "HEPHAESTUS_FORGE_SCRATCH": "/nowhere"}
+    site = 'preprocess() { echo "${TMPDIR:-none} ${HEPHAESTUS_FORGE_SCRATCH:-none}"; }'
+    done = run_script(tmp_path, "blend.sbatch", "out", site=site, **gone)
+    assert done.stdout == "none none\n"
+    done = run_script(tmp_path, "blend.sbatch", "out", site=site, TMPDIR=str(tmp_path))
+    assert done.stdout == f"{tmp_path} none\n"
+
+
+def test_a_job_from_elsewhere_says_where_to_go(tmp_path: Path) -> None:
+    done = run_script(tmp_path, "train.sbatch", "tiny", FORGE_ROOT=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("slurm: expected to be submitted from the root")
+
+
 FIT = """
 for node in {nodes}; do
   [[ " $FIT " = *" $node "* ]] && echo "$node ok" || echo "$node bad disk full"
