@@ -23,7 +23,7 @@ import zstandard
 
 from megatron_recipes.blend import Blend
 from megatron_recipes.config import TrainingConfig
-from megatron_recipes.run_directory import write_json
+from megatron_recipes.whole_files import write_json
 
 MOST_SOURCES = 5
 

@@ -31,15 +31,9 @@ from megatron_recipes.checkpoint_state import load_training, load_weights, saved
 from megatron_recipes.checkpoint_writer import BackgroundWriter, Snapshot
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.forward import gather_weights
-from megatron_recipes.run_directory import (
-    Checkpoint,
-    FileContent,
-    RunDirectory,
-    sync_directory,
-    sync_file,
-    write_state,
-)
-from megatron_recipes.world import World, sum_over_world
+from megatron_recipes.run_directory import Checkpoint, FileContent, RunDirectory, write_state
+from megatron_recipes.whole_files import sync_directory, sync_file
+from megatron_recipes.world import World, gathered, sum_over_world
 
 FAILED = "the checkpoint could not be written"
 
@@ -164,8 +158,8 @@ class Checkpointer:
     def _finish(self, save: _Save) -> None:
         step = save.state["step"]
         temporary, final = self._run.unfinished_directory(step), self._run.step_directory(step)
-        gathered = _gather(save.writer.error, save.writer.contents)
-        errors = [f"rank {rank}: {error}" for rank, (error, _) in enumerate(gathered) if error]
+        written = gathered((save.writer.error, save.writer.contents))
+        errors = [f"rank {rank}: {error}" for rank, (error, _) in enumerate(written) if error]
         if errors:
             with contextlib.suppress(OSError):
                 self._on_rank_0(final, FAILED, lambda: shutil.rmtree(temporary))
@@ -176,7 +170,7 @@ class Checkpointer:
                 finish()
         except (CheckpointException, OSError) as error:
             raise OSError(self._failure(final, FAILED, str(error))) from error
-        contents = {name: content for _, part in gathered for name, content in part.items()}
+        contents = {name: content for _, part in written for name, content in part.items()}
         self._on_rank_0(final, FAILED, lambda: self._name(save.state, contents))
         self._on_rank_0(self._run.path, "no checkpoint could be removed", self._retire)
 
@@ -238,10 +232,3 @@ def _remove(directories: list[Path]) -> None:
     for directory in directories:
         # What cannot be removed now is removed, or complained of, when the training next starts.
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _gather(*values: Any) -> list[Any]:
-    """Return what every process has, by rank."""
-    gathered: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(gathered, values)
-    return gathered

@@ -12,11 +12,13 @@ import torch.distributed
 from megatron.core import dist_checkpointing, tensor_parallel
 from megatron.core.dist_checkpointing.mapping import ShardedObject
 from megatron.core.distributed import DistributedDataParallel
+from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
 from torch.distributed.checkpoint.api import CheckpointException
 
 from megatron_recipes.config import TrainingConfig
+from megatron_recipes.model_identity import layout_sizes
 from megatron_recipes.optimizer_shards import OptimizerShards
-from megatron_recipes.run_directory import Checkpoint, layout_sizes
+from megatron_recipes.run_directory import Checkpoint
 
 METADATA = {"distrib_optim_sharding_type": "fully_reshardable"}
 """How Megatron-Core names tensors: as it must for a checkpoint that loads at any layout."""
@@ -75,12 +77,25 @@ def load_weights(
 ) -> None:
     """Load the weights of another training, of any layout, and nothing else of it.
 
+    The distributed optimizer's master weights are those of the checkpoint as well, not what is left
+    of them in the type of the model's weights: in FP8 that is three bits behind the first.
+
     Raises:
         ValueError: It cannot be read.
     """
     loaded = _load(checkpoint, {"model": _weights(chunks)})
     _load_chunks(chunks, loaded["model"])
     optimizer.reload_model_params()
+    is_rounded = any(p.dtype != torch.float32 for chunk in chunks for p in chunk.parameters())
+    if is_rounded and _is_distributed(optimizer):
+        masters = OptimizerShards(optimizer, _weights(chunks)).masters()
+        if masters:  # else the optimizer keeps only what the weights lack
+            _load(checkpoint, dict(masters))
+
+
+def _is_distributed(optimizer: Any) -> bool:
+    parts = (part for part in optimizer.chained_optimizers if part.optimizer is not None)
+    return all(isinstance(part, DistributedOptimizer) for part in parts)
 
 
 def _require_same_optimizer(checkpoint: Checkpoint, config: TrainingConfig) -> None:

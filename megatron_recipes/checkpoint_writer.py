@@ -117,7 +117,7 @@ class BackgroundWriter:
             for number, bucket in enumerate(self._buckets):
                 self.results[number] = self._write_file(*bucket)
         except Exception as error:  # of a thread: told by whoever waits for it
-            self.error = _reason(error)
+            self.error = failure_reason(error)
 
     def _write_file(self, path: str, name: str, content: tuple[list[Any], list[Any]]) -> list[Any]:
         objects, tensors = content
@@ -164,7 +164,7 @@ class _DigestingStream(io.RawIOBase):
         return FileContent(num_bytes=self._num_bytes, sha256=self._digest.hexdigest())
 
 
-def _reason(error: BaseException) -> str:
+def failure_reason(error: BaseException) -> str:
     """Return what an error says, or the error of a file that it hides.
 
     Torch makes a full disk a RuntimeError about positions in its own format.

@@ -41,15 +41,9 @@ class Stops:
 NOTHING_KNOWN = Stops(ids=frozenset(), pad_id=None, path=None)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TurnEnds:
-    """Where trained turns end, over the documents looked at."""
-
-    last: Counter[int]
-    """How often a token is the last whose loss counts."""
-
-    following: Counter[int]
-    """How often a token is the first behind it, whose loss does not."""
+TurnEnds = Counter[tuple[int, int]]
+"""How often trained turns end with two tokens: the last whose loss counts, and the one behind it,
+whose loss does not; -1 where there is none."""
 
 
 def read_stops(directory: Path) -> Stops:
@@ -77,23 +71,22 @@ def read_stops(directory: Path) -> Stops:
 
 
 def turn_ends(documents: MaskedDocuments) -> TurnEnds:
-    """Return where trained turns end."""
-    last: Counter[int] = Counter()
-    following: Counter[int] = Counter()
+    """Return where trained turns end, over the documents looked at."""
+    found: TurnEnds = Counter()
     count = min(len(documents), LOOKED_AT)
     for document in numpy.linspace(0, len(documents) - 1, count, dtype=numpy.int64).tolist():
         tokens, mask = documents.tokens(document), documents.mask(document)
         ends = pieces.turn_ends(mask)
-        last.update(tokens[ends - 1].tolist())
-        following.update(tokens[ends[ends < len(tokens)]].tolist())
-    return TurnEnds(last=last, following=following)
+        following = numpy.append(tokens, -1)[ends]
+        found.update(zip(tokens[ends - 1].tolist(), following.tolist(), strict=True))
+    return found
 
 
 def check_masks(documents: MaskedDocuments, stops: Stops, *, eod_id: int | None) -> list[str]:
     """Refuse masks that would teach a model never to stop; return warnings.
 
     Raises:
-        ValueError: No trained turn ends in a stop token of the model.
+        ValueError: Most trained turns end in front of a stop token of the model, or none in one.
     """
     warnings = []
     if stops.pad_id is not None and stops.pad_id in stops.ids | {eod_id}:
@@ -112,17 +105,26 @@ def check_masks(documents: MaskedDocuments, stops: Stops, *, eod_id: int | None)
 
 
 def _check_stops(name: str, ends: TurnEnds, stops: Stops) -> None:
-    if any(token in stops.ids for token in ends.last):
+    counted = sum(count for (last, _), count in ends.items() if last in stops.ids)
+    masked = sum(
+        count
+        for (last, following), count in ends.items()
+        if following in stops.ids and last not in stops.ids
+    )
+    if counted > masked:
         return
     named = f"{sorted(stops.ids)} ({stops.path})"
-    behind = sum(count for token, count in ends.following.items() if token in stops.ids)
-    if behind:
+    if masked:
         raise ValueError(
-            f"{name}: expected the loss of the stop token to count, found that all {behind:,} "
-            f"behind trained turns are masked; the model stops at {named}, so tokenize with a "
-            "template that marks the end of the assistant's turn as its own"
+            f"{name}: expected the loss of the stop token to count, found that {masked:,} of "
+            f"{masked + counted:,} at the end of trained turns are masked; the model stops at "
+            f"{named}, so tokenize with a template that marks the end of the assistant's turn as "
+            "its own"
         )
-    common = ends.last.most_common(1)
+    lasts: Counter[int] = Counter()
+    for (last, _), count in ends.items():
+        lasts[last] += count
+    common = lasts.most_common(1)
     raise ValueError(
         f"{name}: expected trained turns to end in a stop token of the model, {named}, found none "
         f"that does (most end in {common[0][0] if common else 'nothing'}); use the model's own "
@@ -142,7 +144,7 @@ def conversation_lines(
         shows: Whether a sample is wanted.
 
     Raises:
-        ValueError: No trained turn of a group ends in a stop token of the model.
+        ValueError: The turns of a group do not teach the model to stop: see `check_masks`.
     """
     found = next((path for path in model_files if path.is_dir()), None)
     stops = read_stops(found) if found else NOTHING_KNOWN

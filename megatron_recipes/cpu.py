@@ -9,12 +9,15 @@ distributed optimizer's checkpoint. The rest is met in timers and data loading.
 
 import contextlib
 import functools
+import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 
 CPU = torch.device("cpu")
+TRANSFORMER_ENGINE = "transformer_engine"
 FACTORIES = (
     "tensor",
     "zeros",
@@ -35,6 +38,7 @@ def install() -> None:
     """Answer Megatron-Core's CUDA calls from the CPU. Repeated calls have no effect."""
     if torch.cuda.is_available() or torch.compile.__name__ == compile_nothing.__name__:
         return
+    _hide_transformer_engine()
     _leave_functions_uncompiled()
     _redirect_device_queries()
     _redirect_factories()
@@ -50,6 +54,13 @@ def _replace(owner: Any, name: str, value: object) -> None:
 def compile_nothing(model: Any = None, **_options: Any) -> Any:
     """Stand for `torch.compile`, as function and as decorator, and return what it is given."""
     return (lambda function: function) if model is None else model
+
+
+def _hide_transformer_engine() -> None:
+    # Installed where no GPU is seen, it would give Megatron-Core an optimizer and norms of
+    # gradients that take CUDA's tensors alone. None in this place is what cannot be imported.
+    if importlib.util.find_spec(TRANSFORMER_ENGINE) is not None:
+        sys.modules[TRANSFORMER_ENGINE] = None  # type: ignore[assignment]
 
 
 def _leave_functions_uncompiled() -> None:

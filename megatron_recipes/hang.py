@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from megatron_recipes.run_directory import write_json
+from megatron_recipes.whole_files import write_json
 
 STARTING, READING, PASSES, UPDATING, SUMMING, EVALUATING, SAVING = (
     "starting",
@@ -106,14 +106,15 @@ class Watchdog:
                 self._end(self._since)
 
     def _end(self, since: float) -> None:
-        report = self._report_path(self._rank)
-        write_json(report, self._report())
+        path, mine = self._report_path(self._rank), self._report()
+        with contextlib.suppress(OSError):  # on a full disk the others do not hear of it
+            write_json(path, mine)
         # The others waited from about the same time on; they get a little more to report.
         if self._closed.wait(max(1.0, 0.1 * self._timeout)) or self._since != since:
-            report.unlink(missing_ok=True)  # it was slow, and it goes on
+            path.unlink(missing_ok=True)  # it was slow, and it goes on
             return
         faulthandler.dump_traceback(all_threads=True)
-        reports = self._reports()
+        reports = {self._rank: mine} | self._reports()
         verdict = judge(reports, self._hosts)
         line = (
             f"no step ended for {self._timeout:g} s (hang_timeout_seconds): {verdict}; the stacks "

@@ -9,14 +9,16 @@ process. A resumed run drops what comes after the checkpoint it resumes from,
 so that each step stands in the file once.
 """
 
+import contextlib
 import datetime
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from megatron_recipes.config import TrainingConfig
-from megatron_recipes.run_directory import write_whole
+from megatron_recipes.whole_files import write_whole
 
 GIGA = 1e9
 
@@ -33,15 +35,21 @@ class MetricsFile:
 
     def write(self, entry: dict[str, Any]) -> None:
         """Append one object. It is on the disk when the next checkpoint is."""
-        try:
+        with self._named():
             self._file.write(json.dumps(entry) + "\n")
             self._file.flush()
-        except OSError as error:  # which does not say what could not be written
-            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
     def sync(self) -> None:
         """Wait until everything written is on the disk."""
-        os.fsync(self._file.fileno())
+        with self._named():
+            os.fsync(self._file.fileno())
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:  # which does not say what could not be written
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
     def close(self) -> None:
         """Write the rest and close the file."""
@@ -66,6 +74,17 @@ def recent_losses(path: Path, step: int, count: int) -> list[float]:
     lines = _lines_up_to(path, step) if path.exists() else []
     entries = [json.loads(line) for line in lines]
     return [entry["loss"] for entry in entries if entry["kind"] == "step"][-count:]
+
+
+def evaluated_groups(path: Path, step: int) -> list[str]:
+    """Return the groups whose loss after a step is known."""
+    lines = _lines_up_to(path, step) if path.exists() else []
+    entries = [json.loads(line) for line in lines]
+    return [
+        entry["group"]
+        for entry in entries
+        if entry["kind"] == "evaluation" and entry["step"] == step
+    ]
 
 
 def step_line(entry: dict[str, Any], config: TrainingConfig) -> str:

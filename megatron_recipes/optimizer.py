@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from megatron.core.distributed import DistributedDataParallel
 from megatron.core.optimizer import OptimizerConfig, get_megatron_optimizer
 
@@ -25,7 +26,10 @@ def build_optimizer(config: TrainingConfig, chunks: list[DistributedDataParallel
             clip_grad=optimization.clip_grad,
             params_dtype=DTYPES[precision.params_dtype],
             bf16=precision.params_dtype == "bfloat16",
-            fp8_recipe=None if precision.fp8 == "none" else precision.fp8_recipe,
+            # Of the weights, not of the products: named for BF16 weights, current scaling would
+            # have Megatron-Core keep whole master weights and, while it steps, float32 copies of
+            # gradients, where the precision-aware optimizer needs neither.
+            fp8_recipe=precision.fp8_recipe if precision.fp8_param_gather else None,
             use_distributed_optimizer=config.layout.use_distributed_optimizer,
             overlap_param_gather=config.layout.overlap_param_gather,
             use_precision_aware_optimizer=precision.use_precision_aware_optimizer,
@@ -38,10 +42,24 @@ def build_optimizer(config: TrainingConfig, chunks: list[DistributedDataParallel
     # The state is made by the first step otherwise, and a checkpoint of step 0 could not be saved.
     for part in optimizer.chained_optimizers:
         if part.optimizer is not None:
-            part.init_state_fn(part.optimizer, part.config)
+            if precision.use_precision_aware_optimizer:
+                _allocate_state(part.optimizer)
+            else:
+                part.init_state_fn(part.optimizer, part.config)
             for group in part.optimizer.param_groups:
                 group.setdefault("step", 0)
     return optimizer
+
+
+def _allocate_state(optimizer: Any) -> None:
+    """Allocate what Transformer Engine's FusedAdam keeps, as its first step would.
+
+    Megatron-Core's own function asks for it without `store_param_remainders`, which is required.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            keeps_rest = optimizer.store_param_remainders and parameter.dtype is torch.bfloat16
+            optimizer.initialize_state(parameter, keeps_rest)
 
 
 def prepare_step(config: TrainingConfig, optimizer: Any, step: int) -> float:

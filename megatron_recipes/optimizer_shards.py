@@ -8,6 +8,7 @@ gathers the state of all replicas, 12 bytes a parameter, in the memory of each a
 names of the tensors are those of that form.
 """
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -49,6 +50,10 @@ def boxes(shape: tuple[int, ...], start: int, end: int) -> Iterator[Box]:
 def _within_row(shape: tuple[int, ...], row: int, start: int, end: int) -> Iterator[Box]:
     for offset, size in boxes(shape[1:], start, end):
         yield (row, *offset), (1, *size)
+
+
+MASTERS = "optimizer.state.param."
+"""What stands before the name of a weight in that of its master."""
 
 
 class OptimizerShards:
@@ -110,6 +115,14 @@ class OptimizerShards:
             run = values[start - at : max(start, end) - at]
             for shard in _shards(place, prefix, run, start - begin):
                 self.content[str(len(self.content))] = shard
+
+    def masters(self) -> dict[str, ShardedTensor]:
+        """Return the float32 master weights under the names of the weights themselves."""
+        return {
+            place: dataclasses.replace(shard, key=shard.key.removeprefix(MASTERS))
+            for place, shard in self.content.items()
+            if shard.key.startswith(MASTERS) and shard.dtype == torch.float32
+        }
 
     @torch.no_grad()
     def put_back(self, step: int) -> None:

@@ -14,16 +14,14 @@ import re
 import signal
 import subprocess
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from megatron_recipes.config import TrainingConfig
-from megatron_recipes.job import MisuseError, make_job, resolve_config, resolve_with_data
+from megatron_recipes.job import MisuseError, make_job, resolve_config
 from megatron_recipes.launch import child_environment, one_line, own_command
-from megatron_recipes.run_directory import RunDirectory, weights_identity
-from megatron_recipes.source import check_source
+from megatron_recipes.plan_ahead import check_ahead
 from megatron_recipes.stop import STOP_SIGNALS
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -69,39 +67,6 @@ class PlannedTraining:
         )
         job.run.prepare(job.identity(), writes=False)
 
-    def check_ahead(self, earlier: Sequence["PlannedTraining"]) -> None:
-        """Refuse what would stop it once those before it are done, as far as that is there now.
-
-        Args:
-            earlier: The trainings before it.
-
-        Raises:
-            MisuseError: The recipe or a setting is wrong.
-            OSError: What it starts from is neither there nor made by one of them.
-            ValueError: Config, data, GPU and what it starts from do not fit each other.
-        """
-        config = resolve_config(self.recipe, self.settings)
-        if self.is_done:
-            return
-        data = None
-        if self.blend.is_file():
-            config, data = resolve_with_data(self.recipe, self.settings, self.blend)
-        has_own, _ = RunDirectory(path=self.checkpoint_dir).newest_checkpoint()
-        if self.start_from is None or has_own:
-            return
-        within = [self.start_from, *self.start_from.parents]
-        maker = next((other for other in earlier if other.checkpoint_dir in within), None)
-        if maker:
-            _check_same_model(maker, config)
-        elif self.start_from.exists():
-            check_source(self.start_from, config, data)
-        else:
-            raise FileNotFoundError(
-                f"from {self.start_from}: expected a checkpoint, a Hugging Face directory or the "
-                f"name of a training before it, found no such path; before it are: "
-                f"{', '.join(other.name for other in earlier) or 'none'}"
-            )
-
     def arguments(self) -> list[str]:
         """Return the `train` command that does it."""
         arguments = ["train", self.recipe, "--blend", str(self.blend)]
@@ -111,19 +76,6 @@ class PlannedTraining:
         for setting in self.settings:
             arguments += ["--set", setting]
         return arguments
-
-
-def _check_same_model(maker: PlannedTraining, config: TrainingConfig) -> None:
-    """Refuse to start from the weights of another model."""
-    there = weights_identity(resolve_config(maker.recipe, maker.settings).model)
-    for name, value in weights_identity(config.model).items():
-        # The rows of a vocabulary that is that of the data are not known yet.
-        is_open = name == "padded_vocab_size" and 0 in (value, there[name])
-        if value != there[name] and not is_open:
-            raise ValueError(
-                f"from {maker.name}: {name} is {there[name]} there and {value} here; start from a "
-                "training of the same model"
-            )
 
 
 def read_plan(path: Path, environment: dict[str, str]) -> list[PlannedTraining]:
@@ -249,7 +201,7 @@ def run_plan(
 def _check_all_ahead(trainings: list[PlannedTraining]) -> None:
     for number, training in enumerate(trainings):
         try:
-            training.check_ahead(trainings[:number])
+            check_ahead(training, trainings[:number])
         except MisuseError as error:
             raise MisuseError(f"training {training.name}: {error}") from error
         except (OSError, ValueError) as error:

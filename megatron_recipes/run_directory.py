@@ -15,9 +15,7 @@
 | `DONE` | there when the last step is trained |
 """
 
-import dataclasses
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -25,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from megatron_recipes.config import ModelConfig, TrainingConfig
-from megatron_recipes.settings import first_difference, flatten
+from megatron_recipes.settings import first_difference
+from megatron_recipes.whole_files import write_json
 
 STATE_FILE = "checkpoint.json"
 HF_FILES = "hf"
@@ -34,43 +32,6 @@ HF_FILES = "hf"
 Hugging Face model the weights came from."""
 _STEP_NAME = re.compile(r"step_(\d{7,})")
 _UNFINISHED_NAME = re.compile(r"\.step_(\d{7,})\.unfinished")
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file that is either whole under its name or not there."""
-    write_whole(path, json.dumps(content, indent=2) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is either whole under its name, and on the disk, or not there.
-
-    Raises:
-        OSError: It could not be written; nothing of it is left.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def sync_directory(path: Path) -> None:
-    """Wait until the names in a directory are on the disk."""
-    sync_file(path)
-
-
-def sync_file(path: Path) -> None:
-    """Wait until what is in a file is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -343,67 +304,3 @@ def hf_files(checkpoint: Path) -> Path | None:
         if directory.is_dir():
             return directory
     return None
-
-
-def check_weights_fit(
-    path: Path, checkpoint: Checkpoint, config: TrainingConfig, tokenizer: str
-) -> None:
-    """Refuse to start from the weights of another model or tokenizer.
-
-    Args:
-        path: What `--from` names.
-        checkpoint: What is there.
-        config: The training's.
-        tokenizer: The SHA-256 of the one that made its data.
-
-    Raises:
-        ValueError: It names the first field that differs.
-    """
-    wanted = flatten(weights_identity(config.model) | {"tokenizer": tokenizer})
-    found = flatten(checkpoint.state["model"] | {"tokenizer": checkpoint.state["tokenizer"]})
-    if config.model.vocab_size == 0:  # that of the data, which is not known
-        del wanted["padded_vocab_size"]
-    for name, value in wanted.items():
-        if found.get(name) != value:
-            raise ValueError(
-                f"--from {path}: {name} is {found.get(name)} there and {value} here; "
-                "start from a checkpoint of the same model and tokenizer"
-            )
-
-
-_WEIGHTS_DEPEND_ON = (
-    "num_layers",
-    "hidden_size",
-    "ffn_hidden_size",
-    "num_attention_heads",
-    "num_query_groups",
-    "kv_channels",
-    "padded_vocab_size",
-    "rotary_base",
-    "rotary_scaling_factor",
-    "add_qkv_bias",
-    "layernorm_epsilon",
-    "share_embeddings_and_output_weights",
-)
-
-
-def weights_identity(model: ModelConfig) -> dict[str, Any]:
-    """Return what the weights' shapes and meaning depend on."""
-    return {name: getattr(model, name) for name in _WEIGHTS_DEPEND_ON}
-
-
-def model_identity(config: TrainingConfig) -> dict[str, Any]:
-    """Return what `checkpoint.json` says of the model: every field, and the rows of its tables."""
-    model = config.model
-    return dataclasses.asdict(model) | {"padded_vocab_size": model.padded_vocab_size}
-
-
-def layout_sizes(config: TrainingConfig) -> dict[str, int]:
-    """Return the sizes that give each process its place."""
-    layout = config.layout
-    return {
-        "tensor_model_parallel_size": layout.tensor_model_parallel_size,
-        "pipeline_model_parallel_size": layout.pipeline_model_parallel_size,
-        "context_parallel_size": layout.context_parallel_size,
-        "data_parallel_size": layout.data_parallel_size,
-    }

@@ -15,10 +15,10 @@ from megatron_recipes.convert.hf_model import (
     read_hf_model,
     settings_that_differ,
 )
+from megatron_recipes.model_identity import check_weights_fit
 from megatron_recipes.run_directory import (
     Checkpoint,
     RunDirectory,
-    check_weights_fit,
     find_checkpoint,
     incompleteness,
     read_checkpoint,

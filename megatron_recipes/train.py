@@ -7,12 +7,11 @@ decided is decided from numbers that are equal everywhere.
 import datetime
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch.distributed
 
-from megatron_recipes import launch
 from megatron_recipes.active import require_active, require_chosen_attention
 from megatron_recipes.bad_step import describe_bad_step, known_bad_steps
 from megatron_recipes.checkpoint import Checkpointer
@@ -25,11 +24,12 @@ from megatron_recipes.garbage import GarbageCollection
 from megatron_recipes.hang import EVALUATING, SAVING, STARTING, Watchdog
 from megatron_recipes.job import Job
 from megatron_recipes.loss_guard import MEMORY, LossGuard
-from megatron_recipes.metrics import recent_losses
+from megatron_recipes.metrics import evaluated_groups, recent_losses
 from megatron_recipes.model import build_model
+from megatron_recipes.model_identity import layout_sizes, model_identity
 from megatron_recipes.optimizer import build_optimizer
 from megatron_recipes.reports import Reports
-from megatron_recipes.run_directory import HF_FILES, Checkpoint, layout_sizes, model_identity
+from megatron_recipes.run_directory import HF_FILES, Checkpoint
 from megatron_recipes.start_lines import start_lines
 from megatron_recipes.step import StepResult, TrainStep, micro_batch_losses
 from megatron_recipes.stop import StopRequest
@@ -40,7 +40,8 @@ from megatron_recipes.stragglers import (
     gather,
     measured_interval,
 )
-from megatron_recipes.world import World, join_world, leave_world
+from megatron_recipes.watch import open_watchdog
+from megatron_recipes.world import World, gathered, join_world, leave_world
 
 
 def train(job: Job, stop: StopRequest, attempt: int, tell: Callable[[str], None]) -> None:
@@ -60,27 +61,14 @@ def train(job: Job, stop: StopRequest, attempt: int, tell: Callable[[str], None]
     # The watchdog speaks first: it knows more than the collective that times out.
     patience = datetime.timedelta(seconds=2 * schedule.hang_timeout_seconds + 60)
     world = join_world(job.config.layout, schedule.seed, patience)
-    hosts: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(hosts, socket.gethostname())
-    logs = job.run.log(attempt, world.rank).parent
-    watchdog = Watchdog(
-        logs, world.rank, hosts, schedule.hang_timeout_seconds, _hang_report(world.rank, tell)
-    )
+    hosts = gathered(socket.gethostname())
+    watchdog = open_watchdog(job, world.rank, hosts, attempt, tell)
     try:
         Training(job, world, stop, attempt, tell, watchdog, Stragglers(hosts)).run()
     finally:
         watchdog.close()
     # Not after an error: the others may wait in a collective, and whoever started them ends them.
     leave_world()
-
-
-def _hang_report(rank: int, tell: Callable[[str], None]) -> Callable[[str, bool], None]:
-    def report(line: str, is_first: bool) -> None:
-        launch.report_failure(TimeoutError(line))  # a launcher repeats the first it hears
-        if is_first and not launch.has_launcher():
-            tell(f"megatron-recipes train: rank {rank}: {line}")
-
-    return report
 
 
 class Training:
@@ -99,7 +87,7 @@ class Training:
         self.job, self.config, self.world, self.stop = job, job.config, world, stop
         self.tell = tell
         self.watchdog, self.stragglers = watchdog, stragglers
-        self.checkpoint, self.start_from, losses = self._find_checkpoints()
+        self.checkpoint, self.start_from, losses, self.evaluated = self._find_checkpoints()
         self.step = self.checkpoint.step if self.checkpoint else 0
         self.saved_step = self.checkpoint.step if self.checkpoint else -1
         self.guard = LossGuard(self.config.schedule.loss_spike_factor, losses)
@@ -127,19 +115,25 @@ class Training:
         self.names_attention = False
         self.reports.tell(known_bad_steps(job.run.path, self.step))
 
-    def _find_checkpoints(self) -> tuple[Checkpoint | None, Checkpoint | None, list[float]]:
-        """Return the newest sound checkpoint, the one to begin with, and the last losses."""
+    def _find_checkpoints(
+        self,
+    ) -> tuple[Checkpoint | None, Checkpoint | None, list[float], list[str]]:
+        """Return the newest sound checkpoint, the one to begin with, and what the metrics say.
+
+        That is the last losses, and the groups that were evaluated at the checkpoint's step.
+        """
         checkpoint = newest_sound_checkpoint(self.job.run, self.tell)
         step = checkpoint.step if checkpoint else -1
         # From rank 0, as each process may have seen another newest one of the other training.
         found: list[Any] = [
             self.job.start_from,
             recent_losses(self.job.run.metrics, step, MEMORY) if self.world.rank == 0 else [],
+            evaluated_groups(self.job.run.metrics, step) if self.world.rank == 0 else [],
         ]
         torch.distributed.broadcast_object_list(found, src=0)
         if checkpoint is None and found[0]:
             require_sound(found[0])
-        return checkpoint, found[0], found[1]
+        return checkpoint, *found
 
     def _conversation_lines(self) -> list[str]:
         """Return what is to be known of conversations; every process refuses what one does."""
@@ -166,8 +160,8 @@ class Training:
 
     def run(self) -> None:
         """Train from where the training stands to its last step, or to a requested stop."""
-        if not self.checkpoint:
-            self._evaluate()
+        if not self.checkpoint or self._is_due(self.config.schedule.evaluation_interval):
+            self._evaluate(self.evaluated)
         is_stopping = False
         self.reports.start_clock()
         with self.garbage:
@@ -181,14 +175,17 @@ class Training:
 
     def advance(self) -> bool:
         """Train the next step, with all that is due after it; return whether to stop."""
-        is_stopping = self._train_one_step()
+        # After the last step a training ends in any case, evaluated and `DONE`.
+        is_stopping = self._train_one_step() and self.step < self.config.schedule.num_steps
         if not self.names_attention:  # which is chosen by the first forward pass
             self.reports.tell(require_chosen_attention(self.config))
             self.names_attention = True
         self.checkpointer.poll()
-        if self._is_due(self.config.schedule.evaluation_interval):
+        if is_stopping:  # whoever asks may not wait for long: the next start evaluates
+            self._save()
+        elif self._is_due(self.config.schedule.evaluation_interval):
             self._evaluate()
-        if self._is_due(self.config.schedule.checkpoint_interval) or is_stopping:
+        if self.saved_step < self.step and self._is_due(self.config.schedule.checkpoint_interval):
             self._save()
         self.garbage.after_step(self.step)
         return is_stopping
@@ -251,13 +248,15 @@ class Training:
         torch.distributed.broadcast_object_list(line, src=0)
         raise FloatingPointError(line[0])
 
-    def _evaluate(self) -> None:
+    def _evaluate(self, known: Sequence[str] = ()) -> None:
         def watched(batches: Any) -> Any:
             for batch in batches:
                 self.watchdog.beat(self.step, EVALUATING)
                 yield batch
 
         for group, dataset in self.datasets.valid.items():
+            if group in known:
+                continue
             self.watchdog.beat(self.step, EVALUATING)
             loss, tokens = evaluate(dataset, self.config, self.chunks, self.world, watched)
             self.reports.evaluation(self.step, group, loss, tokens)

@@ -18,6 +18,10 @@ TIMEOUT = datetime.timedelta(minutes=30)
 process to read its data."""
 
 
+STAGE_SEEDS = 100
+"""From the seed of a pipeline stage to that of the next: Megatron-LM's."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class World:
     """This process among the others."""
@@ -56,7 +60,8 @@ def join_world(layout: LayoutConfig, seed: int, timeout: datetime.timedelta = TI
     """Join the process group that the environment names and make the parallel groups.
 
     RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT are read, as torchrun sets them.
-    Random states are seeded so that tensor parallel processes draw apart where they must.
+    Random states are seeded so that pipeline stages draw apart, and tensor parallel processes where
+    they must.
 
     Raises:
         ValueError: There are more processes on this machine than GPUs.
@@ -82,6 +87,8 @@ def join_world(layout: LayoutConfig, seed: int, timeout: datetime.timedelta = TI
         virtual_pipeline_model_parallel_size=virtual_stages(layout),
         context_parallel_size=layout.context_parallel_size,
     )
+    # Stages draw apart, too: where weights keep what Megatron-Core drew, no two layers are equal.
+    seed += STAGE_SEEDS * parallel_state.get_pipeline_model_parallel_rank()
     torch.manual_seed(seed)
     tensor_parallel.model_parallel_cuda_manual_seed(seed)
     return World(
@@ -127,6 +134,13 @@ def leave_world() -> None:
     """Leave the groups: nothing of them is left behind."""
     parallel_state.destroy_model_parallel()
     torch.distributed.destroy_process_group()
+
+
+def gathered(mine: Any) -> list[Any]:
+    """Return what every process has, by rank; all call this together."""
+    found: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(found, mine)
+    return found
 
 
 def sum_over_world(values: list[float], device: torch.device) -> list[float]:

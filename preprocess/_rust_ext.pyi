@@ -21,6 +21,7 @@ type _Render = Callable[
 
 __all__ = [
     "ChatTemplate",
+    "CommonForm",
     "CorruptDataError",
     "NativeRecords",
     "RecordLines",

@@ -11,6 +11,7 @@ from test_training import command, run
 from megatron_recipes.benchmark.report import markdown, picture
 from megatron_recipes.benchmark.results import Result, anchors
 from megatron_recipes.benchmark.sweep import sweep_configs
+from megatron_recipes.estimate.layouts import estimate_config
 from megatron_recipes.recipes import find_recipe
 from megatron_recipes.settings import with_fields
 
@@ -69,6 +70,9 @@ def test_a_sweep_is_pruned_by_memory_and_checks() -> None:
     assert too_large > 5
     assert len(set(configs)) == len(configs)
     assert all(config.layout.world_size == 8 for config in configs)
+    seconds = [estimate_config(config).step.seconds for config in configs]
+    assert seconds == sorted(seconds)
+    assert seconds[0] < 1.1 * estimate_config(find_recipe("llama3_8b")).step.seconds
     for kinds in (["speed"], []):
         with pytest.raises(ValueError, match="--sweep takes some of layout,micro_batch,recompute"):
             sweep_configs(find_recipe("tiny"), kinds)

@@ -43,8 +43,14 @@ def test_turns_that_end_in_a_stop_token_pass(tmp_path: Path) -> None:
 
 def test_a_stop_token_whose_loss_is_masked_is_refused(tmp_path: Path) -> None:
     found = documents(tmp_path, [([1, 2, 3, STOP, EOD], "01100")] * 3)
-    with pytest.raises(ValueError, match="stop token to count, found that all 3 behind trained"):
+    message = "stop token to count, found that {} at the end of trained turns are masked"
+    with pytest.raises(ValueError, match=message.format("3 of 3")):
         check(found, stops(STOP))
+    # One kind of turn that is trained to its end does not make up for the others.
+    (tmp_path / "mixed").mkdir()
+    mixed = documents(tmp_path / "mixed", [([1, 2, 3, STOP], "0110"), ([1, STOP, EOD], "010")] * 2)
+    with pytest.raises(ValueError, match=message.format("2 of 4")):
+        check(mixed, stops(STOP))
 
 
 def test_a_template_without_the_stop_token_is_refused(tmp_path: Path) -> None:

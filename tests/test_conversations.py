@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
 
+from megatron_recipes import masked_documents
 from megatron_recipes.conversations import MixedConversations, PackedConversations
 from megatron_recipes.masked_documents import MaskedDocuments
 from megatron_recipes.pieces import find_pieces
@@ -132,6 +133,25 @@ def test_masks_of_other_documents_and_masks_without_loss_are_refused(tmp_path: P
     write(tmp_path / "part_mask", numpy.uint8, [[1, 1]])
     with pytest.raises(ValueError, match=r"part_mask\.idx: expected a mask of the same documents"):
         MaskedDocuments([str(tmp_path / "part")])
+
+
+def test_a_mask_file_of_another_length_is_refused(tmp_path: Path) -> None:
+    masked(tmp_path, ["0011", "011"])
+    path = tmp_path / "part_mask.bin"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"part_mask\.bin: expected 7 bytes, .* found 6"):
+        MaskedDocuments([str(tmp_path / "part")])
+
+
+@given(st.lists(st.text("01", max_size=9), min_size=1, max_size=30), st.integers(1, 40))
+def test_masks_are_summed_whatever_the_blocks(
+    tmp_path_factory: pytest.TempPathFactory, masks: list[str], block: int
+) -> None:
+    documents, _ = masked(tmp_path_factory.mktemp("c"), [*masks, "1"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(masked_documents, "BLOCK_TOKENS", block)
+        assert documents.trained_tokens().tolist() == [each.count("1") for each in [*masks, "1"]]
+    assert documents.counting_starts().tolist() == [int(each[:1] == "1") for each in [*masks, "1"]]
 
 
 def test_groups_are_interleaved_by_weight(tmp_path: Path) -> None:

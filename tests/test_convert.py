@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -25,6 +27,7 @@ from hf_models import (
 from training_world import build, save_weights, small
 
 from megatron_recipes import cli
+from megatron_recipes.checkpoint_content import digest_file
 from megatron_recipes.checkpoint_state import load_weights
 from megatron_recipes.config import ModelConfig, TrainingConfig
 from megatron_recipes.convert.hf_config import read_hf_config
@@ -102,7 +105,8 @@ def resaved(source: Path, run: Path, layout: tuple[str, ...]) -> Path:
     run_world(load_and_save, config.layout.world_size, config, source, step)
     state = find_checkpoint(source).state
     contents = {
-        file.name: FileContent(num_bytes=file.stat().st_size, sha256="") for file in step.iterdir()
+        file.name: FileContent(num_bytes=file.stat().st_size, sha256=digest_file(file))
+        for file in step.iterdir()
     }
     write_state(step, state | {"step": 7}, contents)
     shutil.copytree(find_checkpoint(source).path / "hf", run / "hf")  # as a training keeps them
@@ -508,6 +512,30 @@ def test_damaged_checkpoint_is_not_exported(
     line = refusal(capsys, "export", tmp_path / "run", tmp_path / "hf")
     assert f"{step}: {file.name} is not as it was written: its SHA-256 differs" in line
     assert not (tmp_path / "hf").exists()
+
+
+@pytest.mark.parametrize("command", ["import", "export"])
+def test_disk_that_is_full_is_told_with_its_place(
+    command: str, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = models / "llama", tmp_path / "target"
+    if command == "export":
+        assert convert("import", source, tmp_path / "run") == 0
+        source = tmp_path / "run"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+    capsys.readouterr()
+    try:
+        assert convert(command, source, target) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "cannot be" in line]
+    assert re.fullmatch(
+        rf"megatron-recipes convert {command}: {tmp_path}/\S+\.unfinished: cannot be finished: "
+        r"File too large; [\d,]+ bytes are free there now; make room, the same command begins anew",
+        line,
+    )
+    assert convert(command, source, target) == 0
 
 
 def test_target_that_is_there_is_kept_if_the_same_and_refused_if_not(

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blend_files import write_blend
 from checkpoint_runs import small_job
 from forked_world import run_world
+from training_runs import attempt, nothing
 
 from megatron_recipes.job import Job
 
@@ -55,5 +57,33 @@ def test_an_odd_number_of_sequences_has_its_loss_at_any_layout(
         results[name] = run_world(held_out_loss, job.config.layout.world_size, job)
     [(loss, tokens)] = results["base"]
     assert tokens == 3 * 64
-    for found in results["other"]:
-        assert found == (pytest.approx(loss, abs=5e-6), tokens)
+    for found_loss, found_tokens in results["other"]:
+        assert found_tokens == tokens
+        assert found_loss == pytest.approx(loss, abs=5e-6)
+
+
+def ask_to_stop(training: Any) -> None:
+    training.stop.signal_name = "SIGTERM"
+
+
+def entries(directory: Path) -> list[tuple[str, int]]:
+    lines = (directory / "metrics.jsonl").read_text().splitlines()
+    return [(entry["kind"], entry["step"]) for entry in map(json.loads, lines)]
+
+
+def test_a_requested_stop_saves_at_once_and_the_next_start_evaluates(tmp_path: Path) -> None:
+    blend, directory = write_held_out(tmp_path / "data"), tmp_path / "run"
+    job = small_job(blend, directory, "evaluation_interval=1", "stop_at_step=2")
+    [(lines, error, _)] = attempt(1, job, ask_to_stop)
+    assert error == ""
+    assert lines[-1] == "stopped at step 1 of 100, asked to by SIGTERM; the same command resumes"
+    assert entries(directory) == [("evaluation", 0), ("step", 1)]
+    attempt(2, job, nothing)
+    attempt(3, job, nothing)  # which finds nothing left to do
+    assert entries(directory) == [
+        ("evaluation", 0),
+        ("step", 1),
+        ("evaluation", 1),
+        ("step", 2),
+        ("evaluation", 2),
+    ]

@@ -10,7 +10,7 @@ import pytest
 from blend_files import write_blend
 from forked_world import run_world
 from random_configs import accepted_layouts
-from training_world import initial_weights, small, train_steps
+from training_world import drawn_weight, initial_weights, small, train_steps
 
 from benchmarks.layouts import one_step
 
@@ -151,6 +151,11 @@ def test_initial_weights_are_the_same_in_every_layout() -> None:
         held = [part[name] for part in parts if name in part]
         assert sum(part[1] for part in held) == pytest.approx(total, abs=1e-4), name
         assert sum(part[2] for part in held) == pytest.approx(squares, rel=1e-6), name
+
+
+def test_stages_draw_other_weights_where_megatron_core_draws_them() -> None:
+    first, second = run_world(drawn_weight, 2, small(*PP2))
+    assert first != second
 
 
 def test_initial_weights_have_the_spread_they_should_and_differ_by_seed() -> None:

@@ -7,6 +7,7 @@ from blend_files import write_blend
 
 from megatron_recipes.job import MisuseError, make_job
 from megatron_recipes.plan import read_plan, run_plan
+from megatron_recipes.plan_ahead import check_ahead
 from megatron_recipes.run_directory import write_state
 
 HEAD = '[run]\ndirectory = "${RUNS}/one"\n[[stage]]\nname = "mix"\n'
@@ -107,11 +108,11 @@ def test_training_that_has_checkpoints_may_have_lost_what_it_began_with(tmp_path
     plan.write_text(HEAD + TRAINING.replace('"mix"', f'"{blend}"') + 'from = "${RUNS}/gone"\n')
     (training,) = read_plan(plan, {"RUNS": str(tmp_path)})
     with pytest.raises(FileNotFoundError, match="found no such path; before it are: none"):
-        training.check_ahead([])
+        check_ahead(training, [])
     saved = tmp_path / "one/first/step_0000010"
     saved.mkdir(parents=True)
     write_state(saved, {"step": 10, "consumed_samples": 40}, {})
-    training.check_ahead([])
+    check_ahead(training, [])
 
 
 def test_training_that_is_done_but_was_another_is_refused(tmp_path: Path) -> None:

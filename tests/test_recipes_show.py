@@ -14,9 +14,9 @@ from megatron_recipes.config import ModelConfig
 from megatron_recipes.duration import estimate_duration
 from megatron_recipes.flops import count_parameters, flops_per_token, recomputed_flops_per_token
 from megatron_recipes.limits import check_limits
+from megatron_recipes.model_identity import model_identity
 from megatron_recipes.recipes import MODELS, RECIPES, find_recipe, recipe_list
 from megatron_recipes.recipes.continual import STAGES
-from megatron_recipes.run_directory import model_identity
 from megatron_recipes.settings import apply_settings, with_fields, with_vocabulary
 from megatron_recipes.show import describe
 from megatron_recipes.source import check_source

@@ -17,14 +17,11 @@ from megatron_recipes.blend import read_blend
 from megatron_recipes.claim import claimed
 from megatron_recipes.job import Job, make_job
 from megatron_recipes.metrics import MetricsFile
+from megatron_recipes.model_identity import model_identity
 from megatron_recipes.recipes import find_recipe
-from megatron_recipes.run_directory import (
-    RunDirectory,
-    find_checkpoint,
-    model_identity,
-    write_whole,
-)
+from megatron_recipes.run_directory import RunDirectory, find_checkpoint
 from megatron_recipes.settings import with_vocabulary
+from megatron_recipes.whole_files import write_whole
 
 
 def write_checkpoint(run: RunDirectory, step: int) -> Path:

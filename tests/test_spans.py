@@ -129,6 +129,20 @@ def test_the_end_of_the_document_is_trained_where_the_last_token_is(
     assert mask[0] == 0
 
 
+def test_a_control_token_ends_a_turn_by_itself(
+    tmp_path: Path, preprocess: Preprocess, chat_tokenizer: Path
+) -> None:
+    spans = [("the dog", False, False), (" answers", False, True), ("<|im_end|>", True, True)]
+    write(tmp_path / "a.jsonl", [record(0, spans)])
+    done = preprocess(
+        "tokenize", "a.jsonl", "out", "--tokenizer", chat_tokenizer, "--spans-field", "spans",
+        "--holdout", "0",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    [mask] = documents(tmp_path / "out/part-00000_mask", np.uint8)
+    assert mask[-2:] == [1, 0], "no end of document is trained behind the end of a turn"
+
+
 def test_records_without_spans_or_with_nothing_to_train_are_counted(
     tmp_path: Path, preprocess: Preprocess, chat_tokenizer: Path
 ) -> None:
@@ -269,19 +283,19 @@ def test_a_merge_without_masks_leaves_none_of_an_earlier_one(
 def test_a_blend_with_a_mask_is_refused_by_training(
     tmp_path: Path, preprocess: Preprocess, masked: Path
 ) -> None:
-    from megatron_recipes.blend import read_blend
+    from megatron_recipes.blend import check_masks, read_blend
 
     done = preprocess("blend", "agent=out:1", "blend.json")
     assert done.returncode == 0, done.stderr
     with pytest.raises(
         ValueError, match=r"part-00000\.json: .* found a mask that trains"
     ) as caught:
-        read_blend(tmp_path / "blend.json")
+        check_masks(read_blend(tmp_path / "blend.json"), packs_conversations=False)
     assert "\n" not in str(caught.value)
     for path in masked.glob("part-*.json"):
         sidecar = json.loads(path.read_text())
         path.write_text(json.dumps({**sidecar, "trained_tokens": sidecar["tokens"]}))
-    assert read_blend(tmp_path / "blend.json").train[0].tokens > 0
+    check_masks(read_blend(tmp_path / "blend.json"), packs_conversations=False)
 
 
 def test_check_and_spans_are_refused_together(

@@ -5,6 +5,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,12 @@ import numpy
 import pytest
 from blend_files import write_blend
 from checkpoint_runs import small_job
+from forked_world import run_world
 from test_training import finish, processes_of, start, training, wait_for_step
 from training_runs import (
     attempt,
     lose_sample,
+    meeting_place,
     slow_rank,
     surprise,
     watch_collections,
@@ -260,3 +264,25 @@ def test_hang_of_a_slow_step_that_ends_is_none(tmp_path: Path) -> None:
         time.sleep(0.02)
     watchdog.close()
     assert (said, list(tmp_path.iterdir())) == ([], [])
+
+
+def test_hang_on_a_full_disk_ends_the_process_all_the_same(tmp_path: Path) -> None:
+    watched = tmp_path / "no-such-directory"  # where nothing can be written
+    code = (
+        "import pathlib, sys, time\n"
+        "from megatron_recipes.hang import Watchdog\n"
+        f"Watchdog(pathlib.Path({str(watched)!r}), 0, ['a'], 0.2, lambda line, _: print(line))\n"
+        "time.sleep(30)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20
+    )
+    assert result.returncode == 1
+    assert "no step ended for 0.2 s (hang_timeout_seconds): none of 1 processes" in result.stdout
+
+
+def test_reports_of_a_hang_meet_where_attempts_are_counted_apart(
+    blend: Path, tmp_path: Path
+) -> None:
+    job = small_job(blend, tmp_path / "run", "data_parallel_size=2", "stop_at_step=0")
+    assert run_world(meeting_place, 2, job) == [str(tmp_path / "run/logs/attempt-7")] * 2

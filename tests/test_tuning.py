@@ -2,17 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 import pytest
 from blend_files import EOD, write_masked_blend
 from forked_world import run_world
 from test_training import command, run, training
-from training_world import build, small
+from training_world import build, small, step_through
 
 from megatron_recipes.config import TrainingConfig
 
+WHOLE = ("micro_batch_size=2", "global_batch_size=48")
+"""A step over all conversations that `write_masked_blend` makes."""
 PACKED = ("document_bounded_attention=true", "pack_conversations=true")
 
 
@@ -23,8 +25,24 @@ def gradients_of(chunks: list[Any]) -> dict[str, Any]:
     }
 
 
-def packed_against_alone(config: TrainingConfig, prefix: str) -> tuple[float, float, float]:
-    """Return both summed losses, and the largest difference of a gradient over its largest."""
+class Compared(NamedTuple):
+    """Conversations packed, and each alone: on one process, without a step."""
+
+    together: float
+    """Summed loss."""
+
+    alone: float
+
+    difference: float
+    """The largest of a gradient over the largest gradient of its parameter."""
+
+    trained_tokens: int
+
+    norm: float
+    """Of the summed gradients of each alone."""
+
+
+def packed_against_alone(config: TrainingConfig, prefix: str) -> Compared:
     import torch
 
     from megatron_recipes.conversations import PackedConversations
@@ -72,16 +90,94 @@ def packed_against_alone(config: TrainingConfig, prefix: str) -> tuple[float, fl
         float((found[name] - gradient).abs().max() / gradient.abs().max())
         for name, gradient in gradients_of(chunks).items()
     ]
-    return together, alone, max(differences)
+    return Compared(
+        together=together,
+        alone=alone,
+        difference=max(differences),
+        trained_tokens=packed.pieces.trained_tokens,
+        norm=sum(float(each.square().sum()) for each in gradients_of(chunks).values()) ** 0.5,
+    )
 
 
-def test_packed_conversations_have_the_loss_and_gradients_of_each_alone(tmp_path: Path) -> None:
-    write_masked_blend(tmp_path, vocab_size=512)
+def packed_steps(config: TrainingConfig, prefix: str) -> dict[str, Any]:
+    """Return losses and gradient norms of two steps, each over all conversations once."""
+    world, chunks, optimizer = build(config)
+    from megatron_recipes.conversations import PackedConversations
+    from megatron_recipes.data import training_batches
+    from megatron_recipes.masked_documents import MaskedDocuments
+
+    length, count = config.batch.sequence_length, config.batch.global_batch_size
+    # Room in multiples of what two processes need, so that every layout packs the same.
+    one = PackedConversations(MaskedDocuments([prefix]), length, seed=1, document_multiple=4)
+    assert len(one) <= count
+    # All of those are read by the second of two replicas, which has fewer tokens to train.
+    order = numpy.argsort(numpy.argsort(numpy.arange(count) // 2 % 2, kind="stable")).tolist()
+
+    class Repeated:
+        def __len__(self) -> int:
+            return 2 * count
+
+        def __getitem__(self, index: int) -> Any:
+            place = order[index % count]  # what is missing to a whole batch does not count
+            if place < len(one):
+                return one[place]
+            return {**one[0], "loss_mask": one[0]["loss_mask"] * 0}
+
+    mine = training_batches(Repeated(), config, world, 0)
+    trained = sum(int(batch["loss_mask"].sum()) for batch in mine)
+    result = step_through(config, world, chunks, optimizer, 2, Repeated())
+    return {**result, "trained": trained}
+
+
+LAYOUTS = {
+    "CP2": ("context_parallel_size=2",),
+    "TP2 SP": ("tensor_model_parallel_size=2", "sequence_parallel=true"),
+    "DP2": ("data_parallel_size=2",),
+}
+
+
+@pytest.fixture(scope="module")
+def conversations(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The prefix of masked conversations."""
+    directory = tmp_path_factory.mktemp("conversations")
+    write_masked_blend(directory, vocab_size=512)
+    return str(directory / "agent/part-00000")
+
+
+@pytest.fixture(scope="module")
+def alone(conversations: str) -> Compared:
     config = small(*PACKED, "micro_batch_size=1")
-    prefix = str(tmp_path / "agent/part-00000")
-    together, alone, difference = run_world(packed_against_alone, 1, config, prefix)[0]
-    assert together == pytest.approx(alone, rel=1e-5)
-    assert difference < 1e-5
+    return run_world(packed_against_alone, 1, config, conversations)[0]
+
+
+@pytest.fixture(scope="module")
+def one_process(conversations: str) -> dict[str, Any]:
+    return run_world(packed_steps, 1, small(*PACKED, *WHOLE), conversations)[0]
+
+
+def test_packed_conversations_have_the_loss_and_gradients_of_each_alone(alone: Compared) -> None:
+    assert alone.together == pytest.approx(alone.alone, rel=1e-5)
+    assert alone.difference < 1e-5
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layouts_have_the_loss_and_gradients_of_conversations_alone(
+    conversations: str, alone: Compared, one_process: dict[str, Any], name: str
+) -> None:
+    config = small(*PACKED, *WHOLE, *LAYOUTS[name])
+    found = run_world(packed_steps, 2, config, conversations)
+    assert one_process["trained"] == alone.trained_tokens
+    for result in found:
+        # Per token over all processes: not the mean of the processes' means.
+        assert result["losses"][0] == pytest.approx(alone.alone / alone.trained_tokens, rel=1e-6)
+        norm = alone.norm / alone.trained_tokens
+        assert result["grad_norms"][0] == pytest.approx(norm, rel=1e-5)
+        assert result["losses"] == pytest.approx(one_process["losses"], rel=1e-6)
+        assert result["grad_norms"] == pytest.approx(one_process["grad_norms"], rel=1e-5)
+    if name == "DP2":
+        first, second = (result["trained"] for result in found)
+        assert first + second == alone.trained_tokens
+        assert abs(first - second) > 0.05 * alone.trained_tokens, "as uneven as conversations are"
 
 
 def test_a_model_is_tuned_and_resumes(tmp_path: Path) -> None:

@@ -112,13 +112,19 @@ def train_steps(
 
 
 def step_through(
-    config: TrainingConfig, world: Any, chunks: list[Any], optimizer: Any, num_steps: int
+    config: TrainingConfig,
+    world: Any,
+    chunks: list[Any],
+    optimizer: Any,
+    num_steps: int,
+    dataset: Any = None,
 ) -> dict[str, list[float]]:
     from megatron_recipes.data import training_batches
     from megatron_recipes.forward import run_schedule
     from megatron_recipes.world import sum_over_world
 
-    dataset, batch = MadeSequences(config), config.batch
+    batch = config.batch
+    dataset = MadeSequences(config) if dataset is None else dataset
     result: dict[str, list[float]] = {"losses": [], "grad_norms": []}
     for step in range(num_steps):
         for chunk in chunks:
@@ -193,3 +199,14 @@ def initial_weights(config: TrainingConfig) -> dict[str, tuple[int, float, float
             found[name] = (values.numel(), float(values.sum()), float(values.square().sum()))
     torch.distributed.barrier()
     return found
+
+
+def drawn_weight(config: TrainingConfig) -> list[float]:
+    """Return numbers of the first layer of this stage, as Megatron-Core draws them."""
+    from megatron_recipes.model import build_model
+    from megatron_recipes.world import join_world
+
+    world = join_world(config.layout, config.schedule.seed)
+    [chunk] = build_model(config, world, draws_weights=False)
+    numbers: list[float] = chunk.module.decoder.layers[0].mlp.linear_fc2.weight[0].tolist()
+    return numbers

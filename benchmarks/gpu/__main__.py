@@ -7,6 +7,7 @@ what a failure means. Exit status 0: every sub-step that this machine can do hol
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -40,11 +41,6 @@ def main() -> int:
         return 2
     if arguments.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    elif problem := _no_gpu():
-        print(f"benchmarks.gpu: {problem}", file=sys.stderr)
-        return 2
-    if arguments.part == "needs":
-        return 0
     options = Options(
         device=arguments.device,
         tiny=arguments.tiny,
@@ -54,18 +50,27 @@ def main() -> int:
         text=arguments.text.resolve(),
         deadline=time.monotonic() + arguments.seconds,
     )
-    return _run(arguments.part, options)
+    if arguments.part != "needs":
+        return _run(arguments.part, options)
+    about = describe(options.device)
+    if options.on_gpu and about.get("capability") != [9, 0]:
+        found = about.get("capability", "none that PyTorch sees; for a CPU: --device cpu --tiny")
+        print(
+            f"benchmarks.gpu: expected a GPU of compute capability 9.0 (H100, H200), found {found}",
+            file=sys.stderr,
+        )
+        return 2
+    options.work.mkdir(parents=True, exist_ok=True)
+    _about_path(options).write_text(json.dumps(about))
+    return 0
 
 
-def _no_gpu() -> str:
-    import torch
+def _about_path(options: Options) -> Path:
+    """Return where `needs` says what machine this is.
 
-    if not torch.cuda.is_available():
-        return "no GPU is seen by PyTorch; give --device cpu --tiny, or go where one is"
-    capability = torch.cuda.get_device_capability(0)
-    if capability != (9, 0):
-        return f"expected a GPU of compute capability 9.0 (H100, H200), found {capability}"
-    return ""
+    A part that asked PyTorch itself would hold a share of the GPU's memory while others measure.
+    """
+    return options.work / "about.json"
 
 
 def _default_results() -> Path:
@@ -85,7 +90,7 @@ def _run(part: str, options: Options) -> int:
         "checkpoints": checkpoints.checkpoints,
         "memory": memory.memory,
     }
-    report = Report(part, options, describe())
+    report = Report(part, options, json.loads(_about_path(options).read_bytes()))
     functions[part](report, options)
     failed = report.failed
     print(f"{part}: {len(failed)} of {len(report.steps)} failed{': ' if failed else ''}"

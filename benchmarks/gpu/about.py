@@ -18,30 +18,33 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def describe() -> dict[str, Any]:
-    """Return where and when this runs, and which code; imports torch."""
-    import torch
-
-    found: dict[str, Any] = {
+def describe(device: str) -> dict[str, Any]:
+    """Return where and when this runs, and which code; for `cuda` also which GPU."""
+    return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": commit(),
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "packages": {name: _version(name) for name in PACKAGES},
-        "cuda": torch.version.cuda,
         "device": "cpu",
+    } | (_gpu() if device == "cuda" else {})
+
+
+def _gpu() -> dict[str, Any]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return {}
+    properties = torch.cuda.get_device_properties(0)
+    return {
+        "device": properties.name,
+        "capability": list(torch.cuda.get_device_capability(0)),
+        "multiprocessors": properties.multi_processor_count,
+        "memory_bytes": properties.total_memory,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "driver": _driver(),
     }
-    if torch.cuda.is_available():
-        properties = torch.cuda.get_device_properties(0)
-        found |= {
-            "device": properties.name,
-            "capability": list(torch.cuda.get_device_capability(0)),
-            "multiprocessors": properties.multi_processor_count,
-            "memory_bytes": properties.total_memory,
-            "cudnn": torch.backends.cudnn.version(),
-            "driver": _driver(),
-        }
-    return found
 
 
 def commit() -> str:

@@ -59,11 +59,11 @@ def attention(options: Options) -> dict[str, Any]:
     reference = _plain(*exact)
     reference.backward(gradient.float())
     errors = {"forward": relative_error(output.detach(), reference.detach())}
-    for name, found, wanted in zip("qkv", drawn, exact, strict=True):
-        errors[f"grad_{name}"] = relative_error(found.grad, wanted.grad)
+    for name, ours, theirs in zip("qkv", drawn, exact, strict=True):
+        errors[f"grad_{name}"] = relative_error(ours.grad, theirs.grad)
     kernel = chosen_attention()
     found = verdict(errors, LIMIT)
-    found |= {"kernel": kernel, "ok": found["ok"] and kernel.split()[0] in ("fused", "flash")}
+    found |= {"kernel": kernel, "ok": found["ok"] and kernel.startswith(("fused", "flash"))}
     for name, function in (("engine", engine), ("torch", _plain)):
         found |= _speeds(name, function, options)
     return found

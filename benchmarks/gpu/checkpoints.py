@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.gpu.cases import PRECISION_AWARE, TINY, one_gpu
 from benchmarks.gpu.program import run_product
 from benchmarks.gpu.report import SkippedError
+from benchmarks.gpu.text import tokenizer_of
 from benchmarks.gpu.training import train
 
 if TYPE_CHECKING:
@@ -113,8 +114,11 @@ def _export(directory: Path, exported: Path, options: Options) -> dict[str, Any]
 def _import(exported: Path, options: Options) -> dict[str, Any]:
     if not (exported / "config.json").exists():
         raise SkippedError("there is no export")
+    tokenizer = tokenizer_of(options)
+    if tokenizer is None:
+        raise SkippedError("no tokenizer.json lies beside the blend file")
     target = options.work / "checkpoints" / "imported"
     shutil.rmtree(target, ignore_errors=True)
     # It compares every tensor that it wrote with what it read.
-    run_product(options, "convert", "import", exported, target)
+    run_product(options, "convert", "import", exported, target, "--tokenizer", tokenizer)
     return {"files": len(list(target.rglob("*")))}

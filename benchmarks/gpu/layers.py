@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +18,8 @@ from benchmarks.gpu.operands import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from benchmarks.gpu.options import Options
 
 EPSILON = 1e-5
@@ -54,9 +57,7 @@ def norm(sizes: Sizes, options: Options) -> dict[str, Any]:
         ("engine", layer),
         ("torch", lambda tensor: functional.linear(plain(tensor), weight)),
     ):
-        found[f"{name}_forward_ms"] = operands.milliseconds(
-            lambda call=function: call(inputs), options
-        )
+        found[f"{name}_forward_ms"] = operands.milliseconds(partial(function, inputs), options)
     return found
 
 
@@ -83,6 +84,9 @@ def cross_entropy(options: Options) -> dict[str, Any]:
             flat, labels.flatten(), reduction="none", ignore_index=IGNORED
         )
 
+    def both(function: Callable[[torch.Tensor], torch.Tensor], over: torch.Tensor) -> None:
+        torch.autograd.grad(function(over).sum(), over)
+
     results = {}
     found: dict[str, Any] = {}
     for name, function in (("engine", engine), ("torch", plain)):
@@ -91,9 +95,8 @@ def cross_entropy(options: Options) -> dict[str, Any]:
         losses.sum().backward()
         results[name] = (losses.detach().flatten(), leaf.grad)
         found[f"{name}_forward_backward_ms"] = operands.milliseconds(
-            lambda call=function, over=leaf: torch.autograd.grad(call(over).sum(), over),
-            options, warm_up=3, repeats=10,
-        )  # fmt: skip
+            partial(both, function, leaf), options, warm_up=3, repeats=10
+        )
     errors = {
         what: relative_error(results["engine"][place], results["torch"][place])
         for place, what in enumerate(("loss", "gradient"))

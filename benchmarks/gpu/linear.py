@@ -7,6 +7,7 @@ the range of the format, rounded to it, multiplied in float32.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -57,13 +58,12 @@ def _autocast(recipe: str) -> Any:
     return te.autocast(enabled=bool(recipe), recipe=engine_recipe(recipe) if recipe else None)
 
 
-def _engine_layer(sizes: Sizes, options: Options) -> torch.nn.Module:
+def _engine_layer(sizes: Sizes, options: Options) -> Any:
     import transformer_engine.pytorch as te
 
-    layer: torch.nn.Module = te.Linear(
+    return te.Linear(
         sizes[1], sizes[2], bias=False, params_dtype=torch.bfloat16, device=options.device
     )
-    return layer
 
 
 def emulated_errors(sizes: Sizes, options: Options) -> dict[str, Any]:
@@ -119,7 +119,8 @@ def gradient_module_errors(sizes: Sizes, options: Options) -> dict[str, Any]:
 
     inputs, weight, gradient = linear_operands(sizes, options)
     exact = 2 * linear_reference(inputs, weight, gradient)["wgrad"]
-    errors, found = {}, {}
+    errors: dict[str, float] = {}
+    found: dict[str, Any] = {}
     flops = 2.0 * math.prod(sizes)
     for name, dtype in (("fp32", torch.float32), ("fp16", torch.bfloat16)):
         accumulate = getattr(fused_weight_gradient, f"wgrad_gemm_accum_{name}")
@@ -127,9 +128,7 @@ def gradient_module_errors(sizes: Sizes, options: Options) -> dict[str, Any]:
         for _ in range(2):
             accumulate(inputs, gradient, main)
         errors[name] = relative_error(main, exact)
-        spent = operands.milliseconds(
-            lambda call=accumulate, into=main: call(inputs, gradient, into), options
-        )
+        spent = operands.milliseconds(partial(accumulate, inputs, gradient, main), options)
         found |= operands.speed(name, flops, spent)
     return found | verdict(errors, {"fp32": 1e-4, "fp16": 1e-2})
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.worlds import world_of_one
+from megatron_recipes.launch import die_with_parent
 from megatron_recipes.recipes import find_recipe
 from megatron_recipes.settings import apply_settings
 
@@ -76,6 +77,7 @@ def losses(settings: list[str], num_steps: int, logs: Path) -> dict[str, Any]:
 
 
 def main() -> None:
+    die_with_parent()
     case, found = map(Path, sys.argv[1:])
     content = json.loads(case.read_bytes())
     with tempfile.TemporaryDirectory() as logs:

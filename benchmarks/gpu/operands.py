@@ -59,8 +59,10 @@ def linear_reference(
     }
 
 
-def relative_error(found: torch.Tensor, exact: torch.Tensor) -> float:
+def relative_error(found: torch.Tensor | None, exact: torch.Tensor | None) -> float:
     """Return the norm of the difference over the norm of what is exact, in float32."""
+    assert found is not None, "a gradient is missing"
+    assert exact is not None, "a gradient of the reference is missing"
     return float((found.float() - exact.float()).norm() / exact.float().norm())
 
 

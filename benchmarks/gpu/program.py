@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from megatron_recipes.launch import child_environment
+
 if TYPE_CHECKING:
     from benchmarks.gpu.options import Options
 
@@ -74,7 +76,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _environment(options: Options) -> dict[str, str]:
-    environment = dict(os.environ)
+    environment = child_environment()
     path = environment.get("PYTHONPATH", "")
     environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)
     if not options.on_gpu:

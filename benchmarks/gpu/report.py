@@ -58,7 +58,8 @@ class Report:
 
     @property
     def steps(self) -> list[dict[str, Any]]:
-        return self._content["steps"]
+        steps: list[dict[str, Any]] = self._content["steps"]
+        return steps
 
     @property
     def failed(self) -> list[str]:

@@ -53,14 +53,16 @@ export NVTE_CUDA_INCLUDE_DIR=$CUDA_HOME/include NVTE_CUDA_INCLUDE_PATH=$CUDA_HOM
 export NCCL_SOCKET_IFNAME=${NCCL_SOCKET_IFNAME:-lo} GLOO_SOCKET_IFNAME=${GLOO_SOCKET_IFNAME:-lo}
 
 cd "$root"
-"$python" -P -m benchmarks.gpu needs "${options[@]}" || exit 2
+"$python" -P -m benchmarks.gpu needs --work "$work" "${options[@]}" || exit 2
 if [ -z "${OUT:-}" ]; then
   name=$(date -u +%F)-$("$python" -P -c 'from benchmarks.gpu.about import commit; print(commit())')
   OUT=$root/benchmarks/gpu/results/$name
 fi
 export OUT
 mkdir -p "$OUT"
-[ -z "${RESUME:-}" ] || cp -n "$RESUME"/*.json "$OUT"/
+for file in ${RESUME:+"$RESUME"/*.json}; do
+  [ ! -e "$file" ] || [ -e "$OUT/${file##*/}" ] || cp "$file" "$OUT/"
+done
 
 status=0
 for part in "${parts[@]}"; do

@@ -36,6 +36,12 @@ def blend_of(options: Options) -> Path:
     return blend if blend.exists() else _make(blend, options)
 
 
+def tokenizer_of(options: Options) -> Path | None:
+    """Return the tokenizer's file beside the blend file, if it is there."""
+    path = blend_of(options).with_name("tokenizer.json")
+    return path if path.exists() else None
+
+
 def _texts(options: Options) -> list[str]:
     """Return the files' texts, in the order of their digests: kinds are mixed, always the same."""
     files = [
@@ -74,6 +80,7 @@ def _make(blend: Path, options: Options) -> Path:
     tokenizer.save(str(path))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     end = tokenizer.token_to_id(END)
+    assert end is not None, "it is a special token"
     encoded = [[*each.ids, end] for each in tokenizer.encode_batch(texts)]
     vocabulary = tokenizer.get_vocab_size()
     parts = {"train": encoded[HELD_OUT:], "valid": encoded[:HELD_OUT]}

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.distributed
 
-from megatron_recipes.active import require_active
+from megatron_recipes.active import require_active, require_chosen_attention
 from megatron_recipes.benchmark.energy import EnergyMeter
 from megatron_recipes.benchmark.kernels import profiled
 from megatron_recipes.benchmark.synthetic import SyntheticSequences
@@ -25,9 +25,9 @@ from megatron_recipes.garbage import GarbageCollection
 from megatron_recipes.hang import Watchdog
 from megatron_recipes.model import build_model
 from megatron_recipes.optimizer import build_optimizer
-from megatron_recipes.run_directory import write_json
 from megatron_recipes.step import TrainStep
-from megatron_recipes.world import World, join_world, leave_world
+from megatron_recipes.whole_files import write_json
+from megatron_recipes.world import World, gathered, join_world, leave_world
 
 PATIENCE = datetime.timedelta(minutes=30)
 PROFILED_STEPS = 2
@@ -60,7 +60,7 @@ def measure(wanted: Measurement, tell: Callable[[str], None]) -> None:
     """Measure as one of several processes; rank 0 writes `measured.json`."""
     config = wanted.config
     world = join_world(config.layout, config.schedule.seed, PATIENCE)
-    hosts = [socket.gethostname()] * torch.distributed.get_world_size()
+    hosts = gathered(socket.gethostname())
     timeout = config.schedule.hang_timeout_seconds
     watchdog = Watchdog(
         wanted.directory, world.rank, hosts, timeout, lambda line, _first: tell(line)
@@ -98,7 +98,10 @@ def _measure(wanted: Measurement, world: World, watchdog: Watchdog) -> dict[str,
         "losses": losses,
         "peak_memory_bytes": _most(peak_memory_bytes(), world),
         "joules_of_rank_0": joules,
-        "active": require_active(config, chunks, optimizer),
+        "active": [
+            *require_active(config, chunks, optimizer),
+            *require_chosen_attention(config),
+        ],
         "device": torch.cuda.get_device_name() if world.device.type == "cuda" else "cpu",
         "torch": torch.__version__,
         "cuda": torch.version.cuda,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from megatron_recipes.benchmark.results import Result, anchors
-from megatron_recipes.run_directory import write_json, write_whole
+from megatron_recipes.whole_files import write_json, write_whole
 
 FORMULAS = (
     "tokens/s/GPU: tokens of a step / median step time / GPUs. Model TFLOP/s: tokens/s/GPU x FLOP "

@@ -5,14 +5,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from megatron_recipes.config import TrainingConfig
-from megatron_recipes.estimate.layouts import CONTEXT_SIZES, PIPELINE_SIZES, TENSOR_SIZES
+from megatron_recipes.estimate.layouts import (
+    CONTEXT_SIZES,
+    PIPELINE_SIZES,
+    TENSOR_SIZES,
+    estimate_config,
+)
 from megatron_recipes.memory import check_memory
 from megatron_recipes.settings import with_fields
 
 KINDS = ("layout", "micro_batch", "recompute")
 MICRO_BATCHES = (1, 2, 4)
 MOST_TRIED = 12
-"""Configs that are run; a sweep that finds more says so."""
+"""Configs that are run, on a GPU those that the estimate says are fastest; a sweep that finds more
+says so."""
 
 
 def sweep_configs(
@@ -49,6 +55,8 @@ def sweep_configs(
             f"--sweep {','.join(kinds)}: none of its settings fits the GPU's memory "
             f"({too_large} were tried); start from a recipe with more GPUs"
         )
+    if config.needs_gpu:
+        accepted.sort(key=lambda tried: estimate_config(tried).step.seconds)
     return accepted[:MOST_TRIED], too_large, len(accepted[MOST_TRIED:])
 
 

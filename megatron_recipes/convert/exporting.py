@@ -28,15 +28,10 @@ from megatron_recipes.convert.tensors import (
 )
 from megatron_recipes.convert.tokenizer_files import read_tokenizer, travelling_files
 from megatron_recipes.convert.torch_dist import TorchDistReader
-from megatron_recipes.convert.writing import check_room, progress
-from megatron_recipes.run_directory import (
-    Checkpoint,
-    hf_files,
-    sync_directory,
-    sync_file,
-    weights_identity,
-    write_json,
-)
+from megatron_recipes.convert.writing import check_room, progress, told_with_place
+from megatron_recipes.model_identity import weights_identity
+from megatron_recipes.run_directory import Checkpoint, hf_files
+from megatron_recipes.whole_files import sync_directory, sync_file, write_json
 
 Tell = Callable[[str], None]
 
@@ -101,7 +96,8 @@ def export_checkpoint(
     if temporary.exists():
         shutil.rmtree(temporary)
     temporary.mkdir()
-    _write(temporary, result, options, tell)
+    with told_with_place(temporary):
+        _write(temporary, result, options, tell)
     if options.verify:
         difference = first_difference(result.weights, SafetensorsDirectory(temporary))
         if difference:

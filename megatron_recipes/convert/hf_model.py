@@ -12,7 +12,7 @@ from typing import Any
 from megatron_recipes.config import ModelConfig
 from megatron_recipes.convert.hf_config import HfConfig, read_hf_config
 from megatron_recipes.convert.tokenizer_files import Tokenizer, read_tokenizer
-from megatron_recipes.run_directory import weights_identity
+from megatron_recipes.model_identity import weights_identity
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,7 +30,7 @@ from megatron_recipes.convert.tensors import (
 )
 from megatron_recipes.convert.tokenizer_files import travelling_files
 from megatron_recipes.convert.torch_dist import TorchDistReader, TorchDistWriter
-from megatron_recipes.convert.writing import check_room, progress
+from megatron_recipes.convert.writing import check_room, progress, told_with_place
 from megatron_recipes.run_directory import (
     HF_FILES,
     Checkpoint,
@@ -38,10 +38,9 @@ from megatron_recipes.run_directory import (
     RunDirectory,
     incompleteness,
     read_checkpoint,
-    sync_directory,
-    write_json,
     write_state,
 )
+from megatron_recipes.whole_files import sync_directory, write_json
 
 Tell = Callable[[str], None]
 
@@ -76,7 +75,8 @@ def import_checkpoint(hf: HfModel, target: Path, options: ImportOptions, tell: T
         if temporary.exists():
             shutil.rmtree(temporary)
         temporary.mkdir()
-        _write(temporary, source, hf, tell)
+        with told_with_place(temporary):
+            _write(temporary, source, hf, tell)
         if options.verify:
             _check_written(temporary, hf, source, tell)
         temporary.rename(final)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from megatron_recipes.checkpoint_writer import failure_reason
 from megatron_recipes.convert.tensors import TensorSource, num_bytes
 
 GIGA = 1e9
@@ -22,6 +23,25 @@ def check_room(path: Path, needed: int) -> None:
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise OSError(f"{path}: needs {needed:,} bytes, {free:,} are free there")
+
+
+@contextlib.contextmanager
+def told_with_place(path: Path) -> Iterator[None]:
+    """Tell where writing failed, and why: a full disk names no file, or is an error of torch's.
+
+    Raises:
+        OSError: It names the path, the reason, what is free there and what to do.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        raise OSError(
+            f"{path}: cannot be finished: {failure_reason(error)}; "
+            f"{shutil.disk_usage(path).free:,} bytes are free there now; make room, the same "
+            "command begins anew"
+        ) from error
 
 
 @contextlib.contextmanager

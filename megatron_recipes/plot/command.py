@@ -6,7 +6,7 @@ from pathlib import Path
 from megatron_recipes.plot.figures import draw_all
 from megatron_recipes.plot.page import page
 from megatron_recipes.plot.runs import X_AXES, read_runs
-from megatron_recipes.run_directory import write_whole
+from megatron_recipes.whole_files import write_whole
 
 PAGE = "index.html"
 

@@ -117,9 +117,10 @@ impl<E: Encode> Worker<'_, E> {
         }
         if let Some(eod) = options.eod {
             elements.append(&[eod], options.dtype, &beside)?;
-            // Who is trained to write the last token is trained to stop behind it; behind a turn of
-            // somebody else there is nothing to learn about stopping.
-            mask.push(last);
+            // Who is trained to write the last text is trained to stop behind it. A control token
+            // there ends the turn by itself, and behind a turn of somebody else there is nothing to
+            // learn about stopping.
+            mask.push(if ends_in_control_token(spans) { 0 } else { last });
         }
         Ok(Fate::Kept)
     }
@@ -130,6 +131,10 @@ enum Fate {
     Kept,
     Dropped(&'static str),
     Rejected(&'static str),
+}
+
+fn ends_in_control_token(spans: &[Span<'_>]) -> bool {
+    spans.iter().rev().find(|span| !span.text.is_empty()).is_some_and(|span| span.special)
 }
 
 fn text_bytes(spans: &[Span<'_>]) -> usize {
