@@ -31,7 +31,8 @@ NOT_COMMANDS = {"preflight"}
 FAKE_SQUEUE = """#!/usr/bin/env bash
 [ -z "${SQUEUE_STATES:-}" ] || exit 0
 [ -z "${FAKE_DEAD:-}" ] || exit 1
-cat "$FAKE_QUEUE" 2>/dev/null || true
+cat "$FAKE_QUEUE" 2>/dev/null
+eval "${FAKE_MEANWHILE:-}"
 """
 FAKE_SCONTROL = """#!/usr/bin/env bash
 echo "MaxArraySize = ${FAKE_ARRAY_SIZE:-1001}"
@@ -292,6 +293,18 @@ def test_a_users_filter_of_the_queue_hides_no_job(tmp_path: Path, login: dict[st
     )
     done = run_slurm(tmp_path, login | {"SQUEUE_STATES": "RUNNING"})
     assert "0 jobs submitted" in done.stderr
+
+
+def test_what_ends_while_it_is_looked_is_not_submitted_again(
+    tmp_path: Path, login: dict[str, str]
+) -> None:
+    (tmp_path / "plan.toml").write_text(f'[run]\ndirectory = "run"\n{TRAINING}')
+    run_slurm(tmp_path, login)
+    first = (tmp_path / "log").read_text()
+    (tmp_path / "queue").write_text(f"1|RUNNING|None|{option(first, 'comment')}\n")
+    meanwhile = 'mkdir -p run/model; touch run/model/DONE; : >"$FAKE_QUEUE"'
+    done = run_slurm(tmp_path, login | {"FAKE_MEANWHILE": meanwhile})
+    assert "0 jobs submitted, 1 of 1 stages and trainings done" in done.stderr
 
 
 def test_jobs_before_a_refusal_are_known(tmp_path: Path, login: dict[str, str]) -> None:
