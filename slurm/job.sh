@@ -26,6 +26,10 @@ if [ -f "$site" ]; then
   set +a
 fi
 
+# Of the login node, or of a job that submitted this one; the nodes may have no such directory.
+[ -d "${TMPDIR:-/tmp}" ] || unset TMPDIR
+unset HEPHAESTUS_FORGE_SCRATCH
+
 # What sbatch was told to pass on would be told to srun again, which then starts without a PATH.
 unset SLURM_EXPORT_ENV
 # srun does not take this over from the job by itself, from Slurm 22.05 on.

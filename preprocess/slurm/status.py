@@ -36,12 +36,13 @@ def show_status(plan: Plan, show: Callable[[str], None]) -> None:
     Raises:
         UserError: A wrong plan or site.
     """
-    works = plan_works(plan, read_site())
+    site = read_site()
     live, note = None, ""
-    try:
+    try:  # before it is seen what is done, as in `submit_plan`
         live = scheduler.live_jobs(scheduler.run_hash(plan.directory))
     except UserError as error:
         note = f"the queue is not known, nor what has failed: {error}"
+    works = plan_works(plan, site)
     width = max((len(work.name) for work in works), default=0)
     show(str(plan.directory))
     ended = _ended(plan.directory, works)

@@ -63,13 +63,15 @@ def submit_plan(
         UserError: A wrong plan or site, a stage whose output is not sound, a refusal of Slurm.
     """
     site = read_site()
+    # Before it is seen what is done: what ends in between is done then, and else would be neither.
+    live = scheduler.live_jobs(scheduler.run_hash(plan.directory))
     works = plan_works(plan, site)
     for work in works:
         refuse_other(plan.directory, work)
     if not dry_run:
         keep_copy(plan)
         logs_directory(plan.directory).mkdir(parents=True, exist_ok=True)
-    submission = Submission(plan.directory, site, dry_run=dry_run, retry_failed=retry_failed)
+    submission = Submission(plan.directory, site, live, dry_run=dry_run, retry_failed=retry_failed)
     for work in works:
         submission.add(work)
     for line in submission.commands:
@@ -120,11 +122,18 @@ def _dependency(work: Work, before: _Before) -> str:
 class Submission:
     """One round of submitting: what is in the queue, and what was added to it."""
 
-    def __init__(self, run: Path, site: Site, *, dry_run: bool, retry_failed: bool) -> None:
-        self.run, self.site = run, site
+    def __init__(
+        self,
+        run: Path,
+        site: Site,
+        live: list[scheduler.LiveJob],
+        *,
+        dry_run: bool,
+        retry_failed: bool,
+    ) -> None:
+        self.run, self.site, self.live = run, site, live
         self.dry_run, self.retry_failed = dry_run, retry_failed
         self.digest = scheduler.run_hash(run)
-        self.live = scheduler.live_jobs(self.digest)
         self.array_size = site.max_array_size or scheduler.max_array_size()
         self.scripts = slurm_directory()
         self.jobs: Jobs = {}

@@ -260,7 +260,6 @@ def test_a_training_that_cannot_work_ends_after_a_few_attempts(cluster: Cluster)
     site = cluster.directory / "site.env"
     site.write_text(site.read_text() + "FORGE_MAX_STALLED=1\nFORGE_HEALTH_CHECK=0\n")
     plan = cluster.directory / "plan.toml"
-    (cluster.directory / "no blend.json").touch()
     plan.write_text(
         f'[run]\ndirectory = "{run}"\n[[training]]\nname = "model"\nrecipe = "tiny"\n'
         f'blend = "{cluster.directory}/no blend.json"\n'

@@ -31,7 +31,8 @@ NOT_COMMANDS = {"preflight"}
 FAKE_SQUEUE = """#!/usr/bin/env bash
 [ -z "${SQUEUE_STATES:-}" ] || exit 0
 [ -z "${FAKE_DEAD:-}" ] || exit 1
-cat "$FAKE_QUEUE" 2>/dev/null || true
+cat "$FAKE_QUEUE" 2>/dev/null
+eval "${FAKE_MEANWHILE:-}"
 """
 FAKE_SCONTROL = """#!/usr/bin/env bash
 echo "MaxArraySize = ${FAKE_ARRAY_SIZE:-1001}"
@@ -294,6 +295,18 @@ def test_a_users_filter_of_the_queue_hides_no_job(tmp_path: Path, login: dict[st
     assert "0 jobs submitted" in done.stderr
 
 
+def test_what_ends_while_it_is_looked_is_not_submitted_again(
+    tmp_path: Path, login: dict[str, str]
+) -> None:
+    (tmp_path / "plan.toml").write_text(f'[run]\ndirectory = "run"\n{TRAINING}')
+    run_slurm(tmp_path, login)
+    first = (tmp_path / "log").read_text()
+    (tmp_path / "queue").write_text(f"1|RUNNING|None|{option(first, 'comment')}\n")
+    meanwhile = 'mkdir -p run/model; touch run/model/DONE; : >"$FAKE_QUEUE"'
+    done = run_slurm(tmp_path, login | {"FAKE_MEANWHILE": meanwhile})
+    assert "0 jobs submitted, 1 of 1 stages and trainings done" in done.stderr
+
+
 def test_jobs_before_a_refusal_are_known(tmp_path: Path, login: dict[str, str]) -> None:
     done = run_slurm(tmp_path, login | {"FAKE_JOBS": "2"})
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
@@ -501,6 +514,33 @@ def test_scratch_is_removed_when_the_job_is_ended(tmp_path: Path) -> None:
     done = run_script(tmp_path, "tokenize.sbatch", "in", "out", site=site)
     assert done.returncode == -signal.SIGTERM
     assert list((tmp_path / "disk").iterdir()) == []
+
+
+def test_a_sweep_starts_its_own_processes(tmp_path: Path) -> None:
+    site = 'env() { echo "$*"; return 3; }'
+    words = ("tiny", "--output", "out", "--sweep", "layout")
+    one, two = (
+        run_script(tmp_path, "benchmark.sbatch", *words, site=site, SLURM_JOB_NUM_NODES=nodes)
+        for nodes in "12"
+    )
+    called = "-u SLURM_STEP_ID megatron-recipes benchmark tiny --output out --sweep layout\n"
+    assert (one.returncode, one.stdout) == (3, called)
+    assert two.stderr == "slurm: expected one node for --sweep, got 2; give --nodes=1\n"
+
+
+def test_directories_of_the_login_node_are_left_there(tmp_path: Path) -> None:
+    gone = {"TMPDIR": "/nowhere", "HEPHAESTUS_FORGE_SCRATCH": "/nowhere"}
+    site = 'preprocess() { echo "${TMPDIR:-none} ${HEPHAESTUS_FORGE_SCRATCH:-none}"; }'
+    done = run_script(tmp_path, "blend.sbatch", "out", site=site, **gone)
+    assert done.stdout == "none none\n"
+    done = run_script(tmp_path, "blend.sbatch", "out", site=site, TMPDIR=str(tmp_path))
+    assert done.stdout == f"{tmp_path} none\n"
+
+
+def test_a_job_from_elsewhere_says_where_to_go(tmp_path: Path) -> None:
+    done = run_script(tmp_path, "train.sbatch", "tiny", FORGE_ROOT=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("slurm: expected to be submitted from the root")
 
 
 FIT = """
