@@ -142,10 +142,15 @@ def _until_killed(rig: Rig, command: list[str], after_seconds: float) -> float |
 
 
 def _digests(output: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file, of the manifest without the seconds."""
+    """Return the SHA-256 of every file, of the manifest without the seconds.
+
+    A process killed between writing a file and giving it its name leaves its private temporary,
+    which nothing reads: another process at the same work may be about to rename its own.
+    """
     digests = {}
     for path in sorted(output.rglob("*")):
-        if path.is_file():
+        is_private = path.name.startswith(".") and path.suffix == ".tmp"
+        if path.is_file() and not is_private:
             content = path.read_bytes()
             if path.name == "manifest.json":
                 manifest = json.loads(content)
