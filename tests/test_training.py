@@ -249,7 +249,9 @@ def test_killed_run_resumes_to_bit_equal_losses(
     unfinished.mkdir()
     damaged = path / "step_0000098"
     damaged.mkdir()
-    (damaged / "checkpoint.json").write_text('{"files": {"__0_0.distcp": 1}}')
+    (damaged / "checkpoint.json").write_text(
+        '{"step": 98, "consumed_samples": 392, "files": {"__0_0.distcp": 1}}'
+    )
 
     result = run(arguments)
     assert result.returncode == 0, result.stderr
@@ -440,7 +442,7 @@ def test_weights_of_another_model_are_refused_in_one_line(
     result = run(training(blend, tmp_path / "run", "ffn_hidden_size=256", start_from=base))
     assert (result.returncode, result.stderr) == (
         1,
-        f"megatron-recipes train: --from {base}/step_0000000: ffn_hidden_size is 352 there and "
+        f"megatron-recipes train: --from {base}: ffn_hidden_size is 352 there and "
         "256 here; start from a checkpoint of the same model and tokenizer\n",
     )
     assert not (tmp_path / "run").exists()
@@ -467,8 +469,8 @@ def test_other_tokenizer_is_refused_in_one_line(tmp_path: Path) -> None:
         (
             ["show", "large"],
             "megatron-recipes show: there is no recipe 'large'; expected tiny, or one of "
-            "llama3_8b, llama3_70b, mistral_7b, qwen2_5_7b, which may end in _stage2, _h200, "
-            "_fp8, in this order",
+            "llama3_8b, llama3_70b, mistral_7b, qwen2_5_7b, which may end in _stage2 or _stage3, "
+            "_h200, _fp8, in this order",
         ),
         (
             ["train", "tiny", "--blend", "b"],

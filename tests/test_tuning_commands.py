@@ -178,7 +178,7 @@ def test_a_stop_token_that_is_masked_is_refused(
     (tmp_path / "untrained.jinja").write_text(UNTRAINED_STOP)
     blend = blend_of(tmp_path, preprocess, model, "untrained.jinja")
     line = refusal(tune(blend, checkpoint, tmp_path / "run"))
-    assert "expected the loss of the stop token to count, found that all" in line
+    assert "expected the loss of the stop token to count, found " in line
     assert "generation_config.json" in line
 
 
