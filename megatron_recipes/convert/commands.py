@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from megatron_recipes.convert.allocator import give_large_blocks_back
 from megatron_recipes.convert.hf_model import ImportOptions, read_hf_model, settings_that_differ
 from megatron_recipes.job import MisuseError, resolve_config
 from megatron_recipes.run_directory import find_checkpoint
@@ -81,6 +82,7 @@ def convert_app(reporting: Reporting) -> typer.Typer:
                 )
             from megatron_recipes.convert.importing import import_checkpoint
 
+            give_large_blocks_back()
             typer.echo(import_checkpoint(hf, ckpt, options, _tell).path)
 
     @app.command("export")
@@ -107,6 +109,7 @@ def convert_app(reporting: Reporting) -> typer.Typer:
             from megatron_recipes.convert.exporting import ExportOptions, export_checkpoint
 
             options = ExportOptions(max_shard_bytes=max_bytes, dtype=dtype, hf=hf, verify=verify)
+            give_large_blocks_back()
             typer.echo(export_checkpoint(checkpoint, hf_dir, options, _tell))
 
     return app
