@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 NUM_KERNELS = 10
@@ -42,7 +43,13 @@ def profiled(
             torch.cuda.synchronize()
     _write_trace(profiler, directory / TRACE)
     spent = "self_device_time_total" if on_gpu else "self_cpu_time_total"
-    events = [event for event in profiler.key_averages() if getattr(event, spent) > 0]
+    wanted = DeviceType.CUDA if on_gpu else DeviceType.CPU
+    events = [
+        event
+        for event in profiler.key_averages()
+        # On a GPU operators report the time of their kernels, which are listed as well.
+        if event.device_type == wanted and getattr(event, spent) > 0
+    ]
     total = sum(getattr(event, spent) for event in events)
     events.sort(key=lambda event: -getattr(event, spent))
     return [
