@@ -5,12 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from megatron_recipes.config import TrainingConfig
-from megatron_recipes.estimate.layouts import (
-    CONTEXT_SIZES,
-    PIPELINE_SIZES,
-    TENSOR_SIZES,
-    estimate_config,
-)
+from megatron_recipes.estimate.layouts import estimate_config, layout_fields
 from megatron_recipes.memory import check_memory
 from megatron_recipes.settings import with_fields
 
@@ -75,24 +70,4 @@ def _choices(config: TrainingConfig, kind: str) -> list[dict[str, Any]]:
                 "recompute_num_layers": 1,
             },
         ]
-    size, found = config.layout.world_size, []
-    for tensor, pipeline, context in itertools.product(TENSOR_SIZES, PIPELINE_SIZES, CONTEXT_SIZES):
-        parallel = tensor * pipeline * context
-        if size % parallel:
-            continue
-        replicas = size // parallel
-        overlaps = replicas * context > 1 and config.execution.gpu != "cpu"
-        found.append(
-            {
-                "tensor_model_parallel_size": tensor,
-                "sequence_parallel": tensor > 1,
-                "tp_comm_overlap": tensor > 1 and config.execution.gpu != "cpu",
-                "pipeline_model_parallel_size": pipeline,
-                "virtual_pipeline_model_parallel_size": 1,
-                "context_parallel_size": context,
-                "data_parallel_size": replicas,
-                "overlap_grad_reduce": overlaps,
-                "overlap_param_gather": overlaps,
-            }
-        )
-    return found
+    return list(layout_fields(config, config.layout.world_size, chunks=(1,)))

@@ -1,7 +1,7 @@
 """Which layout of some GPUs is fastest, by the estimate, among those that fit their memory."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,11 @@ def rank_layouts(config: TrainingConfig, num_gpus: int) -> list[Candidate]:
     memory asks for.
     """
     found = []
-    for fields in _layouts(config, num_gpus):
+    for fields in layout_fields(config, num_gpus, CHUNKS):
+        # Tensor and context parallelism talk in every layer: only inside a node.
+        talking = fields["tensor_model_parallel_size"] * fields["context_parallel_size"]
+        if talking > config.execution.gpus_per_node:
+            continue
         candidate = _with_least_recomputation(config, fields)
         if candidate:
             found.append(candidate)
@@ -74,25 +78,33 @@ def rank_layouts(config: TrainingConfig, num_gpus: int) -> list[Candidate]:
     return found
 
 
-def _layouts(config: TrainingConfig, num_gpus: int) -> Iterator[dict[str, Any]]:
-    node = config.execution.gpus_per_node
+def layout_fields(
+    config: TrainingConfig, num_gpus: int, chunks: Sequence[int]
+) -> Iterator[dict[str, Any]]:
+    """Yield the fields of each layout that fills `num_gpus` processes, not checked further.
+
+    Args:
+        config: Says whether there are GPUs, on which communication overlaps.
+        num_gpus: Processes.
+        chunks: Model chunks of a stage to try, where there is a pipeline.
+    """
+    on_gpu = config.execution.gpu != "cpu"
     for tensor, pipeline, context in itertools.product(TENSOR_SIZES, PIPELINE_SIZES, CONTEXT_SIZES):
-        parallel = tensor * pipeline * context
-        # Tensor and context parallelism talk in every layer: only inside a node.
-        if num_gpus % parallel or tensor * context > node:
+        replicas, rest = divmod(num_gpus, tensor * pipeline * context)
+        if rest:
             continue
-        replicas = num_gpus // parallel
-        for chunks in CHUNKS if pipeline > 1 else (1,):
+        overlaps = replicas * context > 1 and on_gpu
+        for virtual in chunks if pipeline > 1 else (1,):
             yield {
                 "tensor_model_parallel_size": tensor,
                 "sequence_parallel": tensor > 1,
-                "tp_comm_overlap": tensor > 1 and config.execution.gpu != "cpu",
+                "tp_comm_overlap": tensor > 1 and on_gpu,
                 "pipeline_model_parallel_size": pipeline,
-                "virtual_pipeline_model_parallel_size": chunks,
+                "virtual_pipeline_model_parallel_size": virtual,
                 "context_parallel_size": context,
                 "data_parallel_size": replicas,
-                "overlap_grad_reduce": replicas * context > 1,
-                "overlap_param_gather": replicas * context > 1,
+                "overlap_grad_reduce": overlaps,
+                "overlap_param_gather": overlaps,
             }
 
 
