@@ -20,7 +20,7 @@ from megatron_recipes.claim import claimed
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.job import Job
 from megatron_recipes.run_directory import RunDirectory
-from megatron_recipes.stop import STOP_SIGNALS, StopRequest
+from megatron_recipes.stop import STOP_SIGNALS, StopRequest, signals_restored
 
 POLL_SECONDS = 0.1
 SETTLE_SECONDS = 0.5
@@ -203,9 +203,9 @@ def run_processes(run: RunDirectory, world_size: int, arguments: list[str], clai
     attempt = run.next_attempt()
     logs = [run.log(attempt, rank) for rank in range(world_size)]
     logs[0].parent.mkdir(parents=True, exist_ok=True)
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     processes: list[subprocess.Popen[bytes]] = []
-    with _pipe() as (failures, failures_end):
+    with _pipe() as (failures, failures_end), signals_restored():
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             with _listener() as listener:
                 for rank, log in enumerate(logs):

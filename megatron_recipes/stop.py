@@ -1,8 +1,25 @@
 """Requests to save and end: SIGTERM and SIGUSR2, noted now and obeyed at the step boundary."""
 
+from __future__ import annotations
+
+import contextlib
 import signal
+from collections.abc import Iterator
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
+
+
+@contextlib.contextmanager
+def signals_restored() -> Iterator[None]:
+    """Leave the handlers of SIGINT and of the stop signals, and the mask, as they were found."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *STOP_SIGNALS)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 class StopRequest:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,14 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell that starts this in the background has it ignore Ctrl-C, and processes inherit that:
     # the tests that send it would wait for nothing.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def signals_left_alone() -> Iterator[None]:
+    """Fail the test that leaves Ctrl-C ignored: the ones after it could not interrupt anything."""
+    yield
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert handler is signal.default_int_handler, f"SIGINT was left with {handler}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
