@@ -51,7 +51,9 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Add the traceback to a
 def main() -> None:
     """Run the command line and end the process with its status."""
     launching.die_with_parent()
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
+    sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:
@@ -83,7 +85,6 @@ def _reporting(command: str, *, verbose: bool) -> Iterator[None]:
     except typer.Exit:
         raise
     except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one has nothing left to interrupt
         _say(f"{PROGRAM} {command}: interrupted; the same command resumes")
         raise typer.Exit(1) from None
     except BaseException as error:  # torch's CheckpointException is no Exception

@@ -1,7 +1,5 @@
 """Requests to save and end: SIGTERM and SIGUSR2, noted now and obeyed at the step boundary."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 from collections.abc import Iterator

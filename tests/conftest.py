@@ -31,7 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def signals_left_alone() -> Iterator[None]:
     """Fail the test that leaves Ctrl-C ignored: the ones after it could not interrupt anything."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     yield
+    assert signal.pthread_sigmask(signal.SIG_SETMASK, mask) == mask, "other signals are blocked"
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     assert handler is signal.default_int_handler, f"SIGINT was left with {handler}"
 

@@ -124,7 +124,7 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(
 
     assert preprocess(*command("whole")).returncode == 0
     workers = 1 if number == signal.SIGINT else 2  # one reads, works and writes on one thread
-    kills = 0
+    kills, statuses = 0, []
     for delay in (0.0, 0.2, 0.4, 0.6, 0.8):
         process = subprocess.Popen(
             [sys.executable, "-m", "preprocess", *command("killed", workers)],
@@ -141,6 +141,7 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         _, message = process.communicate(timeout=60)
+        statuses.append(process.returncode)
         if process.returncode == 0:
             if kills:
                 break
@@ -152,7 +153,7 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(
         if number == signal.SIGINT:
             expected = "interrupted; run the same command again to go on"
             assert message == f"preprocess {stage}: {expected}\n"
-    assert kills, "the run was never caught at work"
+    assert kills, f"the run was never caught at work, it ended with {statuses}"
     done = preprocess(*command("killed", workers))
     assert done.returncode == 0, done.stderr
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
