@@ -45,13 +45,15 @@ from preprocess.dedup_scopes import refuse_oversized, run_of
 from preprocess.errors import Misuse, UserError
 from preprocess.fetch import named
 from preprocess.inputs import record_files, refuse_inside, units_of
-from preprocess.run_directory import RunDirectory, RunOptions, judge
+from preprocess.judge import judge
+from preprocess.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from preprocess.manifest import Manifest
+    from preprocess.run_options import RunOptions
 
 __all__ = ["STEPS", "DedupConfig", "dedup"]
 

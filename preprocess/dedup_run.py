@@ -15,7 +15,8 @@ from preprocess.errors import UserError
 from preprocess.fetch import local_unit
 from preprocess.loss_alarm import refuse_losses
 from preprocess.manifest import Counts, InputEntry, Share, to_json
-from preprocess.run_directory import VERSION, FileSummary, UnitResult, UnitShard
+from preprocess.run_directory import VERSION
+from preprocess.unit_result import FileSummary, UnitResult, UnitShard
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
     from preprocess.dedup_config import DedupConfig
     from preprocess.inputs import Unit
-    from preprocess.run_directory import RunDirectory, RunOptions
+    from preprocess.run_directory import RunDirectory
+    from preprocess.run_options import RunOptions
 
 STEPS = ("sign", "bands", "connect", "drop")
 CLUSTERS = "clusters.parquet"

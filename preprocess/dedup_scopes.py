@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 
     from preprocess.dedup_config import DedupConfig
     from preprocess.inputs import Unit
-    from preprocess.run_directory import RunDirectory, RunOptions
+    from preprocess.run_directory import RunDirectory
+    from preprocess.run_options import RunOptions
 
 CUTS = "cuts.parquet"
 

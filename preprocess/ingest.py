@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from preprocess.ingest_workers import WorkerPool
 from preprocess.inputs import InputFile, Unit, refuse_inside, resolve, units_of
+from preprocess.judge import judge
 from preprocess.manifest import Counts, InputEntry, Manifest
 from preprocess.readers import READERS
 from preprocess.record_shards import SHARD_TEXT_BYTES, RecordShards
 from preprocess.render import fingerprint
-from preprocess.run_directory import RunDirectory, RunOptions, UnitResult, judge
+from preprocess.run_directory import RunDirectory
+from preprocess.unit_result import UnitResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from preprocess.run_directory import ProgressCallback
+    from preprocess.run_options import ProgressCallback, RunOptions
 
 BATCH_BYTES = 2 << 20
 """Files are dealt in batches of this stored size; a larger file is a batch of its own."""

@@ -19,7 +19,7 @@ from preprocess.manifest import hash_file
 from preprocess.readers import READERS
 from preprocess.record_shards import Frame
 from preprocess.records import TruncatedInput
-from preprocess.run_directory import MAX_RECORD_BYTES
+from preprocess.run_options import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from preprocess.run_directory import ProgressCallback
+    from preprocess.run_options import ProgressCallback
     from preprocess.sidecar import Sidecar
 
 MASK_VALUES = (0, 1)

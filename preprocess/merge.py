@@ -31,14 +31,14 @@ from preprocess.manifest import (
     write_whole,
 )
 from preprocess.mask import MASK_VALUES, have_equal_lengths
-from preprocess.run_directory import FileSummary
 from preprocess.sidecar import Sidecar, datasets_in, mask_of, read_sidecar, with_suffix
+from preprocess.unit_result import FileSummary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from preprocess.run_directory import ProgressCallback
+    from preprocess.run_options import ProgressCallback
 
 MASK_FILES = ("_mask.bin", "_mask.idx")
 FILES = (".bin", ".ids.zst", ".idx")

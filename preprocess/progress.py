@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from preprocess.run_directory import ProgressCallback
+    from preprocess.run_options import ProgressCallback
 
 LINE_SECONDS = 30.0
 

@@ -18,7 +18,7 @@ import msgspec
 import xxhash
 
 from preprocess.manifest import Counts, Share, read_journal, to_json, write_whole
-from preprocess.run_directory import FileSummary, UnitShard
+from preprocess.unit_result import FileSummary, UnitShard
 
 if TYPE_CHECKING:
     from typing import IO

@@ -21,30 +21,22 @@ and two equal runs at once are harmless.
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from preprocess.agreement import refuse_difference
-from preprocess.errors import Misuse, UserError
+from preprocess.begun import Begun, begin_or_resume, read_begun
+from preprocess.errors import UserError
 from preprocess.fetch import local_unit, named
 from preprocess.manifest import (
-    MANIFEST,
     RUN,
     Agreement,
     Counts,
-    InputEntry,
     Manifest,
     Shard,
-    Share,
     concatenate,
-    hash_file,
     read_journal,
     read_manifest,
     sync_directory,
@@ -52,104 +44,23 @@ from preprocess.manifest import (
     write_manifest,
     write_whole,
 )
+from preprocess.unit_result import UnitResult
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from preprocess.inputs import Unit
+    from preprocess.run_options import RunOptions
 
 VERSION = "0.1.0"
 REJECTED = "rejected.jsonl.zst"
-DEFAULT_MEMORY_BYTES_PER_WORKER = 2 << 30
-LEAST_MEMORY_BYTES = 64 << 10
-"""Below it records of a usual length would be rejected: a unit was forgotten."""
-MAX_RECORD_BYTES = 2 << 30
-"""The longest record that is read, on any machine; `MAX_LINE_BYTES` of the extension."""
-
-ProgressCallback = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunOptions:
-    """What a run may use; nothing here changes a byte of the output but `max_record_bytes`."""
-
-    workers: int
-    memory_bytes: int
-    task: int | None = None
-    """This task's number, from 0; None: all units, and complete the directory."""
-    num_tasks: int = 1
-    max_rejected: float = 0.05
-    """Largest share of native records that may be unreadable."""
-    report: Callable[[str, int | None], contextlib.AbstractContextManager[ProgressCallback]] = (
-        lambda _label, _total: contextlib.nullcontext(lambda _records, _text_bytes: None)
-    )
-    """Given a label and the bytes of text expected (None: unknown), shows progress."""
-
-    def __post_init__(self) -> None:
-        if self.memory_bytes < LEAST_MEMORY_BYTES:
-            raise Misuse(
-                f"expected --memory of {LEAST_MEMORY_BYTES >> 10} KiB or more, got "
-                f"{self.memory_bytes} bytes; give it a unit, as 512MiB"
-            )
-
-    def limits(self) -> dict[str, int]:
-        """Return what `run.json` must say of the memory, nothing where there is enough of it.
-
-        Less memory than `MAX_RECORD_BYTES` rejects records that more would read: a run that
-        began with it must go on with as much.
-        """
-        limit = self.memory_bytes
-        return {"max_record_bytes": limit} if limit < MAX_RECORD_BYTES else {}
-
-
-class FileSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """Size and hash of a finished file."""
-
-    bytes: int
-    xxh3: str
-
-
-class UnitShard(msgspec.Struct, frozen=True, kw_only=True):
-    """A shard of a unit, before it has its final number."""
-
-    shard: int
-    series: str
-    """`part`, or `valid` for what is held out."""
-    records: int
-    text_bytes: int
-    files: dict[str, FileSummary]
-    """Extension -> its file; the first one is the shard's own, the others stand beside it."""
-    composition: list[Share] = []
-    tokens: int | None = None
-
-
-class UnitResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a unit."""
-
-    shards: list[UnitShard]
-    counts: Counts
-    inputs: list[InputEntry]
-    problems: list[str] = []
-    notices: list[str] = []
-    details: dict[str, int] = {}
-    """Figures that are summed over the units."""
-    check: Agreement | None = None
-
-
-class _Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of `run.json`."""
-
-    stage: str
-    version: str
-    config: dict[str, Any]
-    inputs: list[dict[str, Any]]
-    units: int
 
 
 class RunDirectory:
     """The output directory of one stage."""
 
-    def __init__(self, path: Path, begun: _Begun, units: list[Unit]) -> None:
+    def __init__(self, path: Path, begun: Begun, units: list[Unit]) -> None:
         self.path = path
         self.units = units
         self._begun = begun
@@ -168,10 +79,11 @@ class RunDirectory:
             UserError: It was begun with another stage, other inputs or options, or holds files
                 that are not ours.
         """
-        begun = _Begun(
+        begun = Begun(
             stage=stage,
             version=VERSION,
-            config=_plain(config),
+            # As it reads back, so that it can be compared.
+            config=msgspec.json.decode(msgspec.json.encode(config)),
             inputs=[
                 {"path": file.relative, "bytes": file.bytes, "xxh3": file.xxh3}
                 for unit in units
@@ -179,12 +91,7 @@ class RunDirectory:
             ],
             units=len(units),
         )
-        _make_directory(path)
-        existing = _read_begun(path)
-        if existing is None:
-            _refuse_foreign(path)
-            existing = _claim(path, begun)
-        _refuse_other(path, existing, begun)
+        begin_or_resume(path, begun)
         directory = RunDirectory(path, begun, units)
         if read_manifest(path) is None:
             directory.journal.mkdir(exist_ok=True)
@@ -380,146 +287,10 @@ def complete_directory(path: Path) -> Manifest:
     Raises:
         UserError: Nothing was begun there, or a unit is not done yet.
     """
-    begun = _read_begun(path)
+    begun = read_begun(path)
     if begun is None:
         raise UserError(f"{path}: expected a directory that a stage began, found no {RUN} in it")
     return RunDirectory(path, begun, []).complete()
-
-
-def judge(manifest: Manifest, directory: Path, options: RunOptions) -> None:
-    """Say what is wrong with a complete output.
-
-    Raises:
-        UserError: An input was truncated, too much was rejected, nothing is left, or sampled
-            records have other ids than the reference library gives them.
-    """
-    counts = manifest.counts
-    rejected = sum(counts.rejected.values())
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts.rejected.items())
-    if manifest.problems:
-        raise UserError(
-            f"{manifest.problems[0]}; what could be read is in {directory}; replace the file and "
-            "run again into a new directory"
-        )
-    if counts.native and rejected > options.max_rejected * counts.native:
-        raise UserError(
-            f"expected at most {options.max_rejected:.1%} unreadable records, {rejected:,} of "
-            f"{counts.native:,} were rejected ({reasons}); they are in {directory / REJECTED}, "
-            "what could be read is kept; mend the input, or raise --max-rejected"
-        )
-    if counts.out == 0:
-        by_licence = not {"license", "non_commercial_license"}.isdisjoint(counts.dropped)
-        dropped = ", ".join(f"{reason} {count:,}" for reason, count in counts.dropped.items())
-        raise UserError(
-            f"expected records, none is left of {counts.native:,} in the input"
-            f"{f' (dropped: {dropped})' if dropped else ''}"
-            f"{f' (rejected: {reasons})' if reasons else ''}; "
-            f"{'allow their licences by --licenses, or ' if by_licence else ''}"
-            f"check the input of {directory}"
-        )
-    refuse_difference(manifest.check, counts.out, directory)
-
-
-def _plain(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration as it reads back from JSON, so that it can be compared."""
-    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(config))
-    return plain
-
-
-def _make_directory(path: Path) -> None:
-    if path.exists() and not path.is_dir():
-        raise UserError(f"{path}: expected a directory to write into, found a file")
-    path.mkdir(parents=True, exist_ok=True)
-
-
-def _read_begun(path: Path) -> _Begun | None:
-    try:
-        content = (path / RUN).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
-        return msgspec.json.decode(content, type=_Begun)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path / RUN}: expected what a stage wrote there, but {error}; choose a new directory"
-        ) from error
-
-
-def _refuse_foreign(path: Path) -> None:
-    ours = {RUN, MANIFEST, "units", "tasks"}
-    for name in sorted(entry.name for entry in path.iterdir()):
-        if name not in ours and not name.startswith("."):
-            raise UserError(
-                f"{path}: expected an empty or new directory, found {name} in it; "
-                "choose another, nothing there was touched"
-            )
-
-
-def _claim(path: Path, begun: _Begun) -> _Begun:
-    """Write `run.json` unless somebody else just did; return what stands there."""
-    # Not the number of the process alone: of two machines on one disk both may have it.
-    private = path / f".{RUN}.{os.getpid()}-{secrets.token_hex(8)}.tmp"
-    write_whole(private, to_json(begun))
-    try:
-        # A link fails where the name is taken, on NFS too: of two runs one wins.
-        os.link(private, path / RUN)
-    except FileExistsError:
-        pass
-    except OSError:
-        # A file system without links; the rename is still whole.
-        private.replace(path / RUN)
-    finally:
-        private.unlink(missing_ok=True)
-    existing = _read_begun(path)
-    assert existing is not None
-    return existing
-
-
-def _refuse_other(path: Path, existing: _Begun, begun: _Begun) -> None:
-    if existing == begun:
-        return
-    if existing.stage != begun.stage:
-        difference = f"stage {existing.stage}, not {begun.stage}"
-    elif existing.version != begun.version:
-        difference = f"version {existing.version}, not {begun.version}"
-    elif existing.config != begun.config:
-        name = min(
-            name
-            for name in existing.config.keys() | begun.config.keys()
-            if existing.config.get(name) != begun.config.get(name)
-        )
-        if name == "max_record_bytes":
-            raise UserError(_other_memory(path, existing, begun))
-        difference = f"{name} {existing.config.get(name)!r}, not {begun.config.get(name)!r}"
-    else:
-        difference = f"other inputs ({_first_difference(existing.inputs, begun.inputs)})"
-    raise UserError(
-        f"{path}: this directory was begun with {difference}; "
-        "choose a new directory, or remove this one"
-    )
-
-
-def _other_memory(path: Path, existing: _Begun, begun: _Begun) -> str:
-    """Say that the limits of a record differ, which follow from the memory."""
-
-    def shown(limit: int | None) -> str:
-        return f"{limit} bytes" if limit else f"{MAX_RECORD_BYTES >> 30}GiB or more"
-
-    before, now = (each.config.get("max_record_bytes") for each in (existing, begun))
-    return (
-        f"{path}: this directory was begun with --memory {shown(before)}, not {shown(now)}, which "
-        "decides how long a record may be; give the same again, choose a new directory, or remove "
-        "this one"
-    )
-
-
-def _first_difference(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> str:
-    for old, new in zip(before, now, strict=False):
-        if old["path"] != new["path"]:
-            return f"{old['path']} where {new['path']} is now"
-        if old != new:
-            return f"{old['path']} has changed"
-    return f"{len(before)} files, {len(now)} now"
 
 
 def _move(source: Path, target: Path, size: int) -> None:
@@ -539,9 +310,3 @@ def _move(source: Path, target: Path, size: int) -> None:
     if place is source:
         with contextlib.suppress(FileNotFoundError):  # an equal run was faster
             source.rename(target)
-
-
-def file_summary(path: Path) -> FileSummary:
-    """Return the size and hash of a file."""
-    size, xxh3 = hash_file(path)
-    return FileSummary(bytes=size, xxh3=xxh3)

@@ -15,22 +15,16 @@ from preprocess.chat.template import ChatTemplate
 from preprocess.end_of_document import EndOfDocument, resolve_eod
 from preprocess.errors import UserError
 from preprocess.inputs import Unit, record_files, refuse_inside, units_of
+from preprocess.judge import judge
 from preprocess.manifest import Agreement, Counts, InputEntry, Manifest, Share, to_json, write_whole
 from preprocess.readers.registry import BENCHMARKS
 from preprocess.record_shards import SHARD_TEXT_BYTES
 from preprocess.records import GROUPS
 from preprocess.reference import Reference, load_reference
-from preprocess.run_directory import (
-    FileSummary,
-    ProgressCallback,
-    RunDirectory,
-    RunOptions,
-    UnitResult,
-    UnitShard,
-    file_summary,
-    judge,
-)
+from preprocess.run_directory import RunDirectory
+from preprocess.run_options import ProgressCallback, RunOptions
 from preprocess.sidecar import Sidecar, TokenizerName
+from preprocess.unit_result import FileSummary, UnitResult, UnitShard, file_summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,6 +10,7 @@ import msgspec
 from preprocess.errors import UserError
 from preprocess.fetch import local_files, named
 from preprocess.inputs import InputFile, record_files, refuse_inside, units_of
+from preprocess.judge import judge
 from preprocess.manifest import (
     Counts,
     InputEntry,
@@ -21,13 +22,13 @@ from preprocess.manifest import (
 )
 from preprocess.readers.record_lines import read_record_lines
 from preprocess.records import Origin, Rejection, TruncatedInput
-from preprocess.run_directory import REJECTED, VERSION, RunDirectory, RunOptions, judge
+from preprocess.run_directory import REJECTED, VERSION, RunDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from preprocess.run_directory import ProgressCallback
+    from preprocess.run_options import ProgressCallback, RunOptions
 
 EOD = "<|endoftext|>"
 FILE = "tokenizer.json"

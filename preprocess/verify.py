@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from preprocess.run_directory import ProgressCallback
+    from preprocess.run_options import ProgressCallback
 
 
 class _Scan(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from preprocess.errors import UserError
 from preprocess.ingest import IngestConfig, ingest
 from preprocess.inputs import is_record_file, record_files, resolve
 from preprocess.measure import measure
-from preprocess.run_directory import RunOptions
+from preprocess.run_options import RunOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ from preprocess.errors import UserError
 from preprocess.inputs import InputFile, Unit, record_files
 from preprocess.manifest import Agreement, read_manifest
 from preprocess.reference import Reference, load_reference
-from preprocess.run_directory import RunOptions
+from preprocess.run_options import RunOptions
 from preprocess.sidecar import with_suffix
 from preprocess.tokenize import TokenizeConfig, tokenize
 

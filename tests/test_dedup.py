@@ -14,7 +14,8 @@ import zstandard
 from preprocess import _rust_ext
 from preprocess.dedup import STEPS, DedupConfig, dedup
 from preprocess.errors import Misuse, UserError
-from preprocess.run_directory import RunOptions, complete_directory
+from preprocess.run_directory import complete_directory
+from preprocess.run_options import RunOptions
 
 if TYPE_CHECKING:
     from preprocess.manifest import Manifest

@@ -21,7 +21,7 @@ import zstandard
 
 from preprocess.dedup import DedupConfig, dedup
 from preprocess.errors import UserError
-from preprocess.run_directory import RunOptions
+from preprocess.run_options import RunOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -144,7 +144,7 @@ DEDUP = """
 import sys
 from pathlib import Path
 from preprocess.dedup import DedupConfig, dedup
-from preprocess.run_directory import RunOptions
+from preprocess.run_options import RunOptions
 source, output, memory, form, *allowed = sys.argv[1:]
 options = RunOptions(workers=2, memory_bytes=int(memory))
 print("begins", flush=True)

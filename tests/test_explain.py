@@ -16,7 +16,7 @@ from preprocess.dedup import DedupConfig, dedup
 from preprocess.errors import UserError
 from preprocess.explain import explain
 from preprocess.ingest import IngestConfig, ingest
-from preprocess.run_directory import RunOptions
+from preprocess.run_options import RunOptions
 from preprocess.tokenize import TokenizeConfig, tokenize
 
 if TYPE_CHECKING:

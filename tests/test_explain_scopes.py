@@ -14,7 +14,7 @@ from rich.console import Console
 from preprocess.dedup import DedupConfig, dedup
 from preprocess.errors import UserError
 from preprocess.explain import explain
-from preprocess.run_directory import RunOptions
+from preprocess.run_options import RunOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,15 +20,10 @@ from preprocess.errors import UserError
 from preprocess.inputs import resolve, units_of
 from preprocess.manifest import Counts, InputEntry, Manifest, Shard, write_manifest
 from preprocess.merge import merge
-from preprocess.run_directory import (
-    FileSummary,
-    RunDirectory,
-    RunOptions,
-    UnitResult,
-    UnitShard,
-    file_summary,
-)
+from preprocess.run_directory import RunDirectory
+from preprocess.run_options import RunOptions
 from preprocess.tokenize import TokenizeConfig, tokenize
+from preprocess.unit_result import FileSummary, UnitResult, UnitShard, file_summary
 
 GOOD = '{"id": "a", "text": "the fox"}\n'
 

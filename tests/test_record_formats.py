@@ -12,7 +12,7 @@ import zstandard
 from preprocess.dedup import DedupConfig, dedup
 from preprocess.readers.record_lines import read_record_lines
 from preprocess.records import TruncatedInput
-from preprocess.run_directory import RunOptions
+from preprocess.run_options import RunOptions
 from preprocess.train_tokenizer import TrainTokenizerConfig, train_tokenizer
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from test_report import Page
 
 from preprocess.dedup import DedupConfig, dedup
 from preprocess.report import report
-from preprocess.run_directory import RunOptions
+from preprocess.run_options import RunOptions
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks.datasets import read_dataset, shards_of
 from benchmarks.grammar import texts
-from preprocess.run_directory import RunOptions
+from preprocess.run_options import RunOptions
 from preprocess.tokenize import TokenizeConfig, tokenize
 
 MEMORY = 1 << 30

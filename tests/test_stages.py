@@ -286,7 +286,9 @@ def test_a_run_that_falls_behind_an_equal_one_goes_on(tmp_path: Path, records: l
     """The other run takes our shard to its final name between our writing and our hashing it."""
     from preprocess.inputs import record_files, units_of
     from preprocess.manifest import Counts
-    from preprocess.run_directory import RunDirectory, RunOptions, UnitResult
+    from preprocess.run_directory import RunDirectory
+    from preprocess.run_options import RunOptions
+    from preprocess.unit_result import UnitResult
 
     units = units_of(record_files([str(tmp_path / name) for name in records]))
     directory = RunDirectory.begin(tmp_path / "out", "tokenize", {}, units)

@@ -33,7 +33,8 @@ def verify(
     verbose: Verbose = False,
 ) -> None:
     """Check every checksum and every count."""
-    from preprocess.run_directory import complete_directory, judge
+    from preprocess.judge import judge
+    from preprocess.run_directory import complete_directory
     from preprocess.verify import verify as check
 
     State.verbose |= verbose

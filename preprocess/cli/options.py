@@ -12,7 +12,7 @@ import typer
 
 from preprocess import progress
 from preprocess.errors import Misuse
-from preprocess.run_directory import DEFAULT_MEMORY_BYTES_PER_WORKER, RunOptions
+from preprocess.run_options import DEFAULT_MEMORY_BYTES_PER_WORKER, RunOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

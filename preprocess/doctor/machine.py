@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from preprocess.doctor.findings import Finding, fail, ok, warn
-from preprocess.run_directory import DEFAULT_MEMORY_BYTES_PER_WORKER
+from preprocess.run_options import DEFAULT_MEMORY_BYTES_PER_WORKER
 
 OVERHEAD_BYTES = 100 << 20
 """What all processes may take above `--memory`."""

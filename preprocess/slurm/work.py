@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from preprocess.errors import UserError
+from preprocess.judge import judge
 from preprocess.manifest import read_manifest
 from preprocess.report import PAGE
-from preprocess.run_directory import RunOptions, judge, task_mark
+from preprocess.run_directory import task_mark
+from preprocess.run_options import RunOptions
 from preprocess.sidecar import with_suffix
 from preprocess.slurm.resources import Resources
 from preprocess.slurm.trainings import Training, needs
