@@ -16,12 +16,13 @@ Megatron-Core's own layers too.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 
 from megatron_recipes.config import ModelConfig
 from megatron_recipes.convert.tensors import TensorSource, TensorSpec, describe
-from megatron_recipes.convert.torch_dist import TorchDistReader, TorchDistWriter
+from megatron_recipes.convert.torch_dist import TorchDistWriter
 
 EMBEDDING, OUTPUT_LAYER = "model.embed_tokens.weight", "lm_head.weight"
 
@@ -216,16 +217,25 @@ def write_weights(
         yield from names
 
 
+class RowReader(Protocol):
+    """Where Megatron-Core's tensors are read from."""
+
+    @property
+    def tensors(self) -> Mapping[str, Any]:
+        """Size and type of every tensor there is, as `TensorStorageMetadata`."""
+
+    def read_rows(self, key: str, layer: int | None, start: int, stop: int) -> torch.Tensor:
+        """Return rows of a tensor, or of one layer of it, contiguous."""
+
+
 class CheckpointWeights:
     """The weights of a checkpoint under Hugging Face's names."""
 
-    def __init__(
-        self, reader: TorchDistReader, model: ModelConfig, num_rows: int, where: str
-    ) -> None:
+    def __init__(self, reader: RowReader, model: ModelConfig, num_rows: int, where: str) -> None:
         """Look every tensor up.
 
         Args:
-            reader: The checkpoint.
+            reader: The weights of a checkpoint, or its master weights.
             model: What `checkpoint.json` says the model is.
             num_rows: Rows of the tables to show; those behind are padding.
             where: The checkpoint, for messages.
