@@ -21,7 +21,7 @@ from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
 from torch.distributed.checkpoint.api import CheckpointException
 
 from megatron_recipes.config import TrainingConfig
-from megatron_recipes.master_weights import master_key, tensor_types
+from megatron_recipes.master_weights import WHOLE, master_key, tensor_types
 from megatron_recipes.model_identity import layout_sizes
 from megatron_recipes.optimizer_shards import OptimizerShards
 from megatron_recipes.run_directory import Checkpoint
@@ -86,8 +86,8 @@ def load_weights(
     """Load the weights of another training, of any layout, and nothing else of it.
 
     Where the checkpoint has them in float32, as weights or as their masters, that is what is read:
-    a weight in FP8 has three bits behind the first. The distributed optimizer's master weights
-    begin with it as well, not with what is left of it in the type of the model's weights.
+    a weight in FP8 has three bits behind the first. The optimizer's master weights begin with it as
+    well, not with what is left of it in the type of the model's weights.
 
     Raises:
         ValueError: It cannot be read.
@@ -103,6 +103,25 @@ def load_weights(
         if any(gathered(bool(masters))):
             _load(checkpoint, _renamed(dict(masters), keys))
             _round_masters(chunks, optimizer)
+    elif is_rounded:
+        _load_whole_masters(checkpoint, chunks, optimizer, keys)
+
+
+@torch.no_grad()
+def _load_whole_masters(
+    checkpoint: Checkpoint,
+    chunks: list[DistributedDataParallel],
+    optimizer: Any,
+    keys: dict[str, str],
+) -> None:
+    """Load the master weights of an optimizer that is not distributed."""
+    for part in optimizer.chained_optimizers:
+        state = part.sharded_state_dict(_weights(chunks), is_loading=False, metadata=METADATA)
+        masters = {"masters": state["fp32_from_fp16_params"]}
+        loaded = _load(checkpoint, _renamed(masters, keys))["masters"]
+        for group, values in zip(part.fp32_from_float16_groups, loaded, strict=True):
+            for master, value in zip(group, values, strict=True):
+                master.copy_(value)
 
 
 def _most_exact_keys(checkpoint: Checkpoint) -> dict[str, str]:
@@ -116,7 +135,8 @@ def _renamed(content: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
     """Let parts of tensors be read from tensors of other names."""
     for part in nested_values(content):
         if isinstance(part, ShardedTensor | ShardedTensorFactory):
-            part.key = keys.get(part.key, part.key)
+            weight = part.key.removeprefix(WHOLE)
+            part.key = keys.get(weight, weight)
     return content
 
 

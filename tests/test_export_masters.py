@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkpoint_runs import tensors
+from blend_files import write_blend
+from checkpoint_runs import small_job, tensors, train
 from forked_world import run_world
 from hf_models import FAMILIES, change_json, read_weights, save_model
 from training_world import build, small, step_through
@@ -24,6 +25,7 @@ from megatron_recipes.master_weights import DISTRIBUTED, FP8_WEIGHTS, WHOLE
 from megatron_recipes.model_identity import layout_sizes
 from megatron_recipes.run_directory import STATE_FILE, FileContent, find_checkpoint, write_state
 from megatron_recipes.settings import apply_settings
+from megatron_recipes.start_lines import fp8_lines
 
 BF16 = "params_dtype=bfloat16"
 TP2_PP2 = ("tensor_model_parallel_size=2", "pipeline_model_parallel_size=2", BF16)
@@ -327,18 +329,22 @@ def test_next_training_begins_with_the_masters(
     assert len(kept) >= 9
 
 
-def test_next_training_in_float32_or_without_a_distributed_optimizer_has_unrounded_weights(
+def test_next_training_in_float32_or_without_a_distributed_optimizer_begins_with_the_masters(
     runs: Callable[[str], Path], tmp_path: Path
 ) -> None:
     run = runs("llama")
     before = tensors(run / EXACT / "step_0000002")
+    weights = [name for name in before if not name.startswith("optimizer.")]
     for settings in (("params_dtype=float32",), WITHOUT):
         config, target = config_of(run / ROUNDED, *settings), tmp_path / settings[0]
         run_world(start_and_save, 1, config, run / ROUNDED, target)
         found = tensors(target)
-        source = DISTRIBUTED if "params_dtype=float32" in settings else ""
-        for name in (name for name in before if not name.startswith("optimizer.")):
-            assert found[name] == before[source + name], name
+        for name in weights:
+            if settings == WITHOUT:
+                assert found[name] == before[name], name
+                assert found[WHOLE + name] == before[DISTRIBUTED + name], name
+            else:
+                assert found[name] == before[DISTRIBUTED + name], name
 
 
 def resume_and_save(config: TrainingConfig, source: Path, target: Path) -> None:
@@ -362,11 +368,20 @@ def test_every_family_is_among_the_cases() -> None:
     assert {case.split()[0] for case in CASES} == set(FAMILIES)
 
 
-def test_checkpoint_says_whether_weights_were_kept_in_fp8(tmp_path: Path) -> None:
-    from blend_files import write_blend
-    from checkpoint_runs import small_job, train
-
-    job = small_job(write_blend(tmp_path / "data"), tmp_path / "run", "stop_at_step=0")
-    train(job)
-    state = json.loads((tmp_path / "run/step_0000000" / STATE_FILE).read_bytes())
-    assert state[FP8_WEIGHTS] is False
+def test_checkpoint_says_whether_weights_were_kept_in_fp8_and_the_next_training_what_it_takes(
+    tmp_path: Path, runs: Callable[[str], Path]
+) -> None:
+    blend, first = write_blend(tmp_path / "data"), tmp_path / "first"
+    settings = ("stop_at_step=1", BF16)
+    train(small_job(blend, first, *settings))
+    file = first / "step_0000001" / STATE_FILE
+    assert json.loads(file.read_bytes())[FP8_WEIGHTS] is False
+    said = "its training rounded weights to FP8: taken from its optimizer's masters instead"
+    for is_fp8 in (False, True):
+        change_json(file, **{FP8_WEIGHTS: is_fp8})
+        lines = train(small_job(blend, tmp_path / f"{is_fp8}", *settings, start_from=first))
+        assert (said in lines) == is_fp8
+    run = without_optimizer(runs("llama") / ROUNDED, tmp_path / "run")
+    assert list(fp8_lines(find_checkpoint(run))) == [
+        "its training rounded weights to FP8, and no masters are beside them: taken rounded"
+    ]
