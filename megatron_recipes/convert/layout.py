@@ -16,12 +16,11 @@ Megatron-Core's own layers too.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import torch
 
 from megatron_recipes.config import ModelConfig
-from megatron_recipes.convert.tensors import TensorSource, TensorSpec, describe
+from megatron_recipes.convert.tensors import RowReader, TensorSource, TensorSpec, describe
 from megatron_recipes.convert.torch_dist import TorchDistWriter
 
 EMBEDDING, OUTPUT_LAYER = "model.embed_tokens.weight", "lm_head.weight"
@@ -215,17 +214,6 @@ def write_weights(
             which = (0, 0) if layer is None else (layer, model.num_layers)
             writer.add_rows(key, spec, start, rows, which)
         yield from names
-
-
-class RowReader(Protocol):
-    """Where Megatron-Core's tensors are read from."""
-
-    @property
-    def tensors(self) -> Mapping[str, Any]:
-        """Size and type of every tensor there is, as `TensorStorageMetadata`."""
-
-    def read_rows(self, key: str, layer: int | None, start: int, stop: int) -> torch.Tensor:
-        """Return rows of a tensor, or of one layer of it, contiguous."""
 
 
 class CheckpointWeights:

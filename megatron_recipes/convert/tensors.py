@@ -6,7 +6,7 @@ A row is what the first axis counts; a vector's rows are its elements.
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import xxhash
@@ -55,6 +55,17 @@ class TensorSource(Protocol):
 
     def read(self, name: str, start: int, stop: int) -> torch.Tensor:
         """Return rows `start` to `stop` of a tensor, contiguous."""
+
+
+class RowReader(Protocol):
+    """Where Megatron-Core's tensors are read from."""
+
+    @property
+    def tensors(self) -> Mapping[str, Any]:
+        """Size and type of every tensor there is, as `TensorStorageMetadata`."""
+
+    def read_rows(self, key: str, layer: int | None, start: int, stop: int) -> torch.Tensor:
+        """Return rows of a tensor, or of one layer of it, contiguous."""
 
 
 class Without:
