@@ -10,15 +10,22 @@ from typing import Any
 import torch
 import torch.distributed
 from megatron.core import dist_checkpointing, tensor_parallel
-from megatron.core.dist_checkpointing.mapping import ShardedObject
+from megatron.core.dist_checkpointing.dict_utils import nested_values
+from megatron.core.dist_checkpointing.mapping import (
+    ShardedObject,
+    ShardedTensor,
+    ShardedTensorFactory,
+)
 from megatron.core.distributed import DistributedDataParallel
 from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
 from torch.distributed.checkpoint.api import CheckpointException
 
 from megatron_recipes.config import TrainingConfig
+from megatron_recipes.master_weights import WHOLE, master_key, tensor_types
 from megatron_recipes.model_identity import layout_sizes
 from megatron_recipes.optimizer_shards import OptimizerShards
 from megatron_recipes.run_directory import Checkpoint
+from megatron_recipes.world import gathered
 
 METADATA = {"distrib_optim_sharding_type": "fully_reshardable"}
 """How Megatron-Core names tensors: as it must for a checkpoint that loads at any layout."""
@@ -63,6 +70,7 @@ def load_training(
         loaded = _load(checkpoint, content | {"optimizer": shards.content})
         _load_chunks(chunks, loaded["model"])
         shards.put_back(checkpoint.step)
+        _round_masters(chunks, optimizer)
     else:
         state = optimizer.sharded_state_dict(weights, is_loading=True, metadata=METADATA)
         loaded = _load(checkpoint, content | {"optimizer": state})
@@ -77,20 +85,72 @@ def load_weights(
 ) -> None:
     """Load the weights of another training, of any layout, and nothing else of it.
 
-    The distributed optimizer's master weights are those of the checkpoint as well, not what is left
-    of them in the type of the model's weights: in FP8 that is three bits behind the first.
+    Where the checkpoint has them in float32, as weights or as their masters, that is what is read:
+    a weight in FP8 has three bits behind the first. The optimizer's master weights begin with it as
+    well, not with what is left of it in the type of the model's weights.
 
     Raises:
         ValueError: It cannot be read.
     """
-    loaded = _load(checkpoint, {"model": _weights(chunks)})
+    keys = _most_exact_keys(checkpoint)
+    loaded = _load(checkpoint, {"model": _renamed(_weights(chunks), keys)})
     _load_chunks(chunks, loaded["model"])
     optimizer.reload_model_params()
     is_rounded = any(p.dtype != torch.float32 for chunk in chunks for p in chunk.parameters())
     if is_rounded and _is_distributed(optimizer):
         masters = OptimizerShards(optimizer, _weights(chunks)).masters()
-        if masters:  # else the optimizer keeps only what the weights lack
-            _load(checkpoint, dict(masters))
+        # Of BF16 weights the precision-aware optimizer keeps only what they lack: no master.
+        if any(gathered(bool(masters))):
+            _load(checkpoint, _renamed(dict(masters), keys))
+            _round_masters(chunks, optimizer)
+    elif is_rounded:
+        _load_whole_masters(checkpoint, chunks, optimizer, keys)
+
+
+@torch.no_grad()
+def _load_whole_masters(
+    checkpoint: Checkpoint,
+    chunks: list[DistributedDataParallel],
+    optimizer: Any,
+    keys: dict[str, str],
+) -> None:
+    """Load the master weights of an optimizer that is not distributed."""
+    for part in optimizer.chained_optimizers:
+        state = part.sharded_state_dict(_weights(chunks), is_loading=False, metadata=METADATA)
+        masters = {"masters": state["fp32_from_fp16_params"]}
+        loaded = _load(checkpoint, _renamed(masters, keys))["masters"]
+        for group, values in zip(part.fp32_from_float16_groups, loaded, strict=True):
+            for master, value in zip(group, values, strict=True):
+                master.copy_(value)
+
+
+def _most_exact_keys(checkpoint: Checkpoint) -> dict[str, str]:
+    """Return the name of each weight's master, for those that have one."""
+    types = tensor_types(checkpoint.path)
+    masters = {weight: master_key(weight, types) for weight in types}
+    return {weight: master for weight, master in masters.items() if master}
+
+
+def _renamed(content: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
+    """Let parts of tensors be read from tensors of other names."""
+    for part in nested_values(content):
+        if isinstance(part, ShardedTensor | ShardedTensorFactory):
+            weight = part.key.removeprefix(WHOLE)
+            part.key = keys.get(weight, weight)
+    return content
+
+
+@torch.no_grad()
+def _round_masters(chunks: list[DistributedDataParallel], optimizer: Any) -> None:
+    """Let the weights be what the optimizer makes of its masters, as after a step.
+
+    In BF16 they are that. A weight in FP8 was saved as the BF16 it stands for; rounded to FP8
+    again, it would have another scale.
+    """
+    for part in optimizer.chained_optimizers:
+        part._copy_main_params_to_model_params()
+    for chunk in chunks:
+        chunk.start_param_sync(force_sync=True)
 
 
 def _is_distributed(optimizer: Any) -> bool:

@@ -17,6 +17,8 @@ import torch
 from megatron.core.dist_checkpointing.dict_utils import nested_values
 from megatron.core.dist_checkpointing.mapping import ShardedTensor, ShardedTensorFactory
 
+from megatron_recipes.master_weights import DISTRIBUTED
+
 Box = tuple[tuple[int, ...], tuple[int, ...]]
 """The offset of a box in a tensor, and its size."""
 
@@ -50,10 +52,6 @@ def boxes(shape: tuple[int, ...], start: int, end: int) -> Iterator[Box]:
 def _within_row(shape: tuple[int, ...], row: int, start: int, end: int) -> Iterator[Box]:
     for offset, size in boxes(shape[1:], start, end):
         yield (row, *offset), (1, *size)
-
-
-MASTERS = "optimizer.state.param."
-"""What stands before the name of a weight in that of its master."""
 
 
 class OptimizerShards:
@@ -119,9 +117,9 @@ class OptimizerShards:
     def masters(self) -> dict[str, ShardedTensor]:
         """Return the float32 master weights under the names of the weights themselves."""
         return {
-            place: dataclasses.replace(shard, key=shard.key.removeprefix(MASTERS))
+            place: dataclasses.replace(shard, key=shard.key.removeprefix(DISTRIBUTED))
             for place, shard in self.content.items()
-            if shard.key.startswith(MASTERS) and shard.dtype == torch.float32
+            if shard.key.startswith(DISTRIBUTED) and shard.dtype == torch.float32
         }
 
     @torch.no_grad()

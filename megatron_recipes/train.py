@@ -24,6 +24,7 @@ from megatron_recipes.garbage import GarbageCollection
 from megatron_recipes.hang import EVALUATING, SAVING, STARTING, Watchdog
 from megatron_recipes.job import Job
 from megatron_recipes.loss_guard import MEMORY, LossGuard
+from megatron_recipes.master_weights import FP8_WEIGHTS
 from megatron_recipes.metrics import evaluated_groups, recent_losses
 from megatron_recipes.model import build_model
 from megatron_recipes.model_identity import layout_sizes, model_identity
@@ -271,6 +272,7 @@ class Training:
             "model": model_identity(self.config),
             "layout": layout_sizes(self.config),
             "use_distributed_optimizer": self.config.layout.use_distributed_optimizer,
+            FP8_WEIGHTS: self.config.precision.fp8_param_gather,
             "tokenizer": self.job.blend.tokenizer,
         }
         self.checkpointer.save(state)

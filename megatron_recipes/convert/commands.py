@@ -15,6 +15,7 @@ from megatron_recipes.job import MisuseError, resolve_config
 from megatron_recipes.run_directory import find_checkpoint
 
 DTYPE_NAMES = ("float32", "bfloat16", "float16")
+WEIGHTS = ("model", "master")
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 Reporting = Callable[..., AbstractContextManager[None]]
@@ -93,6 +94,13 @@ def convert_app(reporting: Reporting) -> typer.Typer:
             str, typer.Option(help="Most bytes of tensors in a file, such as 5GB or 512MiB.")
         ] = "5GB",
         dtype: Dtype = "",
+        weights: Annotated[
+            str,
+            typer.Option(
+                help="model: as the training computes with them; master: as its optimizer keeps "
+                "them. Default: master where it keeps the model's in FP8, else model."
+            ),
+        ] = "",
         hf: Annotated[
             Path | None,
             typer.Option(
@@ -105,10 +113,14 @@ def convert_app(reporting: Reporting) -> typer.Typer:
         """Write the weights of CKPT, saved at any layout, as a model in HF_DIR."""
         with reporting("convert export", verbose=verbose):
             max_bytes, dtype = _bytes(max_shard_size), _dtype(dtype)
+            if weights and weights not in WEIGHTS:
+                raise MisuseError(f"--weights takes {', '.join(WEIGHTS)}, not {weights!r}")
             checkpoint = find_checkpoint(ckpt, asked_by="")
             from megatron_recipes.convert.exporting import ExportOptions, export_checkpoint
 
-            options = ExportOptions(max_shard_bytes=max_bytes, dtype=dtype, hf=hf, verify=verify)
+            options = ExportOptions(
+                max_shard_bytes=max_bytes, dtype=dtype, weights=weights, hf=hf, verify=verify
+            )
             give_large_blocks_back()
             typer.echo(export_checkpoint(checkpoint, hf_dir, options, _tell))
 

@@ -17,6 +17,7 @@ from megatron_recipes.convert.hf_config import (
     with_rows_and_dtype,
 )
 from megatron_recipes.convert.layout import EMBEDDING, CheckpointWeights
+from megatron_recipes.convert.masters import MasterReader
 from megatron_recipes.convert.safetensors_files import SafetensorsDirectory, write_directory
 from megatron_recipes.convert.tensors import (
     DTYPES,
@@ -29,6 +30,7 @@ from megatron_recipes.convert.tensors import (
 from megatron_recipes.convert.tokenizer_files import read_tokenizer, travelling_files
 from megatron_recipes.convert.torch_dist import TorchDistReader
 from megatron_recipes.convert.writing import check_room, progress, told_with_place
+from megatron_recipes.master_weights import FP8_WEIGHTS
 from megatron_recipes.model_identity import weights_identity
 from megatron_recipes.run_directory import Checkpoint, hf_files
 from megatron_recipes.whole_files import sync_directory, sync_file, write_json
@@ -44,7 +46,11 @@ class ExportOptions:
     """Most bytes of tensors in a file."""
 
     dtype: str = ""
-    """Of the weights: one of `DTYPES`, or "" for that of the checkpoint."""
+    """Of what is written: one of `DTYPES`, or "" for that of the checkpoint's weights."""
+
+    weights: str = ""
+    """`model`: as the training computed with them. `master`: as its optimizer keeps them. "":
+    `master` where the training kept its weights in FP8, else `model`."""
 
     hf: Path | None = None
     """A Hugging Face directory with config and tokenizer; None: those that were kept at import."""
@@ -61,6 +67,8 @@ class _Result:
     config: dict[str, Any]
     files: dict[str, Path]
     weights: TensorSource
+    said: str
+    """Which weights they are."""
 
 
 def export_checkpoint(
@@ -79,8 +87,8 @@ def export_checkpoint(
 
     Raises:
         OSError: Files are missing or cannot be written.
-        ValueError: The checkpoint is damaged; config and tokenizer do not fit it; or something
-            else is at `target`.
+        ValueError: The checkpoint is damaged or has no master weights; config and tokenizer do not
+            fit it; or something else is at `target`.
     """
     target = target.resolve()
     result = _result(checkpoint, options, tell)
@@ -91,6 +99,7 @@ def export_checkpoint(
     if options.verify:
         _check_sound(checkpoint)
     check_room(target, num_bytes(result.weights))
+    tell(result.said)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.unfinished")
     if temporary.exists():
@@ -120,11 +129,7 @@ def _result(checkpoint: Checkpoint, options: ExportOptions, tell: Tell) -> _Resu
         kept = read_hf_config(directory, divisor=model.make_vocab_size_divisible_by)
         _check_fits(checkpoint, model, kept.model, directory)
         files, rows = _kept_files(checkpoint, directory), kept.model.vocab_size
-    weights: TensorSource = CheckpointWeights(
-        TorchDistReader(checkpoint.path), model, rows, str(checkpoint.path)
-    )
-    if options.dtype:
-        weights = Adapted(weights, dtype=DTYPES[options.dtype], rows={})
+    weights, said = _weights(checkpoint, model, rows, options)
     dtype = dtype_name(weights.specs[EMBEDDING].dtype)
     if directory:
         config = with_rows_and_dtype(kept.content, vocab_size=rows, dtype=dtype)
@@ -134,7 +139,32 @@ def _result(checkpoint: Checkpoint, options: ExportOptions, tell: Tell) -> _Resu
             "no Hugging Face files were kept with this checkpoint: its config.json is made, its "
             "tokenizer is for you to add; or name a directory that has both by --hf"
         )
-    return _Result(config=config, files=files, weights=weights)
+    return _Result(config=config, files=files, weights=weights, said=said)
+
+
+def _weights(
+    checkpoint: Checkpoint, model: ModelConfig, rows: int, options: ExportOptions
+) -> tuple[TensorSource, str]:
+    """Return what is to be written, and a line that says what it is."""
+    where, is_fp8 = str(checkpoint.path), bool(checkpoint.state.get(FP8_WEIGHTS))
+    reader = TorchDistReader(checkpoint.path)
+    weights: TensorSource = CheckpointWeights(reader, model, rows, where)
+    dtype = DTYPES[options.dtype] if options.dtype else None
+    said = "weights: as the model computes with them"
+    said += ", rounded to FP8 by the training" if is_fp8 else ""
+    if (options.weights or ("master" if is_fp8 else "model")) == "master":
+        masters = MasterReader(reader, fp8_weights=is_fp8)
+        if masters.missing:
+            raise ValueError(
+                f"{where}: expected the optimizer's master weights, found none of "
+                f"{masters.missing[0]}; --weights model exports the model's"
+                f"{', which the training rounded to FP8' if is_fp8 else ''}"
+            )
+        dtype = dtype or weights.specs[EMBEDDING].dtype
+        weights = CheckpointWeights(masters, model, rows, where)
+        said = "weights: the optimizer's masters, each rounded once"
+        said += "; the model's were rounded to FP8 by the training" if is_fp8 else ""
+    return (Adapted(weights, dtype=dtype, rows={}) if dtype else weights), said
 
 
 def _check_sound(checkpoint: Checkpoint) -> None:

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import torch
 
 from megatron_recipes.config import ModelConfig
-from megatron_recipes.convert.tensors import TensorSource, TensorSpec, describe
-from megatron_recipes.convert.torch_dist import TorchDistReader, TorchDistWriter
+from megatron_recipes.convert.tensors import RowReader, TensorSource, TensorSpec, describe
+from megatron_recipes.convert.torch_dist import TorchDistWriter
 
 EMBEDDING, OUTPUT_LAYER = "model.embed_tokens.weight", "lm_head.weight"
 
@@ -219,13 +219,11 @@ def write_weights(
 class CheckpointWeights:
     """The weights of a checkpoint under Hugging Face's names."""
 
-    def __init__(
-        self, reader: TorchDistReader, model: ModelConfig, num_rows: int, where: str
-    ) -> None:
+    def __init__(self, reader: RowReader, model: ModelConfig, num_rows: int, where: str) -> None:
         """Look every tensor up.
 
         Args:
-            reader: The checkpoint.
+            reader: The weights of a checkpoint, or its master weights.
             model: What `checkpoint.json` says the model is.
             num_rows: Rows of the tables to show; those behind are padding.
             where: The checkpoint, for messages.

@@ -6,7 +6,7 @@ A row is what the first axis counts; a vector's rows are its elements.
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import xxhash
@@ -57,6 +57,17 @@ class TensorSource(Protocol):
         """Return rows `start` to `stop` of a tensor, contiguous."""
 
 
+class RowReader(Protocol):
+    """Where Megatron-Core's tensors are read from."""
+
+    @property
+    def tensors(self) -> Mapping[str, Any]:
+        """Size and type of every tensor there is, as `TensorStorageMetadata`."""
+
+    def read_rows(self, key: str, layer: int | None, start: int, stop: int) -> torch.Tensor:
+        """Return rows of a tensor, or of one layer of it, contiguous."""
+
+
 class Without:
     """A source that does not show some of its tensors."""
 
@@ -98,13 +109,17 @@ class Adapted:
         """Return rows of the adapted tensor."""
         there = self._source.specs[name].shape[0]
         dtype = self.specs[name].dtype
-        if stop <= there:
-            return self._source.read(name, start, stop).to(dtype)
+        if stop <= there and dtype == self._source.specs[name].dtype:
+            return self._source.read(name, start, stop)
         rows = torch.empty((stop - start, *self.specs[name].shape[1:]), dtype=dtype)
-        num_old = max(0, there - start)
-        if num_old:
-            rows[:num_old] = self._source.read(name, start, there)
-        rows[num_old:] = self._mean(name)
+        # A block of a narrower type has more rows than one of the source's.
+        most = max(1, BLOCK_BYTES // self._source.specs[name].row_bytes)
+        num_old = max(0, min(stop, there) - start)
+        for first in range(0, num_old, most):
+            last = min(first + most, num_old)
+            rows[first:last] = self._source.read(name, start + first, start + last)
+        if num_old < stop - start:
+            rows[num_old:] = self._mean(name)
         return rows
 
     def _mean(self, name: str) -> torch.Tensor:
