@@ -159,12 +159,11 @@ def _stage_parameters(config: TrainingConfig, stage: int, layers: int) -> tuple[
 def _has_float32_masters(config: TrainingConfig) -> bool:
     """Whether Megatron-Core keeps whole master weights, and updates them by float32 gradients.
 
-    The precision-aware optimizer needs neither, unless weights are in FP8 by another scaling than
-    `delayed`, which its kernel cannot cast to: then all weights have them, BF16 ones too.
+    The precision-aware optimizer needs neither, unless weights are in FP8, to which its kernel
+    cannot cast: then all weights have them, BF16 ones too.
     """
     precision = config.precision
-    has_cast = precision.fp8_param_gather and precision.fp8_recipe != "delayed"
-    return has_cast or not precision.use_precision_aware_optimizer
+    return precision.fp8_param_gather or not precision.use_precision_aware_optimizer
 
 
 def _optimizer_bytes(config: TrainingConfig, in_fp8: float, in_bf16: float) -> float:
@@ -176,6 +175,5 @@ def _optimizer_bytes(config: TrainingConfig, in_fp8: float, in_bf16: float) -> f
         return 12 * (in_fp8 + in_bf16)
     moments = STATE_BYTES[precision.exp_avg_dtype] + STATE_BYTES[precision.exp_avg_sq_dtype]
     # Of BF16 weights its kernel keeps only the lower half of the float32 master.
-    of_bf16 = 4 if _has_float32_masters(config) else 2
-    of_fp8 = 4 if precision.fp8_param_gather else of_bf16
-    return (of_fp8 + moments) * in_fp8 + (of_bf16 + moments) * in_bf16
+    master = 4 if _has_float32_masters(config) else 2
+    return (master + moments) * (in_fp8 + in_bf16)

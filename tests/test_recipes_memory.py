@@ -155,7 +155,7 @@ def test_state_of_the_precision_aware_optimizer_and_gradients_in_bf16() -> None:
     assert (aware["optimizer"], aware["step"]) == ((2 + 2 + 2) * FIRST / 2, 0)
 
 
-def test_fp8_weights_need_whole_masters_unless_their_scaling_is_delayed() -> None:
+def test_fp8_weights_need_whole_masters() -> None:
     aware = (
         "use_precision_aware_optimizer=true",
         "exp_avg_dtype=bfloat16",
@@ -164,15 +164,11 @@ def test_fp8_weights_need_whole_masters_unless_their_scaling_is_delayed() -> Non
         "main_grads_dtype=bfloat16",
         "fp8=hybrid",
     )
-    products, others = 2 * 30_720, FIRST - 2 * 30_720
     products_alone = parts(*aware)[0]
     assert (products_alone["optimizer"], products_alone["step"]) == ((2 + 2 + 2) * FIRST / 2, 0)
     tensorwise = parts(*aware, "fp8_param_gather=true")[0]
     assert tensorwise["optimizer"] == (4 + 2 + 2) * FIRST / 2
     assert tensorwise["step"] == 4 * FIRST / 2
-    delayed = parts(*aware, "fp8_param_gather=true", "fp8_recipe=delayed")[0]
-    assert delayed["optimizer"] == (8 * products + 6 * others) / 2
-    assert delayed["step"] == 0
 
 
 def test_float32_keeps_no_master_weights() -> None:

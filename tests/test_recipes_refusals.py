@@ -195,6 +195,16 @@ def refusal(*settings: str) -> str:
             "delayed",
         ),
         (
+            [
+                *FP8,
+                "fp8_recipe=delayed",
+                "fp8_param_gather=true",
+                "use_precision_aware_optimizer=true",
+            ],
+            "fp8_param_gather (true) and use_precision_aware_optimizer (true) do not go together "
+            "with fp8_recipe (delayed); take tensorwise, or set one of them to false",
+        ),
+        (
             [*FP8, "fp8_amax_history_len=16"],
             "fp8_amax_history_len (16) has no effect with fp8_recipe (tensorwise); leave it at 1",
         ),

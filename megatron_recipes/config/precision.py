@@ -113,6 +113,13 @@ class PrecisionConfig:
                     f"{named(self, name)} does not go with fp8_recipe (delayed): "
                     "Megatron-Core keeps no layer in BF16 there"
                 )
+        if self.fp8_param_gather and self.use_precision_aware_optimizer:
+            # Its kernel for FP8 weights takes float32 masters; the optimizer, which sees weights
+            # that say they are BF16, keeps 16 bits of each (Transformer Engine 2.14, FusedAdam).
+            raise ValueError(
+                "fp8_param_gather (true) and use_precision_aware_optimizer (true) do not go "
+                "together with fp8_recipe (delayed); take tensorwise, or set one of them to false"
+            )
         # The largest of one step is the latest; the latest of many looks at one.
         if (self.fp8_amax_compute_algo == "max") != (self.fp8_amax_history_len > 1):
             raise ValueError(
