@@ -16,7 +16,6 @@ from typing import Annotated
 
 import typer
 
-from megatron_recipes import launch as launching
 from megatron_recipes import plan as planning
 from megatron_recipes.benchmark.command import (
     BenchmarkOptions,
@@ -26,6 +25,15 @@ from megatron_recipes.benchmark.command import (
 )
 from megatron_recipes.convert.commands import convert_app
 from megatron_recipes.job import MisuseError, make_job, resolve_with_data
+from megatron_recipes.launch import launch
+from megatron_recipes.own_process import die_with_parent
+from megatron_recipes.rank import (
+    has_launcher,
+    one_line,
+    place_in_world,
+    report_failure,
+    run_as_rank,
+)
 from megatron_recipes.recipes import recipe_list
 from megatron_recipes.show import describe
 from megatron_recipes.sinks import SinkOptions
@@ -50,7 +58,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Add the traceback to a
 
 def main() -> None:
     """Run the command line and end the process with its status."""
-    launching.die_with_parent()
+    die_with_parent()
     status = run(sys.argv[1:])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
     sys.exit(status)
@@ -89,11 +97,11 @@ def _reporting(command: str, *, verbose: bool) -> Iterator[None]:
         raise typer.Exit(1) from None
     except BaseException as error:  # torch's CheckpointException is no Exception
         is_foreseen = isinstance(error, ValueError | OSError | FloatingPointError)
-        if verbose or launching.has_launcher() or not is_foreseen:
+        if verbose or has_launcher() or not is_foreseen:
             with contextlib.suppress(OSError):  # a log on a full disk
                 traceback.print_exc()
-        launching.report_failure(error)
-        _say(f"{PROGRAM} {command}: {launching.one_line(error)}")
+        report_failure(error)
+        _say(f"{PROGRAM} {command}: {one_line(error)}")
         raise typer.Exit(2 if isinstance(error, MisuseError) else 1) from None
 
 
@@ -166,15 +174,15 @@ def train(
             cache=cache_dir,
             sinks=SinkOptions(tensorboard=tensorboard, wandb_project=wandb),
         )
-        place = launching.place_in_world()
+        place = place_in_world()
         if job.run.done.exists():
             job.run.prepare(job.identity(), writes=False)
             if not (place and place[0]):
                 _say(f"already done: {job.run.done}")
         elif place:
-            launching.run_as_rank(job, *place)
+            run_as_rank(job, *place)
         else:
-            launching.launch(job, sys.argv[1:])
+            launch(job, sys.argv[1:])
         if not (place and place[0]):
             newest, _ = job.run.newest_checkpoint()
             typer.echo(str(newest.path) if newest else str(job.run.path))
@@ -241,7 +249,7 @@ def benchmark(
             sweep=tuple(filter(None, sweep.split(","))),
         )
         config, data = resolve_with_data(recipe, settings or [], blend)
-        place = launching.place_in_world()
+        place = place_in_world()
         configs = benchmark_configs(config, options, _say if not place else lambda _line: None)
         if place:
             measure_as_rank(configs, options, data, *place)

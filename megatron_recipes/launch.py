@@ -1,172 +1,36 @@
-"""The processes of a training: starting them on one machine, or being one of them.
+"""The processes of a training on this machine: as many as its layout needs.
 
-Under `srun` or `torchrun` this process is one of those that were started. Otherwise it starts as
-many as the layout needs, each in its own session, and answers for them: their first failure ends
-all, SIGTERM and SIGUSR2 are passed on, and none outlives it.
+Each has its own session, and this one answers for them: their first failure ends all, SIGTERM and
+SIGUSR2 are passed on, and none outlives it. Under `srun` or `torchrun`, which start processes
+themselves, nothing of this is used.
 """
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from megatron_recipes.claim import claimed
-from megatron_recipes.config import TrainingConfig
 from megatron_recipes.job import Job
+from megatron_recipes.own_process import child_environment, own_command
+from megatron_recipes.rank import (
+    ATTEMPT,
+    CONSOLE,
+    FAILURES,
+    LISTENER,
+    MAX_FAILURE_BYTES,
+    write_line,
+)
 from megatron_recipes.run_directory import RunDirectory
-from megatron_recipes.stop import STOP_SIGNALS, StopRequest, signals_restored
+from megatron_recipes.stop import STOP_SIGNALS, signals_restored
 
 POLL_SECONDS = 0.1
 SETTLE_SECONDS = 0.5
 """How long other processes get to say why they failed, before the first cause is looked for."""
-
-ATTEMPT, CONSOLE, FAILURES, PARENT, LISTENER = (
-    f"MEGATRON_RECIPES_{name}" for name in ("ATTEMPT", "CONSOLE", "FAILURES", "PARENT", "LISTENER")
-)
-MAX_FAILURE_BYTES = 4096
-"""What fits into a pipe at once, so that lines of several processes do not mix."""
-PR_SET_PDEATHSIG = 1
-
-
-def one_line(error: BaseException) -> str:
-    """Return what an error says, as one line; an unforeseen one with its class."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}"
-    if isinstance(error, ValueError | OSError | FloatingPointError):
-        return " ".join(str(error).split()) or type(error).__name__
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[-1].strip()[:300]}"
-
-
-def place_in_world() -> tuple[int, int] | None:
-    """Return rank and world size if something started this process as one of several."""
-    for step, rank, size, local in (
-        ("RANK", "RANK", "WORLD_SIZE", "LOCAL_RANK"),
-        ("SLURM_STEP_ID", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),
-    ):
-        if step in os.environ and rank in os.environ and size in os.environ:
-            os.environ.setdefault("RANK", os.environ[rank])
-            os.environ.setdefault("WORLD_SIZE", os.environ[size])
-            os.environ.setdefault("LOCAL_RANK", os.environ.get(local, "0"))
-            return int(os.environ[rank]), int(os.environ[size])
-    return None
-
-
-def die_with_parent() -> None:
-    """End this process when the one that started it ends, however it does."""
-    parent = os.environ.get(PARENT)
-    if parent is None:
-        return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(parent):
-        os._exit(1)
-
-
-def child_environment() -> dict[str, str]:
-    """Return the environment of a process that ends when this one does."""
-    return os.environ | {PARENT: str(os.getpid())}
-
-
-def own_command(arguments: list[str]) -> list[str]:
-    """Return the command line that runs this program in a process of its own.
-
-    A program started by its script does not look for modules in the current directory, whatever
-    files lie there; `python -m` does, unless it is told not to.
-    """
-    by_script = Path(sys.argv[0]).name != "__main__.py"
-    return [sys.executable, *(["-P"] if by_script else []), "-m", "megatron_recipes", *arguments]
-
-
-def run_as_rank(job: Job, rank: int, world_size: int) -> None:
-    """Train as one of several processes.
-
-    What libraries print goes to the log of this process; lines for the user go to the standard
-    error this process was started with, from rank 0 alone.
-    """
-    job.config.layout.check_world_size(world_size)
-    job.run.prepare(job.identity(), writes=False)
-    tell = take_place(job.run, job.config, rank)
-    stop = StopRequest()
-    try:
-        with _claim_of_rank(job, rank, tell):
-            prepare_megatron()
-            from megatron_recipes.train import train
-
-            train(job, stop, int(os.environ[ATTEMPT]), tell)
-    except BaseException as error:
-        if CONSOLE not in os.environ:
-            tell(f"megatron-recipes train: rank {rank}: {one_line(error)}")
-        raise
-
-
-def take_place(run: RunDirectory, config: TrainingConfig, rank: int) -> Callable[[str], None]:
-    """Send what libraries print to this process's log, and set the config's environment.
-
-    Returns:
-        What prints a line for the user.
-    """
-    tell = _take_console(run, rank)
-    for name, value in config.process_environment:
-        os.environ.setdefault(name, value)
-    return tell
-
-
-def prepare_megatron() -> None:
-    """Put our parts where Megatron-Core looks for them: before its first import."""
-    from megatron_recipes import cpu, fused_weight_gradient
-
-    fused_weight_gradient.install()
-    cpu.install()
-
-
-@contextlib.contextmanager
-def _claim_of_rank(job: Job, rank: int, tell: Callable[[str], None]) -> Iterator[None]:
-    if rank or CONSOLE in os.environ:  # the launcher holds the claim
-        yield
-        return
-    with claimed(job.run.path, tell):
-        job.run.prepare(job.identity())
-        job.fetch_start(tell)
-        yield
-
-
-def has_launcher() -> bool:
-    """Whether this process is one that `launch` started."""
-    return FAILURES in os.environ
-
-
-def report_failure(error: BaseException) -> None:
-    """Tell the launcher, if there is one, why this process fails: a full disk holds no log."""
-    if has_launcher():
-        line = f"{os.environ['RANK']} {one_line(error)}".encode()[: MAX_FAILURE_BYTES - 1]
-        with contextlib.suppress(OSError):  # the launcher has ended, and so will this process
-            os.write(int(os.environ[FAILURES]), line + b"\n")
-
-
-def _take_console(run: RunDirectory, rank: int) -> Callable[[str], None]:
-    if CONSOLE in os.environ:  # the launcher has given standard output and error to the log
-        console = int(os.environ[CONSOLE])
-    else:
-        attempt = run.next_attempt(rank)
-        os.environ[ATTEMPT] = str(attempt)
-        console = os.dup(2)
-        log = run.log(attempt, rank)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-    return lambda line: _write_line(console, line)
-
-
-def _write_line(console: int, line: str) -> None:
-    with contextlib.suppress(OSError):  # a closed terminal does not end a training
-        os.write(console, f"{line}\n".encode())
 
 
 def launch(job: Job, arguments: list[str]) -> None:
@@ -181,9 +45,9 @@ def launch(job: Job, arguments: list[str]) -> None:
         KeyboardInterrupt: The user asked to end; every process has ended.
     """
     job.run.prepare(job.identity(), writes=False)
-    with claimed(job.run.path, lambda line: _write_line(2, line)) as claim:
+    with claimed(job.run.path, lambda line: write_line(2, line)) as claim:
         job.run.prepare(job.identity())
-        job.fetch_start(lambda line: _write_line(2, line))
+        job.fetch_start(lambda line: write_line(2, line))
         run_processes(job.run, job.config.layout.world_size, arguments, claim)
 
 

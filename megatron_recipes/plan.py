@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from megatron_recipes.job import MisuseError, make_job, resolve_config
-from megatron_recipes.launch import child_environment, one_line, own_command
+from megatron_recipes.own_process import child_environment, own_command
 from megatron_recipes.plan_ahead import check_ahead
+from megatron_recipes.rank import one_line
 from megatron_recipes.stop import STOP_SIGNALS
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from megatron_recipes import launch
 from megatron_recipes.hang import Watchdog
 from megatron_recipes.job import Job
+from megatron_recipes.rank import has_launcher, report_failure
 from megatron_recipes.world import gathered
 
 
@@ -23,8 +23,8 @@ def open_watchdog(
     """
 
     def report(line: str, is_first: bool) -> None:
-        launch.report_failure(TimeoutError(line))  # a launcher repeats the first it hears
-        if is_first and not launch.has_launcher():
+        report_failure(TimeoutError(line))  # a launcher repeats the first it hears
+        if is_first and not has_launcher():
             tell(f"megatron-recipes train: rank {rank}: {line}")
 
     directory = job.run.log(gathered(attempt)[0], 0).parent

@@ -11,7 +11,7 @@ from megatron.core import parallel_state, tensor_parallel
 from megatron.core.extensions.transformer_engine import HAVE_TE
 
 from megatron_recipes.config import LayoutConfig
-from megatron_recipes.launch import LISTENER
+from megatron_recipes.rank import LISTENER
 
 TIMEOUT = datetime.timedelta(minutes=30)
 """How long a collective waits unless it is told otherwise; the first one waits for the slowest

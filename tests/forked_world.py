@@ -150,7 +150,7 @@ def _call(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
 
 
 def _environment(task: _Task, listener: socket.socket) -> dict[str, str]:
-    from megatron_recipes.launch import LISTENER
+    from megatron_recipes.rank import LISTENER
 
     return SINGLE_THREADED | {
         "RANK": str(task.rank),

@@ -20,7 +20,7 @@ import psutil
 import pytest
 from blend_files import write_blend, write_part
 
-from megatron_recipes.launch import own_command
+from megatron_recipes.own_process import own_command
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT_SECONDS = 180

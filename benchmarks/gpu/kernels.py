@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.gpu import adam, attention, layers, linear
-from megatron_recipes.launch import prepare_megatron
+from megatron_recipes.rank import prepare_megatron
 
 if TYPE_CHECKING:
     from benchmarks.gpu.options import Options

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.worlds import world_of_one
-from megatron_recipes.launch import die_with_parent
+from megatron_recipes.own_process import die_with_parent
 from megatron_recipes.recipes import find_recipe
 from megatron_recipes.settings import apply_settings
 

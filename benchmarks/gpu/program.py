@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from megatron_recipes.launch import child_environment
+from megatron_recipes.own_process import child_environment
 
 if TYPE_CHECKING:
     from benchmarks.gpu.options import Options

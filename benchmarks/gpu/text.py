@@ -11,7 +11,7 @@ import json
 import warnings
 from typing import TYPE_CHECKING
 
-from megatron_recipes.launch import prepare_megatron
+from megatron_recipes.rank import prepare_megatron
 
 if TYPE_CHECKING:
     from pathlib import Path

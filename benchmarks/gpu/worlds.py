@@ -7,7 +7,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
-from megatron_recipes.launch import LISTENER, prepare_megatron
+from megatron_recipes.rank import LISTENER, prepare_megatron
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

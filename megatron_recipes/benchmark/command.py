@@ -17,7 +17,8 @@ from megatron_recipes.benchmark.sweep import sweep_configs
 from megatron_recipes.blend import Blend
 from megatron_recipes.claim import claimed
 from megatron_recipes.config import TrainingConfig
-from megatron_recipes.launch import prepare_megatron, run_processes, take_place
+from megatron_recipes.launch import run_processes
+from megatron_recipes.rank import prepare_megatron, take_place
 from megatron_recipes.run_directory import RunDirectory
 from megatron_recipes.settings import with_fields
 
