@@ -56,7 +56,7 @@ def test_a_document_that_does_not_fit_is_refused() -> None:
 
 def test_a_sequence_of_another_multiple_than_its_rooms_is_refused() -> None:
     # Else a document as long as it would have more room than there is.
-    with pytest.raises(ValueError, match="in multiples of 4 need .* not of 30 tokens"):
+    with pytest.raises(ValueError, match=r"in multiples of 4 need .* not of 30 tokens"):
         pack(numpy.array([30]), 30, multiple=4)
 
 

@@ -15,8 +15,11 @@ from megatron_recipes.config import TrainingConfig
 from megatron_recipes.conversation_groups import MULTIPLE, kept_multiple, open_conversations
 from megatron_recipes.job import Job
 from megatron_recipes.limits import check_limits
+from megatron_recipes.loss_guard import LossGuard
+from megatron_recipes.recipes import find_recipe
 from megatron_recipes.run_directory import Checkpoint
 from megatron_recipes.settings import apply_settings
+from megatron_recipes.show import describe
 
 TUNED = (*PACKED, "max_epochs=50", "micro_batch_size=1", "evaluation_sequences=64")
 """Evaluated on everything that is held out."""
@@ -115,6 +118,7 @@ def test_dropped_conversations_are_shown_in_no_epoch(tmp_path: Path) -> None:
     assert epochs > 1.3 * by_tokens
     between = apply_settings(config, [f"max_epochs={(epochs + by_tokens) / 2}"])
     check_limits(between, blend)  # which cannot know
+    assert f" in 1 part = about {by_tokens:.2f} epochs\n" in describe(between, blend)
     with pytest.raises(ValueError, match="group agent would be read"):
         open_conversations(between, blend, 1)
 
@@ -218,3 +222,10 @@ def test_pre_training_may_be_resumed_at_any_context_parallel_size(tmp_path: Path
         kept_multiple(job.config, checkpoint)
     before["layout"] = {"context_parallel_size": 4}
     assert kept_multiple(job.config, checkpoint) == 8
+
+
+def test_a_step_of_a_recipe_that_is_twice_as_hard_does_not_end_its_tuning() -> None:
+    for recipe, factor in (("llama3_8b", 2.0), ("llama3_8b_stage3", 4.0)):
+        guard = LossGuard(find_recipe(recipe).schedule.loss_spike_factor, [0.5] * 100)
+        assert not guard.badness(0.49 * factor, 1.0)
+        assert guard.badness(0.55 * factor, 1.0)
