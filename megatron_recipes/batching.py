@@ -7,6 +7,14 @@ index) and the number of consumed samples, for any number of replicas.
 from collections.abc import Iterator
 
 
+def document_multiple(context_parallel_size: int) -> int:
+    """Return what the rooms of packed documents are multiples of.
+
+    Of every document each process holds two pieces, an early one and a late one.
+    """
+    return 2 * context_parallel_size if context_parallel_size > 1 else 1
+
+
 def micro_batch_indices(
     *,
     consumed_samples: int,

@@ -7,6 +7,7 @@ import numpy
 import torch
 from megatron.core.datasets import helpers
 
+from megatron_recipes.batching import document_multiple
 from megatron_recipes.blend import Group
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.documents import BOUNDS, LONGEST
@@ -16,6 +17,10 @@ from megatron_recipes.pieces import find_pieces
 
 PADDING_TOKEN = 0
 """Any token: nothing attends to padding, and its loss does not count."""
+
+
+class NothingFitsError(ValueError):
+    """No conversation of a group can be trained on, or evaluated."""
 
 
 class PackedConversations:
@@ -49,7 +54,8 @@ class PackedConversations:
             num_samples: Samples of all epochs; None: one epoch.
 
         Raises:
-            ValueError: Nothing fits, or no loss counts anywhere.
+            NothingFitsError: No conversation fits whose loss counts anywhere.
+            ValueError: `sequence_length` is no multiple of `document_multiple`.
         """
         self.documents, self.sequence_length, self.seed = documents, sequence_length, seed
         self.document_multiple = document_multiple
@@ -58,7 +64,7 @@ class PackedConversations:
             self.pieces.lengths - 1, sequence_length, multiple=document_multiple
         )
         if not len(self.packing):
-            raise ValueError(
+            raise NothingFitsError(
                 f"{documents.prefixes[0]}: expected conversations whose loss counts somewhere and "
                 f"that fit sequence_length ({sequence_length}), found none in "
                 f"{len(documents):,} documents"
@@ -154,24 +160,35 @@ class MixedConversations:
         """Return a sample."""
         return self.groups[int(self._group[index])][int(self._sample[index])]
 
+    def samples_of(self, group: int) -> int:
+        """Return how many of the samples are of one group, by its place."""
+        return int((self._group == group).sum())
+
     def runs_of(self, index: int) -> Iterator[tuple[str, dict[str, int]]]:
         """Yield what a sample is made of: see `PackedConversations.runs_of`."""
         return self.groups[int(self._group[index])].runs_of(int(self._sample[index]))
 
 
-def pack_group(config: TrainingConfig, group: Group) -> PackedConversations:
+def pack_group(
+    config: TrainingConfig, group: Group, multiple: int | None = None
+) -> PackedConversations:
     """Return the conversations of a group, packed as a training reads them.
 
+    Args:
+        config: The training.
+        group: Some of its data.
+        multiple: What rooms are rounded up to; None: what the layout needs.
+
     Raises:
-        ValueError: A mask is not its dataset's, or nothing of the group can be trained on.
+        NothingFitsError: Nothing of the group can be trained on.
+        ValueError: A mask is not its dataset's.
     """
-    context = config.layout.context_parallel_size
+    needed = document_multiple(config.layout.context_parallel_size)
     return PackedConversations(
         MaskedDocuments([str(part.prefix) for part in group.parts if part.tokens]),
         config.batch.sequence_length,
         seed=config.schedule.seed,
-        # Each process holds two pieces of every document.
-        document_multiple=2 * context if context > 1 else 1,
+        document_multiple=needed if multiple is None else multiple,
         splits_long=config.batch.split_long_conversations,
     )
 

@@ -1,7 +1,8 @@
 """Megatron-Core's datasets over a blend, and the micro batches read from them.
 
 The order of the training data is fixed by the seed, the blend and the steps of the whole
-training; nothing is remembered from one step to the next.
+training, and of conversations by how they were packed; nothing is remembered from one step to the
+next.
 """
 
 import functools
@@ -17,12 +18,12 @@ from megatron.core.datasets.blended_megatron_dataset_builder import BlendedMegat
 from megatron.core.datasets.gpt_dataset import GPTDataset, GPTDatasetConfig
 from megatron.core.utils import get_batch_on_this_cp_rank
 
-from megatron_recipes.batching import micro_batch_indices
+from megatron_recipes.batching import document_multiple, micro_batch_indices
 from megatron_recipes.blend import Blend, Group
 from megatron_recipes.config import TrainingConfig
-from megatron_recipes.conversations import MixedConversations, pack_group, packing_line
+from megatron_recipes.conversation_groups import open_conversations
 from megatron_recipes.dataset_cache import cached
-from megatron_recipes.documents import BOUNDS, LONGEST, packs_documents, with_bounds
+from megatron_recipes.documents import BOUNDS, LONGEST, ROOMS, packs_documents, with_bounds
 from megatron_recipes.world import World, virtual_stages
 
 Batch = dict[str, torch.Tensor]
@@ -66,13 +67,25 @@ class Datasets:
     """Lines on what is left out, and how conversations fill their sequences."""
 
 
-def build_datasets(config: TrainingConfig, blend: Blend, cache: Path) -> Datasets:
+def build_datasets(
+    config: TrainingConfig, blend: Blend, cache: Path, *, multiple: int | None = None
+) -> Datasets:
     """Return the datasets of a run; every process calls this together.
 
-    Indices are built once and kept under `cache`, as `dataset_cache` says.
+    Args:
+        config: The training.
+        blend: Its data.
+        cache: Where indices are kept, which are built once, as `dataset_cache` says.
+        multiple: What the rooms of packed conversations are rounded up to; None: what the layout
+            needs.
+
+    Raises:
+        ValueError: Conversations do not fit the config: see `open_conversations`.
     """
     if config.batch.pack_conversations:
-        return _open_conversations(config, blend)
+        needed = document_multiple(config.layout.context_parallel_size)
+        packed = open_conversations(config, blend, multiple or needed)
+        return Datasets(train=packed.train, valid={**packed.valid}, notices=packed.notices)
     depends_on = {
         "paths": [str(path) for path in blend.prefixes()],
         "data": blend.identity(),
@@ -101,25 +114,6 @@ def _open_datasets(config: TrainingConfig, blend: Blend, cache: Path) -> Dataset
         if usable:
             valid[group.name] = _build([None, (usable, None), None], [0, None, 0], 0.0, options)[1]
     return Datasets(train=train, valid=valid, notices=tuple(too_small))
-
-
-def _open_conversations(config: TrainingConfig, blend: Blend) -> Datasets:
-    # Packing takes seconds and the masks are read for it once: nothing is worth a cache.
-    train = [pack_group(config, group) for group in blend.train]
-    mixed = MixedConversations(
-        train,
-        [group.weight for group in blend.train],
-        config.schedule.num_steps * config.batch.global_batch_size,
-    )
-    valid = {group.name: pack_group(config, group) for group in blend.valid if group.tokens}
-    notices = [
-        *(
-            packing_line(group.name, packed)
-            for group, packed in zip(blend.train, train, strict=True)
-        ),
-        *(packing_line(f"{name}, held out", packed) for name, packed in valid.items()),
-    ]
-    return Datasets(train=mixed, valid=valid, notices=tuple(notices))
 
 
 def usable_prefixes(group: Group, sequence_length: int) -> tuple[list[str], list[str]]:
@@ -205,7 +199,7 @@ def _collate(
         dataset[index] if index < num_sequences else _uncounted(dataset[0]) for index in indices
     ]
     keys = (*KEYS, BOUNDS, LONGEST) if config.batch.document_bounded_attention else KEYS
-    batch = with_bounds(
+    batch: dict[str, Any] = with_bounds(
         {key: torch.stack([sequence[key] for sequence in sequences]) for key in keys},
         config.layout.context_parallel_size,
         packs=packs_documents(config),
@@ -215,6 +209,8 @@ def _collate(
         key: tensor if key == LONGEST else _moved(tensor, world.device)
         for key, tensor in batch.items()
     }
+    if BOUNDS in batch:
+        batch[ROOMS] = None  # which is looked up where processes share packed documents
     # Without a group named, the sequence would be cut over all processes.
     mine: Batch = get_batch_on_this_cp_rank(
         batch, is_hybrid_cp=False, cp_group=parallel_state.get_context_parallel_group()

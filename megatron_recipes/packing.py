@@ -56,8 +56,14 @@ def pack(lengths: Integers, sequence_length: int, *, multiple: int = 1) -> Packi
             into that many pieces.
 
     Raises:
-        ValueError: A document is empty, or does not fit into a sequence.
+        ValueError: A document is empty, or does not fit into a sequence; or a sequence is no
+            multiple of `multiple`, so that its padding would be none, or a document not fit.
     """
+    if sequence_length % multiple:
+        raise ValueError(
+            f"documents with room in multiples of {multiple} need a sequence of such a length, not "
+            f"of {sequence_length:,} tokens"
+        )
     if len(lengths) and (lengths.min() < 1 or lengths.max() > sequence_length):
         raise ValueError(
             f"documents of 1 to {sequence_length:,} tokens can be packed, found lengths from "

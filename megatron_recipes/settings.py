@@ -30,7 +30,8 @@ MAY_CHANGE = frozenset(
     }
 )
 """What a run may have different from the run it resumes, beside all of `layout` and `execution` (a
-checkpoint binds only whether the optimizer is distributed; loading it checks that).
+checkpoint binds only whether the optimizer is distributed, which loading it checks, and how
+conversations are packed, which may forbid a `context_parallel_size`).
 
 None of these changes which tokens a step sees or what is computed from them. At another layout
 or micro batch the sums are taken in another order, so losses agree to rounding, not to the bit.

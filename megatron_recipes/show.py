@@ -209,7 +209,9 @@ def _data(config: TrainingConfig, blend: Blend) -> list[str]:
             "",
             f"{group.name:{width}}  {group.weight:6.1%}  {group.weight * trained:,.0f} tokens "
             f"trained / {group.tokens:,} in {len(group.parts)} "
-            f"part{'s' * (len(group.parts) > 1)} = {num_epochs(config, group):.2f} epochs",
+            f"part{'s' * (len(group.parts) > 1)} = "
+            # Only when conversations are packed is it known how many sequences they fill.
+            f"{'about ' * config.batch.pack_conversations}{num_epochs(config, group):.2f} epochs",
         )
     for group in blend.valid:
         lines += _row("", f"{group.name:{width}}  held out: {group.tokens:,} tokens")

@@ -17,6 +17,7 @@ from megatron_recipes.bad_step import describe_bad_step, known_bad_steps
 from megatron_recipes.checkpoint import Checkpointer
 from megatron_recipes.checkpoint_content import newest_sound_checkpoint, require_sound
 from megatron_recipes.conversation_checks import conversation_lines
+from megatron_recipes.conversation_groups import MULTIPLE, kept_multiple
 from megatron_recipes.data import build_datasets
 from megatron_recipes.figures import peak_memory_bytes
 from megatron_recipes.forward import connect_schedule, evaluate, forward_step
@@ -92,7 +93,8 @@ class Training:
         self.step = self.checkpoint.step if self.checkpoint else 0
         self.saved_step = self.checkpoint.step if self.checkpoint else -1
         self.guard = LossGuard(self.config.schedule.loss_spike_factor, losses)
-        self.datasets = build_datasets(self.config, job.blend, job.cache)
+        self.multiple = kept_multiple(self.config, self.checkpoint)
+        self.datasets = build_datasets(self.config, job.blend, job.cache, multiple=self.multiple)
         watchdog.beat(self.step, STARTING)
         is_fresh = self.checkpoint is None and self.start_from is None
         self.chunks = build_model(self.config, world, draws_weights=is_fresh)
@@ -275,6 +277,8 @@ class Training:
             FP8_WEIGHTS: self.config.precision.fp8_param_gather,
             "tokenizer": self.job.blend.tokenizer,
         }
+        if self.config.batch.pack_conversations:
+            state[MULTIPLE] = self.multiple
         self.checkpointer.save(state)
         self.saved_step = self.step
 

@@ -88,17 +88,23 @@ def write_blend(directory: Path, *, vocab_size: int = 300, tokenizer: str = "one
     return blend
 
 
-def write_masked_blend(directory: Path, *, vocab_size: int = 300) -> Path:
-    """Write conversations of 10 to 60 tokens in one group: turns of a question and an answer."""
+def write_masked_part(
+    prefix: Path,
+    *,
+    num_documents: int,
+    vocab_size: int = 300,
+    seed: int = 5,
+    turn_lengths: tuple[int, int] = (3, 15),
+) -> Path:
+    """Write conversations with their mask: two questions, two answers, and an end."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Megatron-Core warns of while it is imported
         from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
 
-    (directory / "agent").mkdir(parents=True)
-    prefix, generator = directory / "agent/part-00000", numpy.random.default_rng(5)
+    generator = numpy.random.default_rng(seed)
     documents, masks = [], []
-    for _ in range(60):
-        mask = numpy.repeat([0, 1, 0, 1], generator.integers(3, 15, 4))
+    for _ in range(num_documents):
+        mask = numpy.repeat([0, 1, 0, 1], generator.integers(*turn_lengths, 4))
         start = generator.integers(1, vocab_size)
         document = 1 + (start + numpy.arange(len(mask))) % (vocab_size - 1)
         documents.append(numpy.append(document, EOD))
@@ -112,7 +118,23 @@ def write_masked_blend(directory: Path, *, vocab_size: int = 300) -> Path:
     trained = int(sum(mask.sum() for mask in masks))
     content = json.loads(sidecar.read_text()) | {"trained_tokens": trained, "mask_bin_xxh3": "3"}
     sidecar.write_text(json.dumps(content))
+    return prefix
+
+
+def write_masked_blend(directory: Path, *, vocab_size: int = 300) -> Path:
+    """Write two groups of conversations, `agent` of 60 and `tools` of 30, with parts held out."""
+    train, valid = [], []
+    for seed, (group, weight, count) in enumerate((("agent", 0.7, 60), ("tools", 0.3, 30)), 5):
+        (directory / group).mkdir(parents=True)
+        for kind, number, part in (("part", count, seed), ("valid", 11 * seed - 40, 99 + seed)):
+            write_masked_part(
+                directory / f"{group}/{kind}-00000",
+                num_documents=number,
+                vocab_size=vocab_size,
+                seed=part,
+            )
+        train.append({"group": group, "weight": weight, "prefixes": [f"{group}/part-00000"]})
+        valid.append({"group": group, "prefixes": [f"{group}/valid-00000"]})
     blend = directory / "blend.json"
-    train = [{"group": "agent", "weight": 1.0, "prefixes": ["agent/part-00000"]}]
-    blend.write_text(json.dumps({"train": train, "valid": [], "test": []}))
+    blend.write_text(json.dumps({"train": train, "valid": valid, "test": []}))
     return blend

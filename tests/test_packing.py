@@ -54,6 +54,12 @@ def test_a_document_that_does_not_fit_is_refused() -> None:
         pack(numpy.array([0, 3]), 8)
 
 
+def test_a_sequence_of_another_multiple_than_its_rooms_is_refused() -> None:
+    # Else a document as long as it would have more room than there is.
+    with pytest.raises(ValueError, match=r"in multiples of 4 need .* not of 30 tokens"):
+        pack(numpy.array([30]), 30, multiple=4)
+
+
 def test_no_documents_make_no_sequences() -> None:
     packing = pack(numpy.empty(0, numpy.int64), 8)
     assert len(packing) == 0

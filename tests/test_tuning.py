@@ -1,6 +1,7 @@
 """Instruction tuning: packed conversations train what each would train alone, and nothing else."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import numpy
 import pytest
 from blend_files import EOD, write_masked_blend
 from forked_world import run_world
-from test_training import command, run, training
+from test_training import command, losses, run, training
 from training_world import build, small, step_through
 
 from megatron_recipes.config import TrainingConfig
@@ -183,22 +184,28 @@ def test_layouts_have_the_loss_and_gradients_of_conversations_alone(
 def test_a_model_is_tuned_and_resumes(tmp_path: Path) -> None:
     blend = write_masked_blend(tmp_path / "data", vocab_size=300)
     settings = [*PACKED, "sequence_length=128", "num_steps=6", "lr_warmup_steps=1", "max_epochs=50"]
-    settings.append("stop_at_step=3")
-    first = run(training(blend, tmp_path / "run", *settings))
+    unbroken = run(training(blend, tmp_path / "unbroken", *settings))
+    assert unbroken.returncode == 0, unbroken.stderr
+    first = run(training(blend, tmp_path / "run", *settings, "stop_at_step=3"))
     assert first.returncode == 0, first.stderr
     lines = first.stderr.splitlines()
     [agent] = [line for line in lines if line.startswith("conversations of agent: ")]
-    assert "60 in " in agent
-    assert ", filled 9" in agent
+    said = re.search(r": 60 in (\d+) sequences, filled ([\d.]+)%", agent)
+    assert said is not None
+    sidecar = json.loads((tmp_path / "data/agent/part-00000.json").read_text())
+    inputs = sidecar["tokens"] - sidecar["documents"]
+    assert float(said[2]) == pytest.approx(100 * inputs / (128 * int(said[1])), abs=0.05)
+    assert float(said[2]) > 90
     assert any(line.startswith("a sample: ") for line in lines)
     assert any("stop tokens are not known" in line for line in lines)
-    second = run(training(blend, tmp_path / "run", *settings[:-1]))
+    second = run(training(blend, tmp_path / "run", *settings))
     assert second.returncode == 0, second.stderr
     assert not any(line.startswith("a sample: ") for line in second.stderr.splitlines())
-    steps = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
-    losses = [entry["loss"] for entry in steps if entry["kind"] == "step"]
-    assert len(losses) == 6
-    assert losses[-1] < losses[0]
+    found = losses(tmp_path / "run")
+    assert found == losses(tmp_path / "unbroken"), "to the bit"
+    steps = [loss for kind, _, _, loss in found if kind == "step"]
+    assert len(steps) == 6
+    assert steps[-1] < steps[0]
 
 
 def test_masks_are_neither_ignored_nor_missing(tmp_path: Path) -> None:

@@ -58,9 +58,9 @@ def _check_attention(config: TrainingConfig) -> None:
             f"{shared} needs attention_backend auto, flash or fused in BF16, or local, not "
             f"attention_backend ({backend}) with params_dtype ({dtype})"
         )
-    if config.batch.document_bounded_attention:
+    if config.batch.document_bounded_attention and not config.batch.pack_conversations:
         # Transformer Engine computes wrong numbers, and says nothing, where documents are no
-        # multiple of two parts for each process: its issue 3331.
+        # multiple of two parts for each process: its issue 3331. Packed conversations are.
         raise ValueError(
             f"document_bounded_attention (true) does not go with {shared} on a GPU, where "
             "documents of any length cannot be shared; take attention_backend local or share less"

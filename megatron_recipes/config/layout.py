@@ -25,7 +25,8 @@ class LayoutConfig:
     """Layers of the last stage, which also holds the output layer; 0: as many as the others."""
 
     context_parallel_size: int = 1
-    """Processes that share every sequence."""
+    """Processes that share every sequence. Packed conversations bind a resumed run: it may be what
+    divides the one it was begun with."""
 
     data_parallel_size: int = 1
     """Replicas, each with its part of the batch."""

@@ -41,8 +41,9 @@ class BatchConfig:
     counted."""
 
     max_epochs: float = 4.0
-    """A blend group that is read more often than this is refused. Four is where repeating begins
-    to gain little: Muennighoff et al., "Scaling Data-Constrained Language Models" (2023)."""
+    """A blend group that is read more often than this is refused; of conversations its packed
+    sequences are counted. Four is where repeating begins to gain little: Muennighoff et al.,
+    "Scaling Data-Constrained Language Models" (2023)."""
 
     def __post_init__(self) -> None:
         require_positive(

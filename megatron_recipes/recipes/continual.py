@@ -153,8 +153,14 @@ def third_stage(config: TrainingConfig) -> TrainingConfig:
     and 70B nearly what Tulu 3 was tuned with, 5e-6 and 2e-6 (Lambert et al., 2024). 64 sequences
     of 8,192 tokens hold as many conversations as batches of 512 to 2,048 unpacked ones.
 
-    Conversations of any length cannot be shared by context parallelism on a GPU: as many processes
-    share matrices instead, and with them gradients, so that no layer has to be computed again.
+    Conversations are short: shared by context parallelism, each would be cut into pieces of a few
+    tokens, and padded to them. As many processes share matrices instead, and with them gradients,
+    so that no layer has to be computed again.
+
+    A loss of twice the mean is no spike here: a sixth of a step's tokens are trained, in a few
+    hundred conversations, of which calls are far easier than free text, so that the mean moves with
+    what a step happens to hold. Weights that diverge leave it much further behind: the loss of a
+    model that knows nothing is 11 or 12, that of tuning mostly below 1. Four is our choice.
     """
     layout = config.layout
     tensor = layout.tensor_model_parallel_size * layout.context_parallel_size
@@ -176,6 +182,7 @@ def third_stage(config: TrainingConfig) -> TrainingConfig:
         lr_decay_style="linear",
         keep_every=0,
         evaluation_interval=100,
+        loss_spike_factor=4.0,
     )
 
 
