@@ -1,135 +1,172 @@
-"""What is refused of conversations before the first step, and the sample a person may look at.
+"""What is refused of conversations before the first step, and what a person is told of them.
 
 A stop token that no loss ever reaches trains a model that looks fine in every curve and never ends
-its turn. (A mask that counts everything or nothing is refused by its sidecar, in `blend`.)
+its turn; a mask that lets every role count trains one that asks itself questions. (A mask that
+counts everything or nothing is refused by its sidecar already, in `blend`.)
 """
 
 import json
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy
-
-from megatron_recipes import pieces
+from megatron_recipes.conversation_sample import describe_sample
 from megatron_recipes.conversations import MixedConversations
-from megatron_recipes.documents import BOUNDS
-from megatron_recipes.masked_documents import MaskedDocuments
+from megatron_recipes.mask_survey import END_OF_DOCUMENT, Survey, survey_parts
+from megatron_recipes.masked_documents import MASK_SUFFIX, MaskedDocuments
+from megatron_recipes.stop_tokens import NOTHING_KNOWN, Stops, read_stops
+from megatron_recipes.words import Words
 
-LOOKED_AT = 2_000
-"""Documents whose turns are looked at, spread evenly over all: a template treats all alike."""
-SHOWN_TOKENS = 1_024
-"""Of the sample that is printed."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stops:
-    """The tokens with which a model may end its turn."""
-
-    ids: frozenset[int]
-    """Token ids; empty: not known."""
-
-    pad_id: int | None
-    """The token that pads; None: none is named."""
-
-    path: Path | None
-    """The file that names them."""
+NEARLY_NONE = 0.05
+"""Of turns that end in a stop token: a model does not learn from so few to stop, and the good turn
+of another source does not make up for a template that is wrong for the others. Of documents that
+train every role: a few short ones may look like it."""
+NOTICEABLE = 0.01
+"""Of turns that do not. Every template here ends every turn, so that one in a hundred is a source
+of its own, such as conversations that were cut off before they were tokenized. (What is cut at
+turns to fit a sequence ends as turns do, and documents are looked at, not their pieces.)"""
+SHOWN_HEADERS = 3
+OWN_END = "tokenize with a template that marks the end of the assistant's turn as its own"
 
 
-NOTHING_KNOWN = Stops(ids=frozenset(), pad_id=None, path=None)
+def check_masks(
+    documents: MaskedDocuments, stops: Stops, *, eod_id: int | None, words: Words
+) -> list[str]:
+    """Refuse masks that teach to speak for others, or never to stop; return warnings.
 
-
-TurnEnds = Counter[tuple[int, int]]
-"""How often trained turns end with two tokens: the last whose loss counts, and the one behind it,
-whose loss does not; -1 where there is none."""
-
-
-def read_stops(directory: Path) -> Stops:
-    """Return what `generation_config.json`, else `config.json`, says of the end of a turn.
+    Every part is held to it by itself, so that no good one outvotes a bad one.
 
     Args:
-        directory: Of a Hugging Face model.
+        documents: Of a group.
+        stops: Where the model stops.
+        eod_id: The token that `tokenize` appends to a document.
+        words: What reads tokens, for what is said of them.
 
     Raises:
-        ValueError: A file is not JSON.
+        ValueError: Most documents of a part have every role trained, most of its trained turns end
+            in front of a stop token of the model, or (nearly) none in one.
     """
-    for name in ("generation_config.json", "config.json"):
-        path = directory / name
-        if not path.is_file():
-            continue
-        try:
-            content = json.loads(path.read_bytes())
-            named, pad = content.get("eos_token_id"), content.get("pad_token_id")
-        except (ValueError, AttributeError) as error:
-            raise ValueError(f"{path}: expected a JSON object: {error}") from None
-        if named is not None:
-            ids = named if isinstance(named, list) else [named]
-            return Stops(ids=frozenset(int(token) for token in ids), pad_id=pad, path=path)
-    return NOTHING_KNOWN
-
-
-def turn_ends(documents: MaskedDocuments) -> TurnEnds:
-    """Return where trained turns end, over the documents looked at."""
-    found: TurnEnds = Counter()
-    count = min(len(documents), LOOKED_AT)
-    for document in numpy.linspace(0, len(documents) - 1, count, dtype=numpy.int64).tolist():
-        tokens, mask = documents.tokens(document), documents.mask(document)
-        ends = pieces.turn_ends(mask)
-        following = numpy.append(tokens, -1)[ends]
-        found.update(zip(tokens[ends - 1].tolist(), following.tolist(), strict=True))
-    return found
-
-
-def check_masks(documents: MaskedDocuments, stops: Stops, *, eod_id: int | None) -> list[str]:
-    """Refuse masks that would teach a model never to stop; return warnings.
-
-    Raises:
-        ValueError: Most trained turns end in front of a stop token of the model, or none in one.
-    """
-    warnings = []
+    surveys = survey_parts(documents, eod_id=eod_id)
+    warnings = [line for each in surveys for line in _check_roles(each, words)]
     if stops.pad_id is not None and stops.pad_id in stops.ids | {eod_id}:
         warnings.append(
             f"the padding token {stops.pad_id} is also one that ends a turn or a document; losses "
             "are masked by position here, so it is trained where the mask says"
         )
-    if stops.ids:
-        _check_stops(f"{documents.prefixes[0]}_mask", turn_ends(documents), stops)
-    else:
-        warnings.append(
+    if not stops.ids:
+        return [
+            *warnings,
             "the model's stop tokens are not known, so that turns end in them was not checked: "
-            "start from a checkpoint that was imported with its generation_config.json"
+            "start from a checkpoint that was imported with its generation_config.json",
+        ]
+    for each in surveys:
+        _check_stops(each, stops, words)
+    return [*warnings, *_unstopped_lines(surveys, stops, words)]
+
+
+def _check_roles(found: Survey, words: Words) -> list[str]:
+    """Refuse a mask that lets what users say count, unless that was asked for."""
+    if found.num_without_words <= NEARLY_NONE * found.num_documents:
+        return []
+    roles = _asked_roles(found.prefix)
+    if roles and "user" in roles:
+        return []
+    trains_headers = 2 * found.num_without_header > found.num_without_words
+    shown = ", ".join(repr(words.text(run)) for run in found.headers[:SHOWN_HEADERS])
+    line = (
+        f"{found.prefix}{MASK_SUFFIX}: expected a mask that trains the assistant's turns, found "
+        f"that {found.num_without_words:,} of {found.num_documents:,} documents mask nothing that "
+        f"anybody says, only {'single tokens' if trains_headers else shown}; "
+        f"{found.num_trained:,} of {found.num_tokens:,} tokens looked at are trained"
+    )
+    is_most = 2 * found.num_without_words > found.num_documents
+    # Of a merged dataset, or one of spans, nobody knows here what its roles were to be; but no role
+    # that can be asked for has a header that is trained.
+    if is_most and (trains_headers or roles):
+        raise ValueError(
+            f"{line}; tokenize with a chat template whose {{% generation %}} stands around the "
+            "assistant's turns alone, or name the user in --train-roles if that is meant"
         )
-    return warnings
+    return [f"{line}; that is right only if it was asked for (--train-roles)"]
 
 
-def _check_stops(name: str, ends: TurnEnds, stops: Stops) -> None:
-    counted = sum(count for (last, _), count in ends.items() if last in stops.ids)
+def _asked_roles(prefix: str) -> list[str] | None:
+    """Return the roles that `tokenize --train-roles` was given; None: not known."""
+    try:
+        content = json.loads((Path(prefix).parent / "manifest.json").read_bytes())
+        roles = content["config"]["train_roles"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return roles if isinstance(roles, list) else None
+
+
+def _check_stops(found: Survey, stops: Stops, words: Words) -> None:
+    stopped = _count_stopped(found, stops)
     masked = sum(
         count
-        for (last, following), count in ends.items()
+        for (last, following), count in found.ends.items()
         if following in stops.ids and last not in stops.ids
     )
-    if counted > masked:
+    is_masked = masked > 0 and masked >= stopped
+    if not is_masked and stopped > NEARLY_NONE * found.num_turns:
         return
-    named = f"{sorted(stops.ids)} ({stops.path})"
-    if masked:
+    name, named = f"{found.prefix}{MASK_SUFFIX}", f"{sorted(stops.ids)} ({stops.path})"
+    if is_masked and 2 * masked >= found.num_turns - stopped:
         raise ValueError(
             f"{name}: expected the loss of the stop token to count, found that {masked:,} of "
-            f"{masked + counted:,} at the end of trained turns are masked; the model stops at "
-            f"{named}, so tokenize with a template that marks the end of the assistant's turn as "
-            "its own"
+            f"{masked + stopped:,} at the end of trained turns are masked; the model stops at "
+            f"{named}, so {OWN_END}"
         )
-    lasts: Counter[int] = Counter()
-    for (last, _), count in ends.items():
-        lasts[last] += count
-    common = lasts.most_common(1)
+    # Of a base model that is tuned with an end of turn of its own, too (Llama 3.1 names only
+    # <|end_of_text|> as its end): what is tuned keeps these files, so that whoever serves it would
+    # wait for a token that it never writes. That shows only after the training, and costs one line
+    # now; so it is refused, not warned of.
     raise ValueError(
-        f"{name}: expected trained turns to end in a stop token of the model, {named}, found none "
-        f"that does (most end in {common[0][0] if common else 'nothing'}); use the model's own "
-        "chat template, or a model whose generation_config.json names that token"
+        f"{name}: expected trained turns to end in a stop token of the model, {named}, found "
+        f"{stopped:,} of {found.num_turns:,} that do; {_remedy(found, stops, words)}"
     )
+
+
+def _count_stopped(found: Survey, stops: Stops) -> int:
+    return sum(count for (last, _), count in found.ends.items() if last in stops.ids)
+
+
+def _remedy(found: Survey, stops: Stops, words: Words) -> str:
+    """Return what to do where turns do not end in a stop token, by what they do end in."""
+    common = found.lasts().most_common(1)
+    if not common:
+        return f"nothing is trained in the documents looked at; {OWN_END}"
+    [(token, count)] = common
+    if 2 * count > found.num_turns and words.is_control(token) is not False:
+        return (
+            f"{count:,} end in {words.named(token)}, which {stops.path} does not name: add it to "
+            "eos_token_id there if the tuned model shall stop at it, or use the chat template that "
+            "belongs to the model"
+        )
+    closed = sum(
+        number for (_, following), number in found.ends.items() if following == END_OF_DOCUMENT
+    )
+    behind = f"; the end of the document is masked behind {closed:,} of them" if closed else ""
+    return (
+        f"they end in no token of their own (the commonest last one, {words.named(token)}, ends "
+        f"{count:,}){behind}; {OWN_END}"
+    )
+
+
+def _unstopped_lines(surveys: Sequence[Survey], stops: Stops, words: Words) -> list[str]:
+    """Return a line on the part with the most turns that end in no stop token, if it has many."""
+    shares = [(each.num_turns - _count_stopped(each, stops)) / each.num_turns for each in surveys]
+    noticed = sum(share > NOTICEABLE for share in shares)
+    if not noticed:
+        return []
+    share, worst = max(zip(shares, surveys, strict=True), key=lambda pair: pair[0])
+    lasts = [(token, count) for token, count in worst.lasts().items() if token not in stops.ids]
+    token, _ = max(lasts, key=lambda pair: pair[1])
+    others = f" (as in {noticed - 1:,} other parts, fewer)" if noticed > 1 else ""
+    return [
+        f"{worst.prefix}{MASK_SUFFIX}: {share:.1%} of {worst.num_turns:,} trained turns looked at "
+        f"end in no stop token of the model{others}, mostly in {words.named(token)}; where turns "
+        "were cut off or end otherwise, it learns not to stop"
+    ]
 
 
 def conversation_lines(
@@ -144,52 +181,11 @@ def conversation_lines(
         shows: Whether a sample is wanted.
 
     Raises:
-        ValueError: The turns of a group do not teach the model to stop: see `check_masks`.
+        ValueError: The masks of a part are not to be trained: see `check_masks`.
     """
     found = next((path for path in model_files if path.is_dir()), None)
-    stops = read_stops(found) if found else NOTHING_KNOWN
+    stops, words = read_stops(found) if found else NOTHING_KNOWN, Words(found)
     lines: dict[str, None] = {}
     for group in dataset.groups:
-        lines |= dict.fromkeys(check_masks(group.documents, stops, eod_id=eod_id))
-    if not shows:
-        return list(lines)
-    tokenizer = found / "tokenizer.json" if found else None
-    is_there = tokenizer is not None and tokenizer.is_file()
-    return [*lines, *describe_sample(dataset[0], tokenizer if is_there else None)]
-
-
-def describe_sample(sample: dict[str, Any], tokenizer: Path | None) -> list[str]:
-    """Return lines that show a packed sample: what is trained behind `>`, all else behind `|`.
-
-    Args:
-        sample: Of `PackedConversations`.
-        tokenizer: A `tokenizer.json`; None: ids are shown.
-    """
-    decode = _decoder(tokenizer)
-    labels, counts = sample["labels"].numpy(), sample["loss_mask"].numpy() > 0
-    bounds = sample[BOUNDS].numpy()
-    tokens, shown = sample["tokens"].numpy(), min(len(labels), SHOWN_TOKENS)
-    starts = bounds[numpy.searchsorted(bounds, numpy.arange(shown), side="right") - 1]
-    borders = numpy.flatnonzero((numpy.diff(counts[:shown]) != 0) | (numpy.diff(starts) != 0))
-    lines = []
-    for begin, end in zip([0, *(borders + 1)], [*(borders + 1), shown], strict=True):
-        if begin == starts[begin] and not counts[begin]:
-            lines.append(f"document at {begin}:")
-            # Its first token is predicted by nothing.
-            text = decode([int(tokens[begin]), *labels[begin:end].tolist()])
-        else:
-            text = decode(labels[begin:end].tolist())
-        mark = ">" if counts[begin] else "|"
-        lines += [f"  {mark} {line}" for line in text.split("\n")]
-    trained, total = int(counts.sum()), len(labels)
-    rest = f"; the first {shown:,} are shown" if shown < total else ""
-    return [f"a sample: {trained:,} of {total:,} tokens are trained (>){rest}", *lines]
-
-
-def _decoder(tokenizer: Path | None) -> Any:
-    if tokenizer is None:
-        return lambda ids: " ".join(map(str, ids))
-    from tokenizers import Tokenizer
-
-    loaded = Tokenizer.from_file(str(tokenizer))
-    return lambda ids: loaded.decode(ids, skip_special_tokens=False)
+        lines |= dict.fromkeys(check_masks(group.documents, stops, eod_id=eod_id, words=words))
+    return [*lines, *(describe_sample(dataset[0], words) if shows else ())]

@@ -196,12 +196,13 @@ def pack_group(
 def packing_line(name: str, packed: PackedConversations) -> str:
     """Return one line on how a group fills its sequences, and what is left out."""
     pieces, lost = packed.pieces, ""
+    kept = len(packed.documents) - pieces.num_dropped
     if pieces.num_split or pieces.num_dropped:
         lost = (
             f"; longer than a sequence or without loss: {pieces.num_split:,} conversations cut at "
             f"turns, {pieces.num_dropped:,} dropped, {pieces.dropped_tokens:,} tokens not trained"
         )
     return (
-        f"conversations of {name}: {len(packed.documents):,} in {len(packed.packing):,} sequences, "
+        f"conversations of {name}: {kept:,} in {len(packed.packing):,} sequences, "
         f"filled {packed.packing.fill_rate:.1%}, {pieces.trained_tokens:,} tokens trained{lost}"
     )

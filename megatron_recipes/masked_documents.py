@@ -5,7 +5,7 @@ loss counts). Masks go by position, never by the value of a token.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,13 @@ class MaskedDocuments:
     def __len__(self) -> int:
         """Return the number of documents."""
         return len(self.lengths)
+
+    def parts(self) -> Iterator[tuple[str, range]]:
+        """Yield the prefixes, each with the numbers of its documents."""
+        for prefix, (first, behind) in zip(
+            self.prefixes, itertools.pairwise(self._first.tolist()), strict=True
+        ):
+            yield prefix, range(first, behind)
 
     def place(self, document: int) -> tuple[int, int]:
         """Return the prefix of a document and its number there."""

@@ -233,6 +233,7 @@ def test_packing_needs_bounded_attention() -> None:
     assert refused.returncode == 2
     assert "pack_conversations (true) needs document_bounded_attention (false)" in refused.stderr
     useless = run(command("show", "tiny", "--set", "split_long_conversations=false"))
+    assert useless.returncode == 2
     assert "split_long_conversations (false) has no effect" in useless.stderr
 
 

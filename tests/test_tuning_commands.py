@@ -127,7 +127,7 @@ def test_a_plan_ends_in_a_tuned_model(
         assert (stage / "hf/tokenizer.json").exists(), "what an export needs travels along"
     lines = trained.stderr.splitlines()
     assert any(line.startswith(f"starting from the weights of {stages[1]}/step_") for line in lines)
-    [packed] = [line for line in lines if line.startswith("conversations of chat: 42 in ")]
+    [packed] = [line for line in lines if line.startswith("conversations of chat: 41 in ")]
     assert "1 conversations cut at turns, 1 dropped" in packed
     assert "padding token" in trained.stderr
     assert any(line.startswith("  > the lazy dog and<|im_end|>") for line in lines)
@@ -187,11 +187,11 @@ def test_a_template_without_the_models_stop_token_is_refused(
 ) -> None:
     blend = blend_of(tmp_path, preprocess, model, "hermes")
     other = Path(shutil.copytree(model, tmp_path / "other"))
-    # As a model whose turns end in <|endoftext|>.
-    change_json(other / "generation_config.json", eos_token_id=0, pad_token_id=None)
+    # As a model whose turns end in some other token.
+    change_json(other / "generation_config.json", eos_token_id=5, pad_token_id=None)
     line = refusal(tune(blend, other, tmp_path / "run"))
-    assert "expected trained turns to end in a stop token of the model, [0] (" in line
-    assert "use the model's own chat template" in line
+    assert "expected trained turns to end in a stop token of the model, [5] (" in line
+    assert "or use the chat template that belongs to the model" in line
 
 
 def test_masks_of_ones_and_of_zeros_are_refused_before_anything_starts(

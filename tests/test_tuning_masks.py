@@ -21,9 +21,12 @@ import pytest
 import zstandard
 
 from megatron_recipes.blend import read_blend
+from megatron_recipes.conversation_checks import check_masks
 from megatron_recipes.conversations import PackedConversations, pack_group, packing_line
 from megatron_recipes.job import resolve_config
 from megatron_recipes.settings import with_vocabulary
+from megatron_recipes.stop_tokens import Stops
+from megatron_recipes.words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +45,8 @@ TEMPLATES = {
     "hermes": ("qwen2_5", "qwen2_5_7b_stage3"),
 }
 """Template -> tokenizer, and recipe."""
+STOPS = {"llama3_1": 128_009, "qwen2_5": 151_645, "mistral_v3": 2}
+"""Tokenizer -> where its model stops, by its generation_config.json."""
 
 type Json = Any
 
@@ -54,6 +59,12 @@ def preprocess(*arguments: str | Path) -> None:
 
 def lines_of(path: Path) -> list[bytes]:
     return zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read().splitlines()
+
+
+@functools.cache
+def record_ids(prefix: str) -> list[str]:
+    """Return the record of each document."""
+    return [line.decode() for line in lines_of(Path(f"{prefix}.ids.zst"))]
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +93,20 @@ def packed(records: Path, directory: Path, shared: Path, template: str) -> Packe
     return pack_group(config, blend.train[0])
 
 
+def mask_warnings(dataset: PackedConversations, shared: Path, tokenizer: str) -> list[str]:
+    """Return what a training would say of the masks; each dataset's turns all end in a stop."""
+    prefix = dataset.documents.prefixes[0]
+    return check_masks(
+        dataset.documents,
+        Stops(ids=frozenset([STOPS[tokenizer]]), pad_id=None, path=Path("generation_config.json")),
+        eod_id=json.loads(Path(f"{prefix}.json").read_text())["eod_id"],
+        words=Words(shared / "tokenizers" / tokenizer),
+    )
+
+
 def trained_runs(dataset: PackedConversations) -> dict[str, list[list[int]]]:
     """Return of each record, by id, the runs of labels whose loss counts, in its order."""
     found: dict[str, list[tuple[int, list[int]]]] = {}
-    ids = functools.cache(lambda prefix: lines_of(Path(f"{prefix}.ids.zst")))
     for index in range(len(dataset)):
         sample = dataset[index]
         labels, counts = sample["labels"].numpy(), sample["loss_mask"].numpy()
@@ -94,7 +115,7 @@ def trained_runs(dataset: PackedConversations) -> dict[str, list[list[int]]]:
         for (prefix, run), begin in zip(dataset.runs_of(index), bounds, strict=False):
             assert begin == end
             end = begin + run["tokens"] - 1
-            record = ids(prefix)[run["document"]].decode()
+            record = record_ids(prefix)[run["document"]]
             runs = found.setdefault(record, [])
             border = numpy.flatnonzero(numpy.diff(counts[begin:end])) + 1
             for places in numpy.split(numpy.arange(begin, end), border):
@@ -112,8 +133,7 @@ def cut_records(dataset: PackedConversations) -> set[str]:
     room, found = dataset.sequence_length + 1, set()
     for document in numpy.flatnonzero(dataset.documents.lengths > room).tolist():
         part, number = dataset.documents.place(document)
-        ids = lines_of(Path(f"{dataset.documents.prefixes[part]}.ids.zst"))
-        found.add(ids[number].decode())
+        found.add(record_ids(dataset.documents.prefixes[part])[number])
     return found
 
 
@@ -163,28 +183,37 @@ SAYS: dict[str, Callable[[Json, Iterator[int]], str]] = {
 }
 
 
-def decoder(shared: Path, tokenizer: str) -> Callable[[list[int]], str]:
-    directory = shared / "tokenizers" / tokenizer
-    if not (directory / "tokenizer.json").is_file():
-        return sentencepiece_decoder(directory / "tokenizer.model")
-    from tokenizers import Tokenizer
+class Reference:
+    """The library that a tokenizer belongs to."""
 
-    loaded = Tokenizer.from_file(str(directory / "tokenizer.json"))
-    return lambda ids: loaded.decode(ids, skip_special_tokens=False)
+    def __init__(self, directory: Path) -> None:
+        path = directory / "tokenizer.json"
+        self.json = self.model = None
+        if path.is_file():
+            from tokenizers import Tokenizer
 
+            self.json = Tokenizer.from_file(str(path))
+            return
+        from sentencepiece import SentencePieceProcessor
 
-def sentencepiece_decoder(path: Path) -> Callable[[list[int]], str]:
-    from sentencepiece import SentencePieceProcessor
+        self.model = SentencePieceProcessor(model_file=str(directory / "tokenizer.model"))
 
-    model = SentencePieceProcessor(model_file=str(path))
-
-    def decode(ids: list[int]) -> str:  # it leaves control tokens out
-        return "".join(
-            "".join(map(model.id_to_piece, part)) if is_control else model.decode(list(part))
-            for is_control, part in itertools.groupby(ids, model.is_control)
+    def decode(self, ids: list[int]) -> str:
+        if self.json:
+            return str(self.json.decode(ids, skip_special_tokens=False))
+        return "".join(  # it leaves control tokens out
+            "".join(map(self.model.id_to_piece, part)) if is_control else self.model.decode([*part])
+            for is_control, part in itertools.groupby(ids, self.model.is_control)
         )
 
-    return decode
+    def encode(self, turn: str) -> list[int]:
+        """Return the ids of a turn with its control tokens."""
+        if self.json:
+            return list(self.json.encode(turn, add_special_tokens=False).ids)
+        # Control tokens are none in text to that library; a turn has one at either end.
+        begin, said, end = re.fullmatch(r"(\[TOOL_CALLS\])?(.*?)(</s>)", turn, re.DOTALL).groups()
+        control = [[self.model.piece_to_id(piece)] if piece else [] for piece in (begin, end)]
+        return [*control[0], *self.model.encode(said), *control[1]]
 
 
 def spoken(record: Json) -> list[Json]:
@@ -225,13 +254,18 @@ def test_every_trained_token_is_an_assistants_and_sequences_are_full(
         for path in sorted((records / name).glob("part-*.jsonl.zst"))
         for record in map(json.loads, lines_of(path))
     }
-    decode = decoder(shared, TEMPLATES[template][0])
+    reference = Reference(shared / "tokenizers" / TEMPLATES[template][0])
     runs = trained_runs(dataset)
     cut = cut_records(dataset)
+    # Nothing that fits is left out: what is, is longer than a sequence and has no turn that fits.
+    everything = {each for part in dataset.documents.prefixes for each in record_ids(part)}
+    assert dataset.pieces.num_dropped == len(everything - runs.keys())
+    assert everything - runs.keys() <= cut
+    assert not mask_warnings(dataset, shared, TEMPLATES[template][0])
     num_calls = 0
     for record_id, labels in runs.items():
         messages = spoken(known[record_id])
-        turns = [decode(ids) for ids in labels]
+        turns = [reference.decode(ids) for ids in labels]
         expected = expected_turns(template, messages)
         if record_id in cut:  # what is left of it is some of its turns, in their order
             rest = iter(expected)
@@ -239,6 +273,7 @@ def test_every_trained_token_is_an_assistants_and_sequences_are_full(
             assert all(turn in rest for turn in turns), record_id
             continue
         assert turns == expected, record_id
+        assert labels == [reference.encode(turn) for turn in expected], record_id
         called = [call for turn in turns for call in calls_in(template, turn)]
         trained = [each for each in messages if each.get("loss") is not False]
         assert called == [call for each in trained for call in calls_of(each)], record_id
