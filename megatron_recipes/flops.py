@@ -22,7 +22,7 @@ class FlopsPerToken:
     causal: float
     """`linear` and attention products over the half of the pairs that causal attention needs."""
 
-    full: int
+    full: float
     """`linear` and attention products over all pairs: 12 L nh d s. The older, greater figure."""
 
 
@@ -51,8 +51,13 @@ def count_parameters(model: ModelConfig) -> int:
     return model.num_layers * layer + hidden + tables * model.padded_vocab_size * hidden
 
 
-def flops_per_token(model: ModelConfig, sequence_length: int) -> FlopsPerToken:
+def flops_per_token(model: ModelConfig, sequence_length: float) -> FlopsPerToken:
     """Return the operations per trained token.
+
+    Args:
+        model: The network; its vocabulary is known.
+        sequence_length: Tokens that attention is bounded to; of documents of different lengths
+            the sum of the squares of their lengths over the sum of their lengths.
 
     >>> llama3_8b = ModelConfig(num_layers=32, hidden_size=4096, ffn_hidden_size=14336,
     ...     num_attention_heads=32, num_query_groups=8, kv_channels=128, vocab_size=128256)
