@@ -21,6 +21,7 @@ from megatron_recipes import plan as planning
 from megatron_recipes.benchmark.command import (
     BenchmarkOptions,
     benchmark_configs,
+    check_gpus,
     measure_as_rank,
     run_benchmark,
 )
@@ -84,7 +85,8 @@ def _reporting(command: str, *, verbose: bool) -> Iterator[None]:
         raise
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one has nothing left to interrupt
-        _say(f"{PROGRAM} {command}: interrupted; the same command resumes")
+        resumes = "" if command == "benchmark" else "; the same command resumes"
+        _say(f"{PROGRAM} {command}: interrupted{resumes}")
         raise typer.Exit(1) from None
     except BaseException as error:  # torch's CheckpointException is no Exception
         is_foreseen = isinstance(error, ValueError | OSError | FloatingPointError)
@@ -241,6 +243,7 @@ def benchmark(
         )
         config, data = resolve_with_data(recipe, settings or [], blend)
         place = launching.place_in_world()
+        check_gpus(config, starts_processes=not place)
         configs = benchmark_configs(config, options, _say if not place else lambda _line: None)
         if place:
             measure_as_rank(configs, options, data, *place)

@@ -71,13 +71,20 @@ def flops_per_token(model: ModelConfig, sequence_length: float) -> FlopsPerToken
     return FlopsPerToken(linear=linear, causal=linear + attention / 2, full=linear + attention)
 
 
-def recomputed_flops_per_token(config: TrainingConfig) -> float:
+def recomputed_flops_per_token(
+    config: TrainingConfig, sequence_length: float | None = None
+) -> float:
     """Return the operations that are done a second time for one token, attention causal.
 
     They are work of the GPU and no progress of the training, so no utilization counts them.
+
+    Args:
+        config: The training.
+        sequence_length: Tokens that attention is bounded to, as `flops_per_token` has it; None:
+            whole sequences.
     """
     model, execution = config.model, config.execution
-    attention = 2 * _heads_width(model) * config.batch.sequence_length
+    attention = 2 * _heads_width(model) * (sequence_length or config.batch.sequence_length)
     if execution.recompute_granularity == "full":
         layer = 2 * (attention_matrices(model) + mlp_matrices(model)) + attention
         return num_recomputed_layers(config) * layer
