@@ -8,10 +8,16 @@ import time
 from pathlib import Path
 
 import pytest
+from blend_files import write_masked_blend
 from test_training import command, finish, run, start
 
-from megatron_recipes.benchmark.command import BenchmarkOptions, check_gpus, run_benchmark
-from megatron_recipes.benchmark.sweep import sweep_configs
+from megatron_recipes.benchmark.command import (
+    BenchmarkOptions,
+    benchmark_configs,
+    check_gpus,
+    run_benchmark,
+)
+from megatron_recipes.benchmark.sweep import KINDS, sweep_configs
 from megatron_recipes.estimate.layouts import estimate_config
 from megatron_recipes.recipes import find_recipe
 from megatron_recipes.run_directory import RunDirectory
@@ -69,6 +75,8 @@ def test_a_sweep_prints_the_best_and_keeps_all(swept: tuple[Path, str, str]) -> 
     assert len(speeds) == 2
     assert speeds == sorted(speeds, reverse=True)
     assert content["failed"] == {}
+    assert content["sweep"] == "sweep: 2 settings are run, 0 do not fit the memory"
+    assert "Sweep: 2 settings are run" in stdout
     assert content["formulas"]["model_tflops_per_gpu"].startswith("tokens/s/GPU x FLOP per token")
     assert (output / "result.png").read_bytes().startswith(PNG)
     assert "| settings | tokens/s/process | peak GB |" in stdout
@@ -153,6 +161,18 @@ def test_an_interrupted_sweep_reports_what_it_has(
     assert "MEGATRON_RECIPES_BENCHMARK" not in os.environ
 
 
+def test_what_a_sweep_leaves_out_is_said() -> None:
+    options = BenchmarkOptions(
+        output=Path(), num_steps=1, warm_up_steps=1, profile=False, sweep=KINDS
+    )
+    configs, note = benchmark_configs(find_recipe("llama3_8b"), options)
+    _, too_large, left_out = sweep_configs(find_recipe("llama3_8b"), KINDS)
+    assert note == (
+        f"sweep: {len(configs)} settings are run, {too_large} do not fit the memory; {left_out} "
+        "more, behind these by the estimate, are not measured"
+    )
+
+
 def test_nothing_is_reported_where_nothing_ran(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,16 +211,24 @@ def test_gpus_that_are_not_there_are_asked_for_in_one_line(
 def test_processes_that_were_started_write_the_report_themselves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    blend = write_masked_blend(tmp_path / "data")  # of few epochs for a whole training
     for name, value in (("RANK", "0"), ("WORLD_SIZE", "1"), ("MASTER_ADDR", "127.0.0.1")):
         monkeypatch.setenv(name, value)
     with socket.create_server(("127.0.0.1", 0)) as free:
         monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
     arguments = ["benchmark", "tiny", "--output", tmp_path / "out", "--steps", "1"]
-    arguments += ["--warm-up", "1", *SMALL]
+    arguments += ["--warm-up", "1", "--blend", blend, "--set", "sequence_length=128"]
+    arguments += ["--set", "document_bounded_attention=true", "--set", "pack_conversations=true"]
     done = run(command(*arguments))
     assert done.returncode == 0, done.stderr
-    assert "tokens/s/process" in done.stderr
-    assert (tmp_path / "out/result.json").is_file()
+    assert "| tokens/s/process with padding |" in done.stderr
+    [only] = json.loads((tmp_path / "out/result.json").read_text())["results"]
+    figures, content = only["figures"], only["measured"]["content"]
+    assert content["tokens"] + content["padding"] == 4 * 128
+    share = content["tokens"] / (4 * 128)
+    assert figures["tokens_per_second_per_gpu"] == pytest.approx(
+        share * figures["tokens_per_second_per_gpu_with_padding"]
+    )
     refused = run(command(*arguments, "--sweep", "layout"))
     assert refused.returncode == 1
     assert "--sweep starts processes of its own" in refused.stderr

@@ -14,6 +14,7 @@ from megatron_recipes.benchmark.anchors import anchors
 from megatron_recipes.benchmark.clock import StepClock, timed_steps
 from megatron_recipes.benchmark.report import markdown, picture
 from megatron_recipes.benchmark.results import FORMULAS, Result
+from megatron_recipes.figures import StepFigures
 from megatron_recipes.flops import flops_per_token
 from megatron_recipes.recipes import find_recipe
 from megatron_recipes.settings import apply_settings, with_fields
@@ -211,6 +212,13 @@ def _measured_in_a_world(config: Any, path: Path, directory: Path) -> tuple[Any,
     return json.loads((directory / "measured.json").read_text()), expected
 
 
+def test_a_training_says_where_it_counts_whole_sequences() -> None:
+    plain = apply_settings(find_recipe("tiny"), ("vocab_size=300",))
+    bounded = apply_settings(find_recipe("tiny"), BOUNDED)
+    assert StepFigures(plain).of(1.0)["flops_formula"] == "causal"
+    assert StepFigures(bounded).of(1.0)["flops_formula"] == "causal, of whole sequences"
+
+
 def test_energy_is_the_sum_of_all_gpus_or_not_known() -> None:
     from megatron_recipes.benchmark.measure import sum_if_all
 
@@ -244,6 +252,10 @@ def test_published_runs_stand_beside_the_same_model_and_say_in_what_they_differ(
     assert all("sequence length" in anchor.differs_in for anchor in tuned)
     assert tuned[0].sequence_length == 4096
     assert anchors(find_recipe("mistral_7b"), "NVIDIA H100") == []
+    bounded = with_fields(find_recipe("llama3_8b_stage3"), pack_conversations=False)
+    differing = [anchor.differs_in for anchor in anchors(bounded, "NVIDIA H100")]
+    assert len(differing) == 7
+    assert all("attention" in names for names in differing)
 
 
 def test_a_published_run_of_another_kind_is_marked() -> None:

@@ -34,8 +34,8 @@ class Anchor:
     """What was published."""
 
     differs_in: tuple[str, ...]
-    """Of GPU, precision and sequence length what is another one in the measurement; if anything
-    is, the two do not compare."""
+    """Of GPU, precision, attention (whole or bounded by documents) and sequence length what is
+    another one in the measurement; if anything is, the two do not compare."""
 
     def described(self) -> dict[str, Any]:
         """Return it JSON-ready."""
@@ -73,6 +73,7 @@ def _anchor(run: PublishedRun, config: TrainingConfig, device: str) -> Anchor:
     same = (
         ("GPU", gpu.lower() in device.lower()),
         ("precision", precision == _precision(config)),
+        ("attention", bool(run.work.attended_tokens) == config.batch.document_bounded_attention),
         ("sequence length", length == config.batch.sequence_length),
     )
     return Anchor(

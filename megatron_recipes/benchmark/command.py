@@ -21,6 +21,8 @@ from megatron_recipes.run_directory import RunDirectory
 from megatron_recipes.settings import with_fields
 from megatron_recipes.stop import STOP_SIGNALS
 
+ANY_EPOCHS = "max_epochs=1e9"
+"""A few steps are measured: how often the whole training would read its data does not matter."""
 CHOSEN = "MEGATRON_RECIPES_BENCHMARK"
 """The number of the config of a sweep that a started process measures."""
 
@@ -46,9 +48,9 @@ class BenchmarkOptions:
 
 
 def benchmark_configs(
-    config: TrainingConfig, options: BenchmarkOptions, tell: Callable[[str], None]
-) -> list[TrainingConfig]:
-    """Return what is measured, checked.
+    config: TrainingConfig, options: BenchmarkOptions
+) -> tuple[list[TrainingConfig], str]:
+    """Return what is measured, checked, and of a sweep a line on what is not.
 
     Raises:
         ValueError: The vocabulary is open, a number is not positive, or nothing fits.
@@ -68,12 +70,11 @@ def benchmark_configs(
         stop_at_step=-1,
     )
     if not options.sweep:
-        return [config]
+        return [config], ""
     found, too_large, left_out = sweep_configs(config, options.sweep)
-    by = "by the estimate slower than these" if config.needs_gpu else "behind these in the list"
-    rest = f"; {left_out} are left out, {by}, and not measured" if left_out else ""
-    tell(f"sweep: {len(found)} settings are run, {too_large} do not fit the memory{rest}")
-    return found
+    by = "by the estimate" if config.needs_gpu else "in the order of the list"
+    rest = f"; {left_out} more, behind these {by}, are not measured" if left_out else ""
+    return found, f"sweep: {len(found)} settings are run, {too_large} do not fit the memory{rest}"
 
 
 def check_gpus(config: TrainingConfig, *, starts_processes: bool) -> None:
@@ -106,8 +107,10 @@ def run_benchmark(
     options: BenchmarkOptions,
     arguments: list[str],
     tell: Callable[[str], None],
+    *,
+    note: str = "",
 ) -> str:
-    """Measure each config in processes of its own; return the report.
+    """Measure each config in processes of its own; return the report, with the note.
 
     Of an interrupted sweep there is a report on what was measured until then.
 
@@ -117,6 +120,8 @@ def run_benchmark(
         KeyboardInterrupt: The user asked to end; no process is left.
         OSError: The directory cannot be written.
     """
+    if note:
+        tell(note)
     options.output.mkdir(parents=True, exist_ok=True)
     results: list[Result] = []
     failures: dict[str, str] = {}
@@ -134,14 +139,14 @@ def run_benchmark(
                 tell(f"measured {number + 1} of {len(configs)}: {_result_line(results[-1])}")
     except (KeyboardInterrupt, ChildProcessError):
         if results:
-            _write(options, results, failures)
+            _write(options, results, failures, note)
             report = options.output / "result.md"
             tell(f"{len(results)} of {len(configs)} settings are measured: {report}")
         raise
     if not results:
         reason = next(iter(failures.values()))
         raise ChildProcessError(f"none of the {len(configs)} settings ran; the first: {reason}")
-    return f"{_write(options, results, failures)}\n{options.output / 'result.json'}"
+    return f"{_write(options, results, failures, note)}\n{options.output / 'result.json'}"
 
 
 def _measured(
@@ -173,9 +178,11 @@ def _result_line(result: Result) -> str:
     return f"{speed} ({layout_text(result.config)})"
 
 
-def _write(options: BenchmarkOptions, results: list[Result], failures: dict[str, str]) -> str:
+def _write(
+    options: BenchmarkOptions, results: list[Result], failures: dict[str, str], note: str
+) -> str:
     results.sort(key=lambda result: -result.tokens_per_second_per_gpu)
-    return write_report(options.output, results, failures, about())
+    return write_report(options.output, results, failures, about(), note=note)
 
 
 def measure_as_rank(
@@ -223,7 +230,7 @@ def measure_as_rank(
     )
     if rank == 0 and not is_ours:
         measured = json.loads((directory / "measured.json").read_bytes())
-        tell(_write(options, [Result(config=config, measured=measured)], {}))
+        tell(_write(options, [Result(config=config, measured=measured)], {}, ""))
 
 
 def _directory(options: BenchmarkOptions, number: int) -> Path:

@@ -37,7 +37,12 @@ CPU_LABELS = {name: label.replace("GPU", "process") for name, label in LABELS.it
 
 
 def write_report(
-    directory: Path, results: list[Result], failures: dict[str, str], about: dict[str, Any]
+    directory: Path,
+    results: list[Result],
+    failures: dict[str, str],
+    about: dict[str, Any],
+    *,
+    note: str = "",
 ) -> str:
     """Write `result.json`, `result.md` and `result.png`; return the Markdown.
 
@@ -46,6 +51,7 @@ def write_report(
         results: Fastest first.
         failures: Settings that could not be measured, and why.
         about: Machine, versions, date, commit.
+        note: Of a sweep, what it left out.
     """
     best = results[0]
     content = {
@@ -61,17 +67,20 @@ def write_report(
             }
             for result in results
         ],
+        "sweep": note,
         "failed": failures,
         "published": [anchor.described() for anchor in _anchors(best)],
     }
     write_json(directory / "result.json", content)
-    text = markdown(results, failures, about)
+    text = markdown(results, failures, about, note=note)
     write_whole(directory / "result.md", text)
     (directory / "result.png").write_bytes(picture(results))
     return text
 
 
-def markdown(results: list[Result], failures: dict[str, str], about: dict[str, Any]) -> str:
+def markdown(
+    results: list[Result], failures: dict[str, str], about: dict[str, Any], *, note: str = ""
+) -> str:
     """Return the results as a page: the fastest whole, the others as a table."""
     best = results[0]
     about_text = ", ".join(f"{name} {value}" for name, value in about.items())
@@ -88,6 +97,7 @@ def markdown(results: list[Result], failures: dict[str, str], about: dict[str, A
         "| figure | value |",
         "|---|---|",
         *rows,
+        *(["", f"{note[0].upper()}{note[1:]}."] if note else []),
         *_sweep_lines(results, failures),
         *_anchor_lines(best),
         *_kernel_lines(best),
@@ -177,6 +187,7 @@ def picture(results: list[Result]) -> bytes:
     axes.set_yticks(range(len(bars)), names, fontsize=8)
     axes.bar_label(drawn, [f"{value:,.0f}" for value in values], padding=3, fontsize=9)
     axes.margins(x=0.16)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     grey = " (grey: published; light grey: of another kind)" if known else ""
     axes.set_xlabel(f"tokens per second and {each(best)}{grey}")
     axes.set_title(f"{best.config.recipe} on {best.measured['device']}", loc="left")
