@@ -3,7 +3,8 @@
 A micro batch passes a layer's matrix products, its attention, and kernels that only move bytes
 (norms, rotary positions, SwiGLU, residuals, casts to FP8, the accumulation of weight gradients).
 Times add up, as such kernels follow each other on one stream; communication counts as far as
-nothing hides it. A pipeline of p stages with v chunks each idles (p - 1) / v micro batches.
+nothing hides it. A pipeline of p stages with v chunks each idles (p - 1) / v micro batches, and
+sends 2 v messages for each. What happens once a step is in `update`.
 
 h hidden, d head size, nh query heads, ng key/value heads, f feed-forward, V vocabulary.
 """
