@@ -6,7 +6,7 @@ Sizes a process holds are those of its pipeline stage, matrices divided by tenso
 from dataclasses import dataclass
 
 from megatron_recipes.activations import activation_bytes, logits_bytes, num_fp8_layers
-from megatron_recipes.config import PrecisionConfig, TrainingConfig
+from megatron_recipes.config import TrainingConfig
 from megatron_recipes.config.gpus import GPUS, Gpu
 from megatron_recipes.config.stages import layers_per_stage
 from megatron_recipes.flops import attention_matrices, mlp_matrices, qkv_biases
@@ -129,7 +129,7 @@ def _stage_memory(config: TrainingConfig, stage: int, layers: int) -> StageMemor
     shards = layout.num_replicas if layout.use_distributed_optimizer else 1
     copies, of_fp8 = (1, 1) if precision.fp8_param_gather else (2, precision.bytes_per_weight)
     is_last = stage == layout.pipeline_model_parallel_size - 1
-    casts_gradients = precision.bytes_per_gradient < 4 and has_float32_masters(precision)
+    casts_gradients = precision.bytes_per_gradient < 4 and _has_float32_masters(config)
     return StageMemory(
         stage=stage,
         weights=of_fp8 * in_fp8 + precision.bytes_per_weight * in_bf16,
@@ -156,12 +156,13 @@ def _stage_parameters(config: TrainingConfig, stage: int, layers: int) -> tuple[
     return in_fp8, others + model.hidden_size * (stage == last)
 
 
-def has_float32_masters(precision: PrecisionConfig) -> bool:
+def _has_float32_masters(config: TrainingConfig) -> bool:
     """Whether Megatron-Core keeps whole master weights, and updates them by float32 gradients.
 
     The precision-aware optimizer needs neither, unless weights are in FP8 by another scaling than
     `delayed`, which its kernel cannot cast to: then all weights have them, BF16 ones too.
     """
+    precision = config.precision
     has_cast = precision.fp8_param_gather and precision.fp8_recipe != "delayed"
     return has_cast or not precision.use_precision_aware_optimizer
 
@@ -175,6 +176,6 @@ def _optimizer_bytes(config: TrainingConfig, in_fp8: float, in_bf16: float) -> f
         return 12 * (in_fp8 + in_bf16)
     moments = STATE_BYTES[precision.exp_avg_dtype] + STATE_BYTES[precision.exp_avg_sq_dtype]
     # Of BF16 weights its kernel keeps only the lower half of the float32 master.
-    of_bf16 = 4 if has_float32_masters(precision) else 2
+    of_bf16 = 4 if _has_float32_masters(config) else 2
     of_fp8 = 4 if precision.fp8_param_gather else of_bf16
     return (of_fp8 + moments) * in_fp8 + (of_bf16 + moments) * in_bf16

@@ -140,6 +140,19 @@ def test_stages_send_activations_there_and_gradients_back() -> None:
             },
             2 + 4 + 12 + 4,
         ),
+        # Whole masters for weights in FP8: moments of 2 bytes each, masters of 4, there and back.
+        (
+            {
+                "fp8": "hybrid",
+                "fp8_param_gather": True,
+                "grad_reduce_in_fp32": False,
+                "use_precision_aware_optimizer": True,
+                "main_grads_dtype": "bfloat16",
+                "exp_avg_dtype": "bfloat16",
+                "exp_avg_sq_dtype": "bfloat16",
+            },
+            2 + 6 + 8 + 16 + 2,
+        ),
     ],
 )
 def test_the_optimizer_moves_gradients_in_the_type_they_were_reduced_in(

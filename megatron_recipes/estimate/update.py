@@ -7,7 +7,7 @@ processes that hold the same weights are spread over (processes / pipeline stage
 from megatron_recipes.estimate.rates import Rates
 from megatron_recipes.estimate.workload import Workload
 from megatron_recipes.flops import attention_matrices, mlp_matrices
-from megatron_recipes.memory import STATE_BYTES, has_float32_masters
+from megatron_recipes.memory import STATE_BYTES
 
 FLOAT32_BYTES, BF16_BYTES, FP8_BYTES = 4, 2, 1
 
@@ -26,7 +26,8 @@ def optimizer_seconds(work: Workload, rates: Rates) -> float:
     gradient, moments = precision.bytes_per_gradient, STATE_BYTES["float32"] * 2
     if precision.use_precision_aware_optimizer:
         moments = STATE_BYTES[precision.exp_avg_dtype] + STATE_BYTES[precision.exp_avg_sq_dtype]
-    if has_float32_masters(precision):
+    # Without the precision-aware optimizer, and with weights in FP8, masters are whole.
+    if precision.fp8_param_gather or not precision.use_precision_aware_optimizer:
         copied = gradient + FLOAT32_BYTES if gradient < FLOAT32_BYTES else 0
         read = copied + 2 * FLOAT32_BYTES  # for the norm, for the update
         updated = 2 * (FLOAT32_BYTES + moments) + BF16_BYTES
