@@ -10,14 +10,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from megatron_recipes.estimate.fit import predictions
-from megatron_recipes.estimate.layouts import Candidate, rank_layouts
+from megatron_recipes.estimate.layouts import (
+    MEDIAN_ERROR,
+    WIDE_TENSOR,
+    Candidate,
+    not_told_apart,
+    rank_layouts,
+    recommended,
+)
 from megatron_recipes.estimate.rates import PUBLISHED
 from megatron_recipes.recipes import find_recipe
 
 PAGE = Path(__file__).parents[1] / "docs/scaling.md"
 GPUS = (8, 16, 32, 64, 128, 256, 512, 1024)
 SHOWN = 3
-"""Layouts of each number of GPUs; of those that differ only in chunks the fastest."""
+"""Layouts of each number of GPUs, beside the recommended one; of those that differ only in chunks
+the fastest."""
 TOKENS = 100e9
 """That days and GPU-hours are given for: about stage 1."""
 RECIPES = (
@@ -41,9 +49,10 @@ A step is the sum of its parts, on the fullest pipeline stage
 operations over a share of the dense peak; norms, rotary positions, SwiGLU, casts and the sum of
 weight gradients by the bytes they move; tensor and context parallel communication by bytes over
 NVLink, as far as nothing hides it; the idle pipeline, (p - 1) / v micro batches for p stages of v
-chunks;
-the optimizer by the bytes of its states; the first gather of weights and the last reduction of
-gradients. Recomputation takes time and counts in no throughput.
+chunks; activations and gradients between stages, once there and back for each micro batch and
+chunk, over the network unless all stages are in one machine; the optimizer by the bytes of its
+states and gradients; the first gather of weights and the last reduction of gradients.
+Recomputation takes time and counts in no throughput.
 
 Rates of H100 SXM, from published measurements (`estimate/rates.py` names them):
 """
@@ -54,7 +63,9 @@ LIMITS = """\
 - Stragglers, failures, checkpoints and data that come late; clocks that fall in a hot rack.
 - Overlap is a constant share, not a schedule; small micro batches and short sequences are
   faster on paper than in a machine that waits for kernel launches.
-- The network is one number: 40 GB/s a GPU, whatever lies between the machines.
+- The network is one number: 40 GB/s a GPU's port, whatever lies between the machines. A collective
+  over replicas uses the ports of all its members in a machine; how long a message takes to begin is
+  counted nowhere, which would show on 512 GPUs and more.
 - Batches are the recipes' 512 sequences at every number of GPUs, so that 1,024 GPUs have one or
   two micro batches each: pipelines idle and reductions show. A larger batch would hide both.
 """
@@ -80,8 +91,9 @@ def _rates() -> Iterator[str]:
     yield f"| attention, share of 989 TFLOP/s | {rates.attention_share:.2f} |"
     yield f"| memory | {rates.memory_bytes_per_second / 1e12:.2f} TB/s |"
     yield f"| NVLink, a GPU | {rates.nvlink_bytes_per_second / 1e9:.0f} GB/s |"
-    yield f"| network, a GPU | {rates.network_bytes_per_second / 1e9:.0f} GB/s |"
-    yield f"| tensor parallel communication that shows | {rates.exposed_share:.2f} |"
+    yield f"| network, a GPU's port | {rates.network_bytes_per_second / 1e9:.0f} GB/s |"
+    shows = rates.exposed_share
+    yield f"| tensor and interleaved pipeline parallel communication that shows | {shows:.2f} |"
 
 
 def _errors() -> Iterator[str]:
@@ -111,16 +123,28 @@ def _sizes() -> Iterator[str]:
     yield ""
     yield (
         f"The fastest {SHOWN} layouts that fit 80 GB by the memory model of `show`, sequence "
-        "8,192, 512 sequences a step, gradients accumulated in float32. The first of each size is "
-        f"the one recommended. Days and GPU-hours are for {TOKENS / 1e9:,.0f} billion tokens; "
-        "MFU is causal, of 989 (BF16) or 1,979 (FP8) TFLOP/s."
+        "8,192, 512 sequences a step, gradients accumulated in float32. Days and GPU-hours are for "
+        f"{TOKENS / 1e9:,.0f} billion tokens; MFU is causal, of 989 (BF16) or 1,979 (FP8) TFLOP/s."
+    )
+    yield ""
+    yield (
+        f"**Not told apart (≈)** are layouts within {MEDIAN_ERROR:.0%} of the fastest, the median "
+        "error above rounded up; how many they are in all stands beside the fastest. "
+        "**Recommended, in bold,** is the simplest of them, in a row of its own if it is not among "
+        f"the fastest: tensor parallelism above {WIDE_TENSOR} last (from TP4 to TP8 a published "
+        "fine-tuning of 70B lost 28 %, far more than the estimate says), recomputation next to "
+        "last; then the fewest processes that share a replica; then the fewest pipeline stages; "
+        "then the fastest."
     )
     for title, recipe in RECIPES:
         yield ""
         yield f"### {title}"
         yield ""
-        yield "| GPUs | layout | tokens/s/GPU | TFLOP/s causal | MFU | GB | days | GPU-hours |"
-        yield "|---|---|---|---|---|---|---|---|"
+        yield (
+            "| GPUs | layout | beside the fastest | tokens/s/GPU | TFLOP/s causal | MFU | GB "
+            "| days | GPU-hours |"
+        )
+        yield "|---|---|---|---|---|---|---|---|---|"
         for num_gpus in GPUS:
             yield from _rows(recipe, num_gpus)
     yield ""
@@ -129,14 +153,21 @@ def _sizes() -> Iterator[str]:
 def _rows(recipe: str, num_gpus: int) -> Iterator[str]:
     config = find_recipe(recipe)
     peak = 1979e12 if config.precision.fp8 != "none" else 989e12
-    shown = _distinct(rank_layouts(config, num_gpus))
-    if not shown:
-        yield f"| {num_gpus:,} | none fits | | | | | | |"
-    for candidate in shown:
+    ranked = _distinct(rank_layouts(config, num_gpus))
+    if not ranked:
+        yield f"| {num_gpus:,} | none fits | | | | | | | |"
+        return
+    chosen, close = recommended(ranked), not_told_apart(ranked)
+    shown = ranked[:SHOWN]
+    for candidate in [*shown, *([] if chosen in shown else [chosen])]:
         found = candidate.throughput
         seconds = TOKENS / found.tokens_per_second_per_gpu / num_gpus
+        behind = found.tokens_per_second_per_gpu / ranked[0].throughput.tokens_per_second_per_gpu
+        beside = f"{'≈ ' if candidate in close else ''}{behind - 1:+.1%}"
         yield (
-            f"| {num_gpus:,} | {candidate.name} | {found.tokens_per_second_per_gpu:,.0f} "
+            f"| {num_gpus:,} | {f'**{candidate.name}**' if candidate is chosen else candidate.name}"
+            f" | {f'first of {len(close)} (≈)' if candidate is ranked[0] else beside} "
+            f"| {found.tokens_per_second_per_gpu:,.0f} "
             f"| {found.model_flops_causal / 1e12:.0f} | {found.model_flops_causal / peak:.1%} "
             f"| {candidate.memory_bytes / 1e9:.0f} | {seconds / 86_400:.2f} "
             f"| {seconds * num_gpus / 3600:,.0f} |"
@@ -153,7 +184,7 @@ def _distinct(ranked: list[Candidate]) -> list[Candidate]:
             layout.context_parallel_size,
         )
         chosen.setdefault(sizes, candidate)
-    return list(chosen.values())[:SHOWN]
+    return list(chosen.values())
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ import typer
 from megatron_recipes import plan as planning
 from megatron_recipes.benchmark.command import (
     BenchmarkOptions,
+    at_any_epoch,
     benchmark_configs,
+    check_gpus,
     measure_as_rank,
     run_benchmark,
 )
@@ -93,7 +95,8 @@ def _reporting(command: str, *, verbose: bool) -> Iterator[None]:
     except typer.Exit:
         raise
     except KeyboardInterrupt:
-        _say(f"{PROGRAM} {command}: interrupted; the same command resumes")
+        resumes = "" if command == "benchmark" else "; the same command resumes"
+        _say(f"{PROGRAM} {command}: interrupted{resumes}")
         raise typer.Exit(1) from None
     except BaseException as error:  # torch's CheckpointException is no Exception
         is_foreseen = isinstance(error, ValueError | OSError | FloatingPointError)
@@ -226,7 +229,7 @@ def benchmark(
     recipe: Recipe,
     output: Annotated[Path, typer.Option(help="Where results, logs and traces go.")],
     blend: Annotated[
-        Path | None, typer.Option(help="A blend file; default: random tokens.")
+        Path | None, typer.Option(help="A blend file to read; default: random tokens.")
     ] = None,
     settings: Settings = None,
     steps: Annotated[int, typer.Option(help="Measured steps.")] = 10,
@@ -235,11 +238,20 @@ def benchmark(
         bool, typer.Option("--profile", help="Trace two more steps; name the dearest kernels.")
     ] = False,
     sweep: Annotated[
-        str, typer.Option(metavar="KINDS", help="Try settings: layout,micro_batch,recompute.")
+        str,
+        typer.Option(
+            metavar="KINDS",
+            help="Measure several settings, the best three shown: layout, micro_batch, recompute, "
+            "or some of them joined by commas.",
+        ),
     ] = "",
     verbose: Verbose = False,
 ) -> None:
-    """Measure a recipe: tokens/s/GPU, model TFLOP/s, MFU, with formula and denominator."""
+    """Measure a recipe: tokens/s/GPU, model TFLOP/s, MFU, with formula and denominator.
+
+    Nothing is saved of the model. It runs on the GPUs that the recipe names; on a CPU measure
+    `tiny --set vocab_size=512`.
+    """
     with _reporting("benchmark", verbose=verbose):
         options = BenchmarkOptions(
             output=output,
@@ -248,13 +260,14 @@ def benchmark(
             profile=profile,
             sweep=tuple(filter(None, sweep.split(","))),
         )
-        config, data = resolve_with_data(recipe, settings or [], blend)
+        config, data = resolve_with_data(recipe, at_any_epoch(settings or []), blend)
         place = place_in_world()
-        configs = benchmark_configs(config, options, _say if not place else lambda _line: None)
+        check_gpus(config, starts_processes=not place)
+        configs, note = benchmark_configs(config, options)
         if place:
             measure_as_rank(configs, options, data, *place)
         else:
-            typer.echo(run_benchmark(configs, options, sys.argv[1:], _say))
+            typer.echo(run_benchmark(configs, options, sys.argv[1:], _say, note=note))
 
 
 app.add_typer(convert_app(_reporting), name="convert")

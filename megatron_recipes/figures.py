@@ -45,12 +45,15 @@ class StepFigures:
         self._processes = config.layout.world_size
         self._flops = flops_per_token(config.model, config.batch.sequence_length).causal
         self._peak = peak_of(config)
+        is_bounded = config.batch.document_bounded_attention
+        self._formula = "causal, of whole sequences" if is_bounded else "causal"
 
     def of(self, seconds: float) -> dict[str, Any]:
         """Return the figures of a step, as they stand in the metrics file.
 
         `mfu` is a share, null without a peak; `flops_formula` and `mfu_denominator` say of what.
-        Attention counts the pairs of whole sequences, also where it is bounded by documents.
+        Attention counts the pairs of whole sequences, also where it is bounded by documents, and
+        padding counts as tokens; the formula says so. `benchmark` counts what documents have.
         """
         per_second = self._tokens / seconds
         tflops = per_second * self._flops / self._processes / TERA
@@ -58,7 +61,7 @@ class StepFigures:
             "tokens_per_second": per_second,
             "tokens_per_second_per_gpu": per_second / self._processes,
             "model_tflops_per_gpu": tflops,
-            "flops_formula": "causal",
+            "flops_formula": self._formula,
             "mfu": tflops / self._peak.tflops if self._peak else None,
             "mfu_denominator": self._peak.name if self._peak else "none",
         }

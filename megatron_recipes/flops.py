@@ -22,7 +22,7 @@ class FlopsPerToken:
     causal: float
     """`linear` and attention products over the half of the pairs that causal attention needs."""
 
-    full: int
+    full: float
     """`linear` and attention products over all pairs: 12 L nh d s. The older, greater figure."""
 
 
@@ -51,8 +51,13 @@ def count_parameters(model: ModelConfig) -> int:
     return model.num_layers * layer + hidden + tables * model.padded_vocab_size * hidden
 
 
-def flops_per_token(model: ModelConfig, sequence_length: int) -> FlopsPerToken:
+def flops_per_token(model: ModelConfig, sequence_length: float) -> FlopsPerToken:
     """Return the operations per trained token.
+
+    Args:
+        model: The network; its vocabulary is known.
+        sequence_length: Tokens that attention is bounded to; of documents of different lengths
+            the sum of the squares of their lengths over the sum of their lengths.
 
     >>> llama3_8b = ModelConfig(num_layers=32, hidden_size=4096, ffn_hidden_size=14336,
     ...     num_attention_heads=32, num_query_groups=8, kv_channels=128, vocab_size=128256)
@@ -66,13 +71,20 @@ def flops_per_token(model: ModelConfig, sequence_length: int) -> FlopsPerToken:
     return FlopsPerToken(linear=linear, causal=linear + attention / 2, full=linear + attention)
 
 
-def recomputed_flops_per_token(config: TrainingConfig) -> float:
+def recomputed_flops_per_token(
+    config: TrainingConfig, sequence_length: float | None = None
+) -> float:
     """Return the operations that are done a second time for one token, attention causal.
 
     They are work of the GPU and no progress of the training, so no utilization counts them.
+
+    Args:
+        config: The training.
+        sequence_length: Tokens that attention is bounded to, as `flops_per_token` has it; None:
+            whole sequences.
     """
     model, execution = config.model, config.execution
-    attention = 2 * _heads_width(model) * config.batch.sequence_length
+    attention = 2 * _heads_width(model) * (sequence_length or config.batch.sequence_length)
     if execution.recompute_granularity == "full":
         layer = 2 * (attention_matrices(model) + mlp_matrices(model)) + attention
         return num_recomputed_layers(config) * layer

@@ -2,11 +2,11 @@
 
 One object a step: `kind` "step", `step`, `loss`, `learning_rate`, `grad_norm`,
 `tokens_per_second` (of all processes), `tokens_per_second_per_gpu`, `model_tflops_per_gpu` by
-`flops_formula`, `mfu` of `mfu_denominator`, `memory_bytes` (the most rank 0 has held: allocated on
-its GPU, else resident), `seconds`, `seconds_left`, `consumed_tokens`, `attempt`; one per group of
-an evaluation: `kind` "evaluation", `step`, `group`, `loss`, `tokens`. On a CPU "per GPU" is per
-process. A resumed run drops what comes after the checkpoint it resumes from,
-so that each step stands in the file once.
+`flops_formula` (where documents bound attention it counts whole sequences), `mfu` of
+`mfu_denominator`, `memory_bytes` (the most rank 0 has held: allocated on its GPU, else resident),
+`seconds`, `seconds_left`, `consumed_tokens`, `attempt`; one per group of an evaluation: `kind`
+"evaluation", `step`, `group`, `loss`, `tokens`. On a CPU "per GPU" is per process. A resumed run
+drops what comes after the checkpoint it resumes from, so that each step stands in the file once.
 """
 
 import contextlib

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,6 +19,9 @@ from benchmarks.in_memory import Row, fastest_exact
 from benchmarks.peers import flatten_rows
 from benchmarks.targets import Target
 from benchmarks.worker import count_different, digests_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -86,12 +90,39 @@ def test_a_readme_without_the_marks_is_refused(tmp_path: Path) -> None:
     assert all(mark in own for mark in (readme.BEGIN, duplicates_readme.BEGIN))
 
 
+@pytest.fixture(scope="module")
+def small_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Path]]:
+    """Both benchmarks begun at once, as they wait a lot; a name gives its results when it is done.
+
+    Nothing is held of the speeds they measure so.
+    """
+    directories = {name: tmp_path_factory.mktemp(name) for name in ("tokenize", "dedup")}
+    processes = {}
+    for name, directory in directories.items():
+        arguments = ["-m", f"benchmarks.{name}", "--quick", "--results", str(directory)]
+        with (directory / "output").open("wb") as output:
+            processes[name] = subprocess.Popen(
+                [sys.executable, *arguments], cwd=ROOT, stdout=output, stderr=output
+            )
+
+    def done(name: str) -> Path:
+        status = processes[name].wait()
+        assert status == 0, (directories[name] / "output").read_text()
+        return directories[name]
+
+    yield done
+    for process in processes.values():
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.slow
-def test_a_small_run_compares_measures_draws_and_writes(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.tokenize", "--quick", "--results", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    content = json.loads((tmp_path / "tokenize.json").read_text())
-    assert (tmp_path / "tokenize.png").read_bytes().startswith(b"\x89PNG")
+def test_a_small_run_compares_measures_draws_and_writes(
+    small_runs: Callable[[str], Path], tmp_path: Path
+) -> None:
+    results = small_runs("tokenize")
+    content = json.loads((results / "tokenize.json").read_text())
+    assert (results / "tokenize.png").read_bytes().startswith(b"\x89PNG")
     ours = [row for row in content["in_memory"] if row["who"] == "ours"]
     assert {row["corpus"] for row in ours} >= {"web", "web slice", "code", "JSON"}
     assert all(row["is_exact"] and row["ids"] == row["expected_ids"] > 0 for row in ours
@@ -111,11 +142,12 @@ def test_a_small_run_compares_measures_draws_and_writes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_small_run_of_dedup_holds_all_removals_against_brute_force(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.dedup", "--quick", "--results", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    content = json.loads((tmp_path / "dedup.json").read_text())
-    assert (tmp_path / "dedup.png").read_bytes().startswith(b"\x89PNG")
+def test_a_small_run_of_dedup_holds_all_removals_against_brute_force(
+    small_runs: Callable[[str], Path], tmp_path: Path
+) -> None:
+    results = small_runs("dedup")
+    content = json.loads((results / "dedup.json").read_text())
+    assert (results / "dedup.png").read_bytes().startswith(b"\x89PNG")
     ours = [row for row in content["end_to_end"] if row["who"] == "ours"]
     assert {row["corpus"] for row in ours} == {"web", "web slice"}
     assert all(row["removed"] > 0 == row["alone"]["0.8"] for row in ours if row["corpus"] == "web")

@@ -1,29 +1,27 @@
 """What `megatron-recipes benchmark` does: a config, or a sweep of them, measured one by one."""
 
-import datetime
 import json
 import os
-import platform
-import subprocess
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-from megatron_recipes.benchmark.report import write_report
+from megatron_recipes.benchmark.about import about
+from megatron_recipes.benchmark.report import each, layout_text, write_report
 from megatron_recipes.benchmark.results import Result
 from megatron_recipes.benchmark.sweep import sweep_configs
 from megatron_recipes.blend import Blend
 from megatron_recipes.claim import claimed
 from megatron_recipes.config import TrainingConfig
+from megatron_recipes.config.gpus import GPUS
+from megatron_recipes.job import machine
 from megatron_recipes.launch import run_processes
 from megatron_recipes.rank import prepare_megatron, take_place
 from megatron_recipes.run_directory import RunDirectory
 from megatron_recipes.settings import with_fields
+from megatron_recipes.stop import STOP_SIGNALS
 
-NUM_BEST = 3
-VERSIONS = ("torch", "megatron-core", "transformer-engine")
 CHOSEN = "MEGATRON_RECIPES_BENCHMARK"
 """The number of the config of a sweep that a started process measures."""
 
@@ -48,10 +46,19 @@ class BenchmarkOptions:
     """Kinds of settings to try; empty: the config alone."""
 
 
+def at_any_epoch(settings: list[str]) -> list[str]:
+    """Return settings under which a few steps are measured on however little data there is.
+
+    How often the whole training would read it does not matter here, unless `max_epochs` is set.
+    """
+    names = {setting.partition("=")[0].strip() for setting in settings}
+    return settings if "max_epochs" in names else [*settings, "max_epochs=1e9"]
+
+
 def benchmark_configs(
-    config: TrainingConfig, options: BenchmarkOptions, tell: Callable[[str], None]
-) -> list[TrainingConfig]:
-    """Return what is measured, checked.
+    config: TrainingConfig, options: BenchmarkOptions
+) -> tuple[list[TrainingConfig], str]:
+    """Return what is measured, checked, and of a sweep a line on what is not.
 
     Raises:
         ValueError: The vocabulary is open, a number is not positive, or nothing fits.
@@ -71,11 +78,36 @@ def benchmark_configs(
         stop_at_step=-1,
     )
     if not options.sweep:
-        return [config]
+        return [config], ""
     found, too_large, left_out = sweep_configs(config, options.sweep)
-    rest = f", the {left_out} after them are left out" if left_out else ""
-    tell(f"sweep: {len(found)} settings are run, {too_large} do not fit the memory{rest}")
-    return found
+    by = "by the estimate" if config.needs_gpu else "in the order of the list"
+    rest = f"; {left_out} more, behind these {by}, are not measured" if left_out else ""
+    return found, f"sweep: {len(found)} settings are run, {too_large} do not fit the memory{rest}"
+
+
+def check_gpus(config: TrainingConfig, *, starts_processes: bool) -> None:
+    """Refuse what is made for GPUs where there are none, or too few.
+
+    Args:
+        config: What is measured.
+        starts_processes: Whether all its processes are to run on this machine.
+
+    Raises:
+        ValueError: The message says how many of which GPU it takes.
+    """
+    if not config.needs_gpu:
+        return
+    import torch  # slow: only when it matters
+
+    there, needed = torch.cuda.device_count(), config.layout.world_size
+    if not there or (starts_processes and there < needed):
+        kind = GPUS[config.execution.gpu].name
+        raise ValueError(
+            f"{config.recipe} needs {needed} GPU{'s' * (needed > 1)} ({kind}), here "
+            f"{'are' if there != 1 else 'is'} {there or 'none'}; run it there (on several machines "
+            "under srun), change the layout by --set, or measure `tiny` with --set vocab_size=512"
+        )
+    config.check_machine(**machine())
 
 
 def run_benchmark(
@@ -83,39 +115,82 @@ def run_benchmark(
     options: BenchmarkOptions,
     arguments: list[str],
     tell: Callable[[str], None],
+    *,
+    note: str = "",
 ) -> str:
-    """Measure each config in processes of its own; return the report.
+    """Measure each config in processes of its own; return the report, with the note.
+
+    Of an interrupted sweep there is a report on what was measured until then.
 
     Raises:
-        ChildProcessError: The only config failed; a failure inside a sweep is told and left out.
+        ChildProcessError: The only config failed, or all of a sweep; or a process was asked to
+            end. What fails inside a sweep is told and left out.
+        KeyboardInterrupt: The user asked to end; no process is left.
         OSError: The directory cannot be written.
     """
+    if note:
+        tell(note)
     options.output.mkdir(parents=True, exist_ok=True)
-    results = []
-    with claimed(options.output, tell) as claim:
-        for number, config in enumerate(configs):
-            directory = _directory(options, number)
-            directory.mkdir(parents=True, exist_ok=True)
-            os.environ[CHOSEN] = str(number)
-            run = RunDirectory(path=directory)
-            try:
-                run_processes(run, config.layout.world_size, arguments, claim)
-            except ChildProcessError as error:
-                if len(configs) == 1:
-                    raise
-                tell(f"sweep: setting {number} failed and is left out: {error}")
-                continue
-            measured = json.loads((directory / "measured.json").read_bytes())
-            results.append(Result(config=config, measured=measured))
-            tell(
-                f"measured {number + 1} of {len(configs)}: "
-                f"{results[-1].tokens_per_second_per_gpu:,.0f} tokens/s/GPU"
-            )
+    results: list[Result] = []
+    failures: dict[str, str] = {}
+    try:
+        with claimed(options.output, tell) as claim:
+            for number, config in enumerate(configs):
+                try:
+                    results.append(_measured(config, options, number, arguments, claim))
+                except ChildProcessError as error:
+                    if len(configs) == 1 or _was_asked_to_end(error):
+                        raise
+                    failures[layout_text(config)] = str(error)
+                    tell(f"sweep: {layout_text(config)} failed and is left out: {error}")
+                    continue
+                tell(f"measured {number + 1} of {len(configs)}: {_result_line(results[-1])}")
+    except (KeyboardInterrupt, ChildProcessError):
+        if results:
+            _write(options, results, failures, note)
+            report = options.output / "result.md"
+            tell(f"{len(results)} of {len(configs)} settings are measured: {report}")
+        raise
     if not results:
-        raise ChildProcessError(f"none of the {len(configs)} settings ran; logs: {options.output}")
+        reason = next(iter(failures.values()))
+        raise ChildProcessError(f"none of the {len(configs)} settings ran; the first: {reason}")
+    return f"{_write(options, results, failures, note)}\n{options.output / 'result.json'}"
+
+
+def _measured(
+    config: TrainingConfig,
+    options: BenchmarkOptions,
+    number: int,
+    arguments: list[str],
+    claim: int,
+) -> Result:
+    directory = _directory(options, number)
+    directory.mkdir(parents=True, exist_ok=True)
+    os.environ[CHOSEN] = str(number)
+    try:
+        run = RunDirectory(path=directory)
+        run_processes(run, config.layout.world_size, arguments, claim)
+    finally:
+        del os.environ[CHOSEN]
+    measured = json.loads((directory / "measured.json").read_bytes())
+    return Result(config=config, measured=measured)
+
+
+def _was_asked_to_end(error: ChildProcessError) -> bool:
+    """Whether a process ended by a signal that this one was sent and has passed on."""
+    return any(f" was ended by {number.name};" in str(error) for number in STOP_SIGNALS)
+
+
+def _result_line(result: Result) -> str:
+    speed = f"{result.tokens_per_second_per_gpu:,.0f} tokens/s/{each(result)}"
+    return f"{speed} ({layout_text(result.config)})"
+
+
+def _write(
+    options: BenchmarkOptions, results: list[Result], failures: dict[str, str], note: str
+) -> str:
     results.sort(key=lambda result: -result.tokens_per_second_per_gpu)
-    text = write_report(options.output, results[: NUM_BEST if options.sweep else 1], about())
-    return f"{text}\n{options.output / 'result.json'}"
+    return write_report(options.output, results, failures, about(), note=note)
 
 
 def measure_as_rank(
@@ -145,6 +220,8 @@ def measure_as_rank(
     directory = _directory(options, number)
     directory.mkdir(parents=True, exist_ok=True)
     tell = take_place(RunDirectory(path=directory), config, rank)
+    # Started with these blocked; nothing of a measurement is worth saving.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     prepare_megatron()
     from megatron_recipes.benchmark.measure import Measurement, measure
 
@@ -161,32 +238,8 @@ def measure_as_rank(
     )
     if rank == 0 and not is_ours:
         measured = json.loads((directory / "measured.json").read_bytes())
-        tell(write_report(options.output, [Result(config=config, measured=measured)], about()))
+        tell(_write(options, [Result(config=config, measured=measured)], {}, ""))
 
 
 def _directory(options: BenchmarkOptions, number: int) -> Path:
     return options.output.resolve() / f"setting-{number:02d}"
-
-
-def about() -> dict[str, Any]:
-    """Return date, machine, versions and commit."""
-    found: dict[str, Any] = {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-    }
-    for package in VERSIONS:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "absent"
-    return found | {"commit": _commit()}
-
-
-def _commit() -> str:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
-    try:
-        git = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # a machine without git
-        return "unknown"
-    return git.stdout.strip() or "unknown"

@@ -1,11 +1,9 @@
 """One measurement, as each of its processes takes part in it."""
 
 import datetime
-import itertools
 import socket
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,11 @@ import torch
 import torch.distributed
 
 from megatron_recipes.active import require_active, require_chosen_attention
+from megatron_recipes.benchmark.clock import StepClock, timed_steps
+from megatron_recipes.benchmark.content import Content
 from megatron_recipes.benchmark.energy import EnergyMeter
 from megatron_recipes.benchmark.kernels import profiled
+from megatron_recipes.benchmark.reading import content_of
 from megatron_recipes.benchmark.synthetic import SyntheticSequences
 from megatron_recipes.blend import Blend
 from megatron_recipes.config import TrainingConfig
@@ -79,25 +80,25 @@ def _measure(wanted: Measurement, world: World, watchdog: Watchdog) -> dict[str,
     chunks = build_model(config, world)
     optimizer = build_optimizer(config, chunks)
     connect_schedule(chunks, optimizer)
-    step = TrainStep(config, world, _dataset(wanted), chunks, optimizer, watchdog)
+    dataset = _dataset(wanted)
+    step = TrainStep(config, world, dataset, chunks, optimizer, watchdog)
     with GarbageCollection(config.execution.garbage_collection_interval):
         losses = [
             step.run(number + 1, is_asked=False).loss for number in range(wanted.warm_up_steps)
         ]
         _synchronize()
         energy = EnergyMeter(world.device.index) if world.device.index is not None else None
-        times = [time.perf_counter()]
-        for number in range(wanted.num_steps):
-            losses.append(step.run(wanted.warm_up_steps + number + 1, is_asked=False).loss)
-            times.append(time.perf_counter())
-        _synchronize()
-        times[-1] = time.perf_counter()
-        joules = energy.joules() if energy else None
+        measured, seconds = timed_steps(
+            lambda number: step.run(wanted.warm_up_steps + number + 1, is_asked=False).loss,
+            wanted.num_steps,
+            StepClock(world.device),
+        )
+        joules = sum_if_all(gathered(energy.joules() if energy else None))
     found = {
-        "seconds": [after - before for before, after in itertools.pairwise(times)],
-        "losses": losses,
+        "seconds": seconds,
+        "losses": losses + measured,
         "peak_memory_bytes": _most(peak_memory_bytes(), world),
-        "joules_of_rank_0": joules,
+        "joules": joules,
         "active": [
             *require_active(config, chunks, optimizer),
             *require_chosen_attention(config),
@@ -106,6 +107,8 @@ def _measure(wanted: Measurement, world: World, watchdog: Watchdog) -> dict[str,
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
     }
+    if config.batch.document_bounded_attention and world.rank == 0:
+        found["content"] = asdict(_content(wanted, dataset))
     if wanted.profile:
         first = wanted.warm_up_steps + wanted.num_steps + 1
         found["kernels"] = profiled(
@@ -120,6 +123,20 @@ def _dataset(wanted: Measurement) -> Any:
     if wanted.blend is None:
         return SyntheticSequences(wanted.config)
     return build_datasets(wanted.config, wanted.blend, wanted.directory / "cache").train
+
+
+def _content(wanted: Measurement, dataset: Any) -> Content:
+    """Return what all processes read in the measured steps; the order of samples is known."""
+    batch = wanted.config.batch
+    first = wanted.warm_up_steps * batch.global_batch_size
+    indices = range(first, first + wanted.num_steps * batch.global_batch_size)
+    return content_of(dataset, indices, batch.sequence_length)
+
+
+def sum_if_all(values: list[float | None]) -> float | None:
+    """Return the sum of what all processes have; None where one of them cannot say."""
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
 
 
 def _synchronize() -> None:

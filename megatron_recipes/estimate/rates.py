@@ -25,10 +25,12 @@ class Rates:
     """Of one GPU to the others of its node, by a large collective (bus bandwidth)."""
 
     network_bytes_per_second: float
-    """Of one GPU to those of other nodes, likewise."""
+    """Of one GPU to another node, through its own port; a collective with several members in a node
+    uses the ports of all of them."""
 
     exposed_share: float
-    """Of tensor and context parallel communication, what no computation hides."""
+    """Of communication between tensor parallel processes, and between the stages of an interleaved
+    pipeline: what no computation hides."""
 
 
 PUBLISHED = {

@@ -4,7 +4,14 @@ from dataclasses import fields
 
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.config.gpus import GPUS
-from megatron_recipes.estimate.layouts import Candidate, estimate_config, rank_layouts
+from megatron_recipes.estimate.layouts import (
+    MEDIAN_ERROR,
+    Candidate,
+    estimate_config,
+    not_told_apart,
+    rank_layouts,
+    recommended,
+)
 from megatron_recipes.estimate.step_time import StepTime, Throughput
 
 NUM_LAYOUTS = 3
@@ -29,12 +36,20 @@ def estimate_lines(config: TrainingConfig) -> list[tuple[str, str]]:
         ("", f"{found.step.seconds:.2f} s a step: {parts_text(found.step)}"),
         ("", f"{seconds / 86_400:.1f} days or {hours:,.0f} GPU-hours for all steps"),
     ]
-    ranked = rank_layouts(config, config.layout.world_size)[:NUM_LAYOUTS]
-    for number, candidate in enumerate(ranked):
+    ranked = rank_layouts(config, config.layout.world_size)
+    for number, candidate in enumerate(ranked[:NUM_LAYOUTS]):
         lines.append(("fastest" if number == 0 else "", layout_text(candidate)))
     if not ranked:
-        lines.append(("fastest", "no layout of as many GPUs fits their memory"))
-    return lines
+        return [*lines, ("fastest", "no layout of as many GPUs fits their memory")]
+    close = len(not_told_apart(ranked))
+    return [
+        *lines,
+        (
+            "recommended",
+            f"{recommended(ranked).name}, the simplest of {close} within {MEDIAN_ERROR:.0%} of the "
+            "fastest: the estimate's own error, so it does not tell them apart",
+        ),
+    ]
 
 
 def throughput_text(config: TrainingConfig, found: Throughput) -> str:
@@ -45,9 +60,10 @@ def throughput_text(config: TrainingConfig, found: Throughput) -> str:
         share = found.model_flops_causal / gpu.fp8_flops
         utilization = f"{share:.1%} of {gpu.fp8_flops / 1e12:,.0f} (FP8), {utilization} (BF16)"
     causal, full = found.model_flops_causal / 1e12, found.model_flops_full / 1e12
+    whole = ", attention over whole sequences" if config.batch.document_bounded_attention else ""
     return (
         f"{found.tokens_per_second_per_gpu:,.0f} tokens/s/GPU; {causal:.0f} TFLOP/s causal, "
-        f"{full:.0f} full; causal MFU {utilization}"
+        f"{full:.0f} full; causal MFU {utilization}{whole}"
     )
 
 

@@ -3,7 +3,8 @@
 A micro batch passes a layer's matrix products, its attention, and kernels that only move bytes
 (norms, rotary positions, SwiGLU, residuals, casts to FP8, the accumulation of weight gradients).
 Times add up, as such kernels follow each other on one stream; communication counts as far as
-nothing hides it. A pipeline of p stages with v chunks each idles (p - 1) / v micro batches.
+nothing hides it. A pipeline of p stages with v chunks each idles (p - 1) / v micro batches, and
+sends 2 v messages for each. What happens once a step is in `update`.
 
 h hidden, d head size, nh query heads, ng key/value heads, f feed-forward, V vocabulary.
 """
@@ -13,12 +14,15 @@ from dataclasses import dataclass, fields
 from megatron_recipes.config import ModelConfig
 from megatron_recipes.config.gpus import Gpu
 from megatron_recipes.estimate.rates import Rates
+from megatron_recipes.estimate.update import (
+    BF16_BYTES,
+    FLOAT32_BYTES,
+    FP8_BYTES,
+    data_parallel_seconds,
+    optimizer_seconds,
+)
 from megatron_recipes.estimate.workload import Workload
 from megatron_recipes.flops import attention_matrices, flops_per_token, mlp_matrices
-
-BF16_BYTES = 2
-FP8_BYTES = 1
-FLOAT32_BYTES = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +52,9 @@ class StepTime:
 
     context_parallel: float
     """Exchange of keys and values that nothing hides."""
+
+    pipeline_parallel: float
+    """Activations and their gradients on their way between stages, where nothing hides it."""
 
     pipeline_idle: float
     """Waiting for the first and the last micro batch."""
@@ -84,7 +91,7 @@ class Throughput:
 def estimate(work: Workload, gpu: Gpu, rates: Rates) -> Throughput:
     """Return the throughput of a workload."""
     step = step_time(work, gpu, rates)
-    flops = flops_per_token(work.model, work.batch.sequence_length)
+    flops = flops_per_token(work.model, work.attended_tokens or work.batch.sequence_length)
     tokens = work.batch.tokens_per_step / step.seconds / work.num_gpus
     return Throughput(
         step=step,
@@ -106,10 +113,36 @@ def step_time(work: Workload, gpu: Gpu, rates: Rates) -> StepTime:
         **{name: seconds * count for name, seconds in layers.items()},
         output_layer=output * count,
         recomputation=recomputed * count,
+        pipeline_parallel=_pipeline_parallel(work, rates),
         pipeline_idle=passing * idle,
-        optimizer=_optimizer(work, rates),
-        data_parallel=_data_parallel(work, rates),
+        optimizer=optimizer_seconds(work, rates),
+        data_parallel=data_parallel_seconds(work, rates),
     )
+
+
+def _pipeline_parallel(work: Workload, rates: Rates) -> float:
+    """Return the time in which a stage waits for what other stages send it.
+
+    A micro batch comes once forward and its gradient once backward, to every chunk of a stage;
+    stages send and receive at once. Interleaved schedules send while they compute; while a pipeline
+    fills and drains nothing hides it. The slowest boundary sets the pace: the last ranks to be
+    numbered are stages, so that with more than one machine some boundary is between two.
+    """
+    layout, batch = work.layout, work.batch
+    stages, chunks = (
+        layout.pipeline_model_parallel_size,
+        layout.virtual_pipeline_model_parallel_size,
+    )
+    if stages == 1:
+        return 0.0
+    parts = layout.context_parallel_size
+    parts *= layout.tensor_model_parallel_size if layout.sequence_parallel else 1
+    sent = BF16_BYTES * work.model.hidden_size * batch.micro_batch_size * batch.sequence_length
+    is_one_node = work.num_gpus <= work.execution.gpus_per_node
+    link = rates.nvlink_bytes_per_second if is_one_node else rates.network_bytes_per_second
+    hop = sent / parts / link
+    exposed = rates.exposed_share if chunks > 1 else 1.0
+    return 2 * hop * (work.num_microbatches * chunks * exposed + stages - 1)
 
 
 class _MicroBatch:
@@ -242,45 +275,3 @@ class _MicroBatch:
 def layer_matrices(model: ModelConfig) -> int:
     """Return the weights in the matrices of one layer."""
     return attention_matrices(model) + mlp_matrices(model)
-
-
-def _held_parameters(work: Workload) -> float:
-    model, layout = work.model, work.layout
-    tables = 1 if model.share_embeddings_and_output_weights else 2
-    count = model.num_layers * layer_matrices(model)
-    count += tables * model.padded_vocab_size * model.hidden_size
-    return count / (layout.tensor_model_parallel_size * layout.pipeline_model_parallel_size)
-
-
-def _optimizer(work: Workload, rates: Rates) -> float:
-    if not work.trains_weights:
-        return 0.0
-    held, layout = _held_parameters(work), work.layout
-    shards = layout.num_replicas if layout.use_distributed_optimizer else 1
-    states = 6 if work.precision.use_precision_aware_optimizer else 12
-    # Gradient read, states read and written, weight written; the buffer is zeroed by every GPU.
-    moved = held / shards * (FLOAT32_BYTES + 2 * states + BF16_BYTES) + held * FLOAT32_BYTES
-    return moved / rates.memory_bytes_per_second
-
-
-def _data_parallel(work: Workload, rates: Rates) -> float:
-    layout = work.layout
-    if layout.num_replicas == 1 or not work.trains_weights:
-        return 0.0
-    model_parallel = layout.tensor_model_parallel_size * layout.pipeline_model_parallel_size
-    in_node = work.num_gpus <= work.execution.gpus_per_node
-    in_node = in_node or layout.num_replicas * model_parallel <= work.execution.gpus_per_node
-    link = rates.nvlink_bytes_per_second if in_node else rates.network_bytes_per_second
-    gradient = FLOAT32_BYTES if work.precision.grad_reduce_in_fp32 else BF16_BYTES
-    weight = FP8_BYTES if work.precision.fp8_param_gather else BF16_BYTES
-    held = _held_parameters(work)
-    reduction = held * gradient / link * _exposed(work, overlaps=layout.overlap_grad_reduce)
-    gather = held * weight / link * _exposed(work, overlaps=layout.overlap_param_gather)
-    return reduction + gather
-
-
-def _exposed(work: Workload, *, overlaps: bool) -> float:
-    """Return the share of a reduction or gather that nothing hides: one bucket's, of a layer."""
-    layout = work.layout
-    layers = work.model.num_layers / layout.pipeline_model_parallel_size
-    return min(1.0, 2 / layers) if overlaps else 1.0
