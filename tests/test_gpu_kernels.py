@@ -14,6 +14,7 @@ import torch
 from benchmarks.gpu import adam, attention, layers, linear, operands
 from benchmarks.gpu.operands import relative_error, verdict
 from benchmarks.gpu.options import Options
+from megatron_recipes import fused_weight_gradient
 
 SIZES = (64, 96, 128)
 OPTIONS = Options(
@@ -69,6 +70,63 @@ def test_a_wrong_kernel_does_not(
     right = getattr(owner, attribute)
     monkeypatch.setattr(owner, attribute, lambda self, *args, **kw: 1.02 * right(self, *args, **kw))
     assert CHECKS[name]()["ok"] is False
+
+
+@pytest.mark.parametrize(("kernel", "holds"), [
+    ("fused 1", True), ("flash 3", True), ("unfused", False), ("", False),
+])  # fmt: skip
+def test_attention_has_to_be_fused(
+    kernel: str, holds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["megatron_recipes.active"], "chosen_attention", lambda: kernel)
+    found = CHECKS["attention"]()
+    assert (found["ok"], found["kernel"]) == (holds, kernel)
+    # It is refused for what it is: its numbers are right.
+    assert all(error <= found["limits"][part] for part, error in found["errors"].items())
+
+
+def test_attention_without_its_mask_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = torch.Tensor.masked_fill
+    monkeypatch.setattr(torch.Tensor, "masked_fill", lambda self, *_arguments: self)
+    assert CHECKS["attention"]()["ok"] is False
+    monkeypatch.setattr(torch.Tensor, "masked_fill", right)
+    assert CHECKS["attention"]()["ok"] is True
+
+
+@pytest.mark.parametrize("name", ["wgrad_gemm_accum_fp32", "wgrad_gemm_accum_fp16"])
+def test_a_wrong_weight_gradient_does_not_hold(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert linear.gradient_module_errors(SIZES, OPTIONS)["ok"] is True
+
+    def overwriting(inputs: torch.Tensor, gradient: torch.Tensor, main: torch.Tensor) -> None:
+        main.copy_(gradient.t().float() @ inputs.float())  # and adds nothing up
+
+    monkeypatch.setattr(fused_weight_gradient, name, overwriting)
+    assert linear.gradient_module_errors(SIZES, OPTIONS)["ok"] is False
+
+
+@pytest.mark.parametrize("recipe", linear.RECIPES)
+def test_fp8_that_rounds_too_much_does_not_hold(
+    recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulated = linear.emulated_errors(SIZES, OPTIONS)["errors"]
+    right = engine_stand_in.Linear.forward
+
+    def rounding(grid: float) -> Any:
+        """Return a layer whose output is on a grid, as a share of its greatest value."""
+
+        def forward(self: Any, inputs: torch.Tensor, **options: Any) -> torch.Tensor:
+            output = right(self, inputs, **options)
+            step = grid * output.detach().abs().max()
+            return output + ((output / step).round() * step - output).detach()
+
+        return forward
+
+    monkeypatch.setattr(engine_stand_in.Linear, "forward", rounding(0.02))
+    kept = linear.linear_errors(SIZES, recipe, OPTIONS, emulated)
+    assert (kept["ok"], kept["fp8_used"]) == (True, True), kept
+    monkeypatch.setattr(engine_stand_in.Linear, "forward", rounding(0.2))
+    lost = linear.linear_errors(SIZES, recipe, OPTIONS, emulated)
+    assert (lost["ok"], lost["fp8_used"]) == (False, True), lost
 
 
 def test_a_wrong_loss_or_update_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:

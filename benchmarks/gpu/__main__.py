@@ -1,101 +1,105 @@
-"""One part of the check, in a process of its own: `python -m benchmarks.gpu PART ...`.
+"""The check of a GPU from a folder of wheels to results: what `run.sh` starts.
 
-`run.sh` beside this installs what is missing and runs the parts in their order; README.md says
-what a failure means. Exit status 0: every sub-step that this machine can do holds; 1: one does not.
+    python -P -m benchmarks.gpu WHEELS_DIR|none [PART...] [OPTION...]
+
+It imports nothing that has to be installed. Exit status 0: every sub-step that this machine can do
+holds; 1: one does not, or lacked time; 2: nothing was begun; 128 and a signal: ended by it.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import datetime
 import os
+import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.gpu.about import ROOT, commit, describe
-from benchmarks.gpu.needs import complaint
+from benchmarks.gpu.about import ROOT, commit
+from benchmarks.gpu.needs import PARTS
 from benchmarks.gpu.options import Options
+from benchmarks.gpu.report import say
+from benchmarks.gpu.runs import RefusedError, ended_by_signals, lock, run_parts
+from benchmarks.gpu.wheels import install
 
-PARTS = ("kernels", "twin", "throughput", "curves", "checkpoints", "memory")
-SECONDS = 580.0
+SECONDS_IN_ALL = 1780.0
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="benchmarks.gpu")
-    parser.add_argument("part", choices=(*PARTS, "needs"))
+    parser = argparse.ArgumentParser(prog="benchmarks/gpu/run.sh")
+    parser.add_argument("wheels", help="folder of the wheels that are missing here, or none")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--tiny", action="store_true", help="sizes of a test")
     parser.add_argument("--blend", type=Path, help="real text as a blend file")
     parser.add_argument("--text", type=Path, default=ROOT, help="else a directory of text files")
-    parser.add_argument("--work", type=Path, help="for logs, datasets and checkpoints")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="that the part may take")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def main() -> int:
     arguments = parse()
-    if problem := complaint(arguments.device):
-        print(f"benchmarks.gpu: {problem}", file=sys.stderr)
+    try:
+        with ended_by_signals():
+            return _run(arguments, time.monotonic())
+    except (RefusedError, OSError) as reason:
+        say(f"benchmarks/gpu/run.sh: {reason}", sys.stderr)
         return 2
-    if arguments.device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def _run(arguments: argparse.Namespace, begun: float) -> int:
+    if unknown := [part for part in arguments.parts if part not in PARTS]:
+        raise RefusedError(f"expected parts of {', '.join(PARTS)}, found {', '.join(unknown)}")
+    given = os.environ.get("WORK") or Path(tempfile.gettempdir()) / "hephaestus-gpu"
+    # Every process names the same commit.
+    os.environ["COMMIT"] = commit()
     options = Options(
         device=arguments.device,
         tiny=arguments.tiny,
         results=Path(os.environ.get("OUT") or _default_results()).resolve(),
-        work=(arguments.work or Path(tempfile.gettempdir()) / "hephaestus-gpu").resolve(),
-        blend=arguments.blend.resolve() if arguments.blend else None,
-        text=arguments.text.resolve(),
-        deadline=time.monotonic() + arguments.seconds,
+        work=Path(given).resolve(),
+        blend=_existing(arguments.blend),
+        text=_existing(arguments.text) or ROOT,
+        deadline=begun + _seconds_in_all(),
     )
-    if arguments.part != "needs":
-        return _run(arguments.part, options)
-    about = describe(options.device)
-    if options.on_gpu and about.get("capability") != [9, 0]:
-        found = about.get("capability", "none that PyTorch sees; for a CPU: --device cpu --tiny")
-        print(
-            f"benchmarks.gpu: expected a GPU of compute capability 9.0 (H100, H200), found {found}",
-            file=sys.stderr,
-        )
-        return 2
+    earlier = _existing(Path(os.environ["RESUME"])) if os.environ.get("RESUME") else None
     options.work.mkdir(parents=True, exist_ok=True)
-    _about_path(options).write_text(json.dumps(about))
-    return 0
+    with lock(options.work):
+        environment = install(arguments.wheels, options.work)
+        return run_parts(
+            tuple(dict.fromkeys(arguments.parts)) or PARTS,
+            options,
+            environment,
+            lambda: _take_over(earlier, options.results),
+        )
 
 
-def _about_path(options: Options) -> Path:
-    """Return where `needs` says what machine this is.
+def _seconds_in_all() -> float:
+    given = os.environ.get("SECONDS_IN_ALL") or str(SECONDS_IN_ALL)
+    try:
+        return float(given)
+    except ValueError:
+        raise RefusedError(f"SECONDS_IN_ALL: expected a number, found {given!r}") from None
 
-    A part that asked PyTorch itself would hold a share of the GPU's memory while others measure.
-    """
-    return options.work / "about.json"
+
+def _existing(path: Path | None) -> Path | None:
+    if path is not None and not path.exists():
+        raise RefusedError(f"{path}: expected a file or directory, found none")
+    return path.resolve() if path else None
 
 
 def _default_results() -> Path:
-    day = time.strftime("%Y-%m-%d", time.gmtime())
-    return ROOT / "benchmarks" / "gpu" / "results" / f"{day}-{commit()}"
+    day = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return ROOT / "benchmarks" / "gpu" / "results" / f"{day}-{os.environ['COMMIT']}"
 
 
-def _run(part: str, options: Options) -> int:
-    from benchmarks.gpu import checkpoints, curves, kernels, memory, throughput, twin
-    from benchmarks.gpu.report import Report
-
-    functions = {
-        "kernels": kernels.kernels,
-        "twin": twin.twin,
-        "throughput": throughput.throughput,
-        "curves": curves.curves,
-        "checkpoints": checkpoints.checkpoints,
-        "memory": memory.memory,
-    }
-    report = Report(part, options, json.loads(_about_path(options).read_bytes()))
-    functions[part](report, options)
-    failed = report.failed
-    print(f"{part}: {len(failed)} of {len(report.steps)} failed{': ' if failed else ''}"
-          f"{', '.join(failed)}; {report.path}", flush=True)  # fmt: skip
-    return 1 if failed else 0
+def _take_over(earlier: Path | None, results: Path) -> None:
+    """Copy earlier results of parts that have none yet."""
+    for part in PARTS if earlier else ():
+        found, target = Path(earlier or "") / f"{part}.json", results / f"{part}.json"
+        if found.exists() and not target.exists():
+            shutil.copyfile(found, target)
 
 
 if __name__ == "__main__":

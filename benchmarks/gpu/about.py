@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,9 +15,13 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = (
-    "torch", "megatron-core", "transformer-engine", "transformer-engine-torch", "triton", "numpy",
-    "nvidia-cudnn-cu13", "nvidia-nccl-cu13",
+    "torch", "megatron-core", "transformer-engine", "transformer-engine-cu13",
+    "transformer-engine-torch", "triton", "numpy", "nvidia-cublas", "nvidia-cudnn-cu13",
+    "nvidia-nccl-cu13", "nvidia-cuda-runtime",
 )  # fmt: skip
+CODE = ("megatron_recipes/**/*.py", "benchmarks/gpu/*.py")
+SECONDS = 30
+"""For a question to the driver."""
 
 
 def describe(device: str) -> dict[str, Any]:
@@ -23,6 +29,7 @@ def describe(device: str) -> dict[str, Any]:
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": commit(),
+        "code": code(),
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -43,14 +50,17 @@ def _gpu() -> dict[str, Any]:
         "memory_bytes": properties.total_memory,
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),
-        "driver": _driver(),
-    }
+        "nccl": ".".join(map(str, torch.cuda.nccl.version())),  # type: ignore[no-untyped-call]
+    } | _driver()
 
 
 def commit() -> str:
-    """Return $COMMIT, or git's name of the tree with a plus if files differ from it."""
-    given = os.environ.get("COMMIT", "")
-    if given or shutil.which("git") is None:
+    """Return $COMMIT, or git's name of the tree with a plus if files differ from it.
+
+    Where a tree was sent without git's files, only whoever sent it knows.
+    """
+    given = re.sub(r"[^\w.+-]", "-", os.environ.get("COMMIT", ""))
+    if given or shutil.which("git") is None or not (ROOT / ".git").exists():
         return given or "unknown"
 
     def git(*arguments: str) -> str:
@@ -62,6 +72,15 @@ def commit() -> str:
     return (name or "unknown") + ("+" if changed else "")
 
 
+def code() -> str:
+    """Return a digest of the Python files that measure: a commit's name may say too little."""
+    whole = hashlib.sha256()
+    for path in sorted(path for pattern in CODE for path in ROOT.glob(pattern)):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        whole.update(f"{path.relative_to(ROOT)} {content}\n".encode())
+    return whole.hexdigest()[:16]
+
+
 def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
@@ -69,9 +88,16 @@ def _version(package: str) -> str:
         return "absent"
 
 
-def _driver() -> str:
-    if shutil.which("nvidia-smi") is None:
-        return "unknown"
-    command = ["nvidia-smi", "--query-gpu=driver_version,power.limit,clocks.max.sm",
-               "--format=csv,noheader"]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+def _driver() -> dict[str, str]:
+    names = ("driver_version", "power.limit", "clocks.max.sm")
+    command = ["nvidia-smi", f"--query-gpu={','.join(names)}", "--format=csv,noheader", "--id=0"]
+    try:
+        said = subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=SECONDS
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        said = ""
+    values = [value.strip() for value in said.split(",")]
+    if len(values) != len(names):
+        values = ["unknown"] * len(names)
+    return dict(zip(("driver", "power_limit", "greatest_sm_clock"), values, strict=True))

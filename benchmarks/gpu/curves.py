@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import statistics
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.gpu.cases import FP8, TINY, one_gpu
-from benchmarks.gpu.report import SkippedError
+from benchmarks.gpu.cases import FP8, TINY, arguments_of, one_gpu
+from benchmarks.gpu.text import text_of
 from benchmarks.gpu.training import train
 
 if TYPE_CHECKING:
@@ -50,15 +52,22 @@ def curves(report: Report, options: Options) -> None:
     if options.tiny:
         # So few steps have to show that the loss falls, whatever the text.
         fields |= {**TINY, "vocab_size": 0, "lr_warmup_steps": 1, "learning_rate": 5e-3}
-    found = {
-        name: report.run(name, partial(_train, name, fields | changes, options))
-        for name, changes in (("BF16", {}), ("FP8", FP8))
-    }
-    # On a CPU both are the BF16 twin: it shows that nothing but the precision differs.
-    report.run("comparison", lambda: _compared(found["BF16"], found["FP8"], options))
+    text = report.run("text", lambda: text_of(options).figures(), again=True)
+    # Without text both trainings say why they have none.
+    inputs = text.get("digest", "")
+    found = {}
+    for number, (name, changes) in enumerate((("BF16", {}), ("FP8", FP8))):
+        found[name] = report.run(
+            name, partial(_train, name, fields | changes, options, 2 - number), inputs=inputs
+        )
+    both = json.dumps([found["BF16"].get("losses"), found["FP8"].get("losses")])
+    # Another pair of curves is another comparison.
+    pair = hashlib.sha256(both.encode()).hexdigest()[:16]
+    report.run("comparison", lambda: compared(found["BF16"], found["FP8"], options), inputs=pair)
 
 
-def _train(name: str, fields: dict[str, Any], options: Options) -> dict[str, Any]:
+def _train(name: str, fields: dict[str, Any], options: Options, count: int) -> dict[str, Any]:
+    options = options.first_of(count)
     directory = options.work / "curves" / name
     shutil.rmtree(directory, ignore_errors=True)
     config = one_gpu(options, **fields)
@@ -67,23 +76,37 @@ def _train(name: str, fields: dict[str, Any], options: Options) -> dict[str, Any
     losses = [entry["loss"] for entry in entries]
     return {
         "fp8": config.precision.fp8,
+        "settings": arguments_of(config),
         "losses": losses,
         "grad_norms": [entry["grad_norm"] for entry in entries],
         "ok": len(losses) == config.schedule.num_steps and losses[-1] < losses[0],
     }
 
 
-def _compared(bf16: dict[str, Any], fp8: dict[str, Any], options: Options) -> dict[str, Any]:
-    if not (bf16["ok"] and fp8["ok"]):
-        raise SkippedError("one of the trainings failed")
+def compared(bf16: dict[str, Any], fp8: dict[str, Any], options: Options) -> dict[str, Any]:
+    """Return by how much the averages of the last losses differ, and whether that is allowed.
+
+    Raises:
+        LookupError: One of the trainings has no losses, or fewer.
+    """
+    lengths = [len(each.get("losses", [])) for each in (bf16, fp8)]
+    if not all(lengths) or len(set(lengths)) > 1:
+        raise LookupError(f"expected two whole trainings, found {lengths} steps of BF16 and FP8")
     last = [statistics.fmean(each["losses"][-AVERAGED:]) for each in (bf16, fp8)]
     difference = last[1] / last[0] - 1
     gaps = [abs(a - b) for a, b in zip(bf16["losses"], fp8["losses"], strict=True)]
+    # Without a GPU both are the BF16 twin: it shows that nothing but the precision differs.
+    limit = LIMIT if options.on_gpu else 0.0
+    holds = bf16["ok"] and fp8["ok"] and abs(difference) <= limit
+    what = "FP8 against BF16" if options.on_gpu else "BF16 against itself, no FP8 on a CPU"
     return {
+        "verdict": f"{'pass' if holds else 'fail'}: {what}, mean loss of the last "
+        f"{min(AVERAGED, lengths[0])} of {lengths[0]} steps {difference:+.3%}, "
+        f"allowed {limit:.1%}",
         "bf16_loss": last[0],
         "fp8_loss": last[1],
         "relative_difference": difference,
-        "limit": LIMIT if options.on_gpu else 0.0,
+        "limit": limit,
         "largest_gap_of_a_step": max(gaps),
-        "ok": abs(difference) <= (LIMIT if options.on_gpu else 0.0),
+        "ok": holds,
     }

@@ -1,15 +1,17 @@
 """Part 6: the memory model's prediction against the measured peak, for five configurations.
 
-Where there is no GPU, what a CPU holds the same of is compared: weights, gradients and optimizer
-state of the CPU twins, to the byte.
+Without a GPU only static bytes are compared: weights, gradients and optimizer state of the CPU
+twins. Each result says what was compared, with which settings, and what of the configuration the
+twin does not have.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.gpu.cases import FP8, PRECISION_AWARE, one_gpu
+from benchmarks.gpu.cases import FP8, PRECISION_AWARE, arguments_of, one_gpu
 from benchmarks.gpu.throughput import measure
 
 if TYPE_CHECKING:
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
     from benchmarks.gpu.report import Report
 
 LIMIT = 0.05
+ON_GPU = "the whole prediction with the most that PyTorch's allocator gave out at once"
+ON_CPU = (
+    "static bytes alone: weights, gradients, optimizer state. Nothing here measures activations, "
+    "logits, FP8 copies or the allocator"
+)
 
 BASE: dict[str, Any] = {"num_layers": 8, "global_batch_size": 2}
 
@@ -39,18 +46,21 @@ CASES: dict[str, dict[str, Any]] = {
 
 def memory(report: Report, options: Options) -> None:
     """Compare each configuration; 8 layers of Llama 3 8B unless it says otherwise."""
-    for name, fields in CASES.items():
-        compare = _peak if options.on_gpu else _static
-        report.run(name, partial(compare, name, BASE | fields, options))
+    compare = _peak if options.on_gpu else _static
+    for number, (name, fields) in enumerate(CASES.items()):
+        count = len(CASES) - number
+        report.run(name, partial(compare, name, BASE | fields, options, count))
 
 
-def _peak(name: str, fields: dict[str, Any], options: Options) -> dict[str, Any]:
+def _peak(name: str, fields: dict[str, Any], options: Options, count: int) -> dict[str, Any]:
+    options = options.first_of(count)
     config = one_gpu(options, **fields)
     found = measure(config, options, f"memory {name}".replace(" ", "_").replace(",", ""), 2, 2)
     predicted, peak = found["predicted_memory_bytes"], found["peak_memory_bytes"]
     error = predicted / peak - 1
     print(f"{name}: predicted {predicted / 1e9:.2f} GB, measured {peak / 1e9:.2f}, {error:+.1%}")
     return {
+        "compared": ON_GPU,
         "settings": found["settings"],
         "predicted_bytes": predicted,
         "peak_bytes": peak,
@@ -60,11 +70,15 @@ def _peak(name: str, fields: dict[str, Any], options: Options) -> dict[str, Any]
     }
 
 
-def _static(_name: str, fields: dict[str, Any], options: Options) -> dict[str, Any]:
+def _static(name: str, fields: dict[str, Any], options: Options, _count: int) -> dict[str, Any]:
     from benchmarks.gpu.worlds import world_of_one
+    from megatron_recipes.config.cpu_twin import cpu_twin
     from megatron_recipes.memory import fullest, stage_memories
 
     config = one_gpu(options, **fields)
+    gpus = dataclasses.replace(options, device="cuda")
+    _, lost = cpu_twin(one_gpu(gpus, **fields))
+    twins = [other for other, its in CASES.items() if one_gpu(options, **(BASE | its)) == config]
     predicted = fullest(stage_memories(config))
     with world_of_one(config) as (_world, chunks, optimizer):
         from benchmarks.gpu.static_bytes import static_bytes
@@ -76,6 +90,10 @@ def _static(_name: str, fields: dict[str, Any], options: Options) -> dict[str, A
         "optimizer": (predicted.optimizer, found.optimizer),
     }
     return {
+        "compared": ON_CPU,
+        "settings": arguments_of(config),
+        "not_on_a_cpu": list(lost),
+        "same_as": [other for other in twins if other != name],
         "predicted": {part: pair[0] for part, pair in pairs.items()},
         "found": {part: pair[1] for part, pair in pairs.items()},
         "buffers": found.buffers,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 LEAST_SECONDS = 10.0
 """Nothing is begun with less left."""
+
+SHARE = 1.2
+"""How much more than a fair share of the time the next of several sub-steps may take."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +38,7 @@ class Options:
     """A directory of text files."""
 
     deadline: float
-    """In seconds of `time.monotonic`."""
+    """In seconds of `time.monotonic`, which all processes of a machine share."""
 
     @property
     def on_gpu(self) -> bool:
@@ -50,3 +55,26 @@ class Options:
         """
         if self.seconds_left() < LEAST_SECONDS:
             raise TimeoutError("the time is used up: run the same command again, it goes on here")
+
+    def within(self, seconds: float) -> Options:
+        """Return the same with no more than `seconds` left."""
+        return dataclasses.replace(self, deadline=min(self.deadline, time.monotonic() + seconds))
+
+    def first_of(self, count: int) -> Options:
+        """Return the same for the first of `count` sub-steps: time is left for the others."""
+        return self.within(self.seconds_left() * min(1.0, SHARE / count))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `from_json` takes."""
+        fields = dataclasses.asdict(self)
+        paths = {name: str(value) for name, value in fields.items() if isinstance(value, Path)}
+        return fields | paths
+
+    @staticmethod
+    def from_json(content: dict[str, Any]) -> Options:
+        """Return what another process was asked for."""
+        paths = {
+            name: Path(content[name]) if content[name] else None
+            for name in ("results", "work", "blend", "text")
+        }
+        return Options(**(content | paths))

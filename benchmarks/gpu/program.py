@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.gpu.failures import Cause, cause_of
 from megatron_recipes.own_process import child_environment
 
 if TYPE_CHECKING:
@@ -16,17 +18,16 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM_LINES = 12
-MEMORY_WORDS = ("OutOfMemoryError", "CUDA out of memory", "GB, of which")
-"""What a full GPU, and the memory model, say."""
+MOST_LOG_BYTES = 4 << 20
+"""Of the end of each log, in which a cause is looked for."""
 
 
 class ProgramError(Exception):
-    """A program failed; the message is the end of what it printed and logged."""
+    """A program failed; the message is why, and the end of what it printed and logged."""
 
-    @property
-    def is_memory(self) -> bool:
-        """Whether it needed more memory than there is."""
-        return any(word in str(self) for word in MEMORY_WORDS)
+    def __init__(self, message: str, cause: Cause = Cause.OTHER) -> None:
+        super().__init__(f"{cause}: {message}" if cause else message)
+        self.cause = cause
 
 
 def run_module(options: Options, *arguments: str | Path, logs: Path | None = None) -> str:
@@ -40,7 +41,8 @@ def run_module(options: Options, *arguments: str | Path, logs: Path | None = Non
     Raises:
         ProgramError: It failed, or took all the time that was left.
     """
-    command = [sys.executable, "-m", *map(str, arguments)]
+    command = [sys.executable, "-P", "-m", *map(str, arguments)]
+    begun = time.time()
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -54,13 +56,18 @@ def run_module(options: Options, *arguments: str | Path, logs: Path | None = Non
         output, errors = process.communicate(timeout=max(options.seconds_left(), 1))
     except subprocess.TimeoutExpired:
         _end(process)
-        raise ProgramError(f"{arguments[0]} was ended: no time was left{_ends(logs)}") from None
+        message = f"{arguments[0]} was ended{_ends(_logged(logs, begun))}"
+        raise ProgramError(message, Cause.TIME) from None
     except BaseException:
         _end(process)
         raise
     if process.returncode:
+        logged = _logged(logs, begun)
         said = "\n".join(errors.splitlines()[-NUM_LINES:])
-        raise ProgramError(f"exit status {process.returncode}: {said}{_ends(logs)}")
+        raise ProgramError(
+            f"exit status {process.returncode}: {said}{_ends(logged)}",
+            cause_of(process.returncode, "\n".join([output, errors, *logged])),
+        )
     return output
 
 
@@ -84,9 +91,15 @@ def _environment(options: Options) -> dict[str, str]:
     return environment
 
 
-def _ends(logs: Path | None) -> str:
+def _logged(logs: Path | None, begun: float) -> list[str]:
+    """Return the ends of the logs that were written since then, the newest last."""
     if logs is None:
-        return ""
-    files = sorted(logs.rglob("*.log"), key=lambda path: path.stat().st_mtime)[-1:]
-    lines = [line for path in files for line in path.read_text(errors="replace").splitlines()]
-    return "\n".join(["", *lines[-NUM_LINES:]])
+        return []
+    files = [(path.stat().st_mtime, path) for path in logs.rglob("*.log")]
+    # Clocks of file systems are coarse.
+    new = sorted((time, path) for time, path in files if time >= begun - 1)
+    return [path.read_bytes()[-MOST_LOG_BYTES:].decode(errors="replace") for _, path in new]
+
+
+def _ends(logged: list[str]) -> str:
+    return "\n".join(["", *(logged[-1].splitlines()[-NUM_LINES:] if logged else [])])

@@ -1,47 +1,93 @@
 """Real text as a blend, where none is given: text files, a tokenizer trained on them.
 
 The datasets are written by Megatron-Core's own builder, so that nothing compiled of the product is
-needed here.
+needed here. They lie under a digest of the text and of what is made of it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import warnings
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from megatron_recipes.blend import read_blend
 from megatron_recipes.rank import prepare_megatron
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from benchmarks.gpu.options import Options
 
 SUFFIXES = (".md", ".py", ".rs", ".txt")
 VOCABULARY, TINY_VOCABULARY = 8192, 512
 TINY_FILES = 40
+VERSION = 1
+"""Of what is made here: another makes other datasets of the same text."""
+
 END = "<|endoftext|>"
 HELD_OUT = 20
 """Files that are not trained on."""
 
 
-def blend_of(options: Options) -> Path:
+NOT_TEXT = ("target", "runs", "out", "results", "site-packages", "node_modules")
+"""Directories of what was built or found here."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Text:
+    """What trainings read."""
+
+    blend: Path
+    """The blend file."""
+
+    digest: str
+    """Of its contents: two trainings that read the same have the same."""
+
+    @property
+    def tokenizer(self) -> Path | None:
+        """The tokenizer's file beside the blend file, if it is there."""
+        path = self.blend.with_name("tokenizer.json")
+        return path if path.exists() else None
+
+    def figures(self) -> dict[str, Any]:
+        """Return what results say of it."""
+        blend = read_blend(self.blend)
+        return {
+            "digest": self.digest,
+            "tokens": sum(part.tokens for group in blend.train for part in group.parts),
+            "vocabulary": blend.vocab_size,
+        }
+
+
+def text_of(options: Options) -> Text:
     """Return the given blend file, or one made of the text.
 
     Raises:
-        ValueError: There is too little text.
+        ValueError: There is too little text, or the blend file is refused.
     """
     if options.blend:
-        return options.blend
-    blend = options.work / "text" / "blend.json"
-    return blend if blend.exists() else _make(blend, options)
+        return Text(blend=options.blend, digest=_digest(read_blend(options.blend).identity()))
+    texts = _texts(options)
+    made_of = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+    settings = [VERSION, _vocabulary(options), HELD_OUT, END]
+    digest = _digest([settings, made_of])
+    directory = options.work / "text" / digest
+    if not directory.exists():
+        unfinished = directory.with_name(f"{digest}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        _make(unfinished / "blend.json", texts, _vocabulary(options))
+        unfinished.replace(directory)
+    return Text(blend=directory / "blend.json", digest=digest)
 
 
-def tokenizer_of(options: Options) -> Path | None:
-    """Return the tokenizer's file beside the blend file, if it is there."""
-    path = blend_of(options).with_name("tokenizer.json")
-    return path if path.exists() else None
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _vocabulary(options: Options) -> int:
+    return TINY_VOCABULARY if options.tiny else VOCABULARY
 
 
 def _texts(options: Options) -> list[str]:
@@ -50,7 +96,7 @@ def _texts(options: Options) -> list[str]:
         path
         for path in options.text.rglob("*")
         if path.suffix in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(options.text).parts)
+        and not any(_is_left_out(part) for part in path.relative_to(options.text).parts)
         and path.is_file()
     ]
     texts = [path.read_text("utf-8", errors="replace") for path in sorted(files)]
@@ -63,15 +109,18 @@ def _texts(options: Options) -> list[str]:
     return texts[: TINY_FILES + HELD_OUT] if options.tiny else texts
 
 
-def _make(blend: Path, options: Options) -> Path:
+def _is_left_out(part: str) -> bool:
+    return part.startswith(".") or part in NOT_TEXT
+
+
+def _make(blend: Path, texts: list[str], vocabulary: int) -> None:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    texts = _texts(options)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=TINY_VOCABULARY if options.tiny else VOCABULARY,
+        vocab_size=vocabulary,
         special_tokens=[END],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
@@ -84,17 +133,16 @@ def _make(blend: Path, options: Options) -> Path:
     end = tokenizer.token_to_id(END)
     assert end is not None, "it is a special token"
     encoded = [[*each.ids, end] for each in tokenizer.encode_batch(texts)]
-    vocabulary = tokenizer.get_vocab_size()
+    learned = tokenizer.get_vocab_size()
     parts = {"train": encoded[HELD_OUT:], "valid": encoded[:HELD_OUT]}
     for name, documents in parts.items():
-        _write(blend.with_name(name), documents, vocabulary, end, digest)
+        _write(blend.with_name(name), documents, learned, end, digest)
     content = {
         "train": [{"group": "text", "weight": 1.0, "prefixes": ["train"]}],
         "valid": [{"group": "text", "prefixes": ["valid"]}],
         "test": [],
     }
     blend.write_text(json.dumps(content))
-    return blend
 
 
 def _write(

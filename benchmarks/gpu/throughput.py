@@ -1,7 +1,7 @@
 """Part 3: Llama 3 8B whole, with its optimizer step, at 8,192 tokens, by the product's benchmark.
 
-A plan that the memory model refuses, or that runs out of memory, is noted and the next is tried:
-16 layers at last, which `half_stack` says.
+A plan that the memory model refuses, or that runs out of the GPU's memory, is noted and the next is
+tried: 16 layers at last, which `half_stack` says. Any other failure is one of this part.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.gpu.cases import FP8, PRECISION_AWARE, RECIPE, arguments_of, one_gpu
+from benchmarks.gpu.failures import Cause
 from benchmarks.gpu.program import ProgramError, run_product
-from megatron_recipes.memory import check_memory, fullest, stage_memories
+from megatron_recipes.config.gpus import GPUS
+from megatron_recipes.memory import check_memory, fullest, reserve_bytes, stage_memories
 from megatron_recipes.recipes import find_recipe
 
 if TYPE_CHECKING:
@@ -38,30 +40,46 @@ TINY_STEPS, TINY_WARM_UP = 2, 1
 
 def throughput(report: Report, options: Options) -> None:
     """Measure BF16, then FP8."""
-    for name, plans in PLANS.items():
-        report.run(name, partial(_first_that_fits, name, plans, options))
+    for number, (name, plans) in enumerate(PLANS.items()):
+        report.run(name, partial(_first_that_fits, name, plans, options, len(PLANS) - number))
 
 
 def _first_that_fits(
-    name: str, plans: tuple[dict[str, Any], ...], options: Options
+    name: str, plans: tuple[dict[str, Any], ...], options: Options, count: int = 1
 ) -> dict[str, Any]:
+    options = options.first_of(count)
     refused = []
     for number, fields in enumerate(plans):
         config = one_gpu(options, **(BATCH | fields))
+        if reason := _refusal(config):
+            refused.append(reason)
+            continue
         try:
-            check_memory(config)
             found = measure(config, options, f"{name}-{number}", STEPS, WARM_UP)
-        except ValueError as error:
-            refused.append(str(error))
         except ProgramError as error:
-            if not error.is_memory:
+            if error.cause is not Cause.DEVICE_MEMORY:
                 raise
-            refused.append(str(error)[-1000:])
-        else:
-            whole = find_recipe(RECIPE).model.num_layers
-            half = {"half_stack": config.model.num_layers < whole} if not options.tiny else {}
-            return found | half | {"num_layers": config.model.num_layers, "refused": refused}
+            refused.append(str(error)[:1000])
+            continue
+        whole = find_recipe(RECIPE).model.num_layers
+        half = {"half_stack": config.model.num_layers < whole} if not options.tiny else {}
+        return found | half | {"num_layers": config.model.num_layers, "refused": refused}
     raise MemoryError(f"no plan fits: {refused}")
+
+
+def _refusal(config: TrainingConfig) -> str:
+    """Return what the memory model says of a config that does not fit its GPU; else ""."""
+    gpu = GPUS.get(config.execution.gpu)
+    if gpu is None:
+        return ""
+    # By its numbers: a config may be refused for other reasons too, and those are failures.
+    if fullest(stage_memories(config)).total + reserve_bytes(gpu) <= gpu.memory_bytes:
+        return ""
+    try:
+        check_memory(config)
+    except ValueError as reason:
+        return str(reason)
+    raise AssertionError("the memory model's check holds what its numbers refuse")
 
 
 def measure(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.gpu.cases import arguments_of
 from benchmarks.gpu.program import run_product
-from benchmarks.gpu.text import blend_of
+from benchmarks.gpu.text import text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ def train(config: TrainingConfig, directory: Path, options: Options) -> list[dic
     """
     recipe, *settings = arguments_of(config)
     run_product(
-        options, "train", recipe, *settings, "--blend", blend_of(options), "--checkpoint-dir",
+        options, "train", recipe, *settings, "--blend", text_of(options).blend, "--checkpoint-dir",
         directory, logs=directory / "logs",
     )  # fmt: skip
     lines = (directory / "metrics.jsonl").read_text().splitlines()

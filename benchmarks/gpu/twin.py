@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.gpu.cases import FP8, PRECISION_AWARE, TINY, arguments_of, one_gpu
 from benchmarks.gpu.program import run_module
-from benchmarks.gpu.report import SkippedError
 
 if TYPE_CHECKING:
     from benchmarks.gpu.options import Options
@@ -74,8 +73,10 @@ def twin(report: Report, options: Options) -> None:
     """Train the twin, then every variant."""
     found = report.run("CPU twin, BF16", partial(_train_twin, options))
     reference = found.get("losses", [])
-    for name, (fields, limit) in (VARIANTS if options.on_gpu else TINY_VARIANTS).items():
-        report.run(name, partial(_compare, name, fields, limit, reference, options))
+    variants = VARIANTS if options.on_gpu else TINY_VARIANTS
+    for number, (name, (fields, limit)) in enumerate(variants.items()):
+        count = len(variants) - number
+        report.run(name, partial(_compare, name, fields, limit, reference, options, count))
 
 
 def _config(options: Options, fields: dict[str, Any]) -> TrainingConfig:
@@ -86,7 +87,7 @@ def _config(options: Options, fields: dict[str, Any]) -> TrainingConfig:
 
 def _train_twin(options: Options) -> dict[str, Any]:
     here = dataclasses.replace(options, device="cpu")
-    return _train("twin", _config(here, {}), here)
+    return {"measured_on": "cpu"} | _train("twin", _config(here, {}), here)
 
 
 def _train(name: str, config: TrainingConfig, options: Options) -> dict[str, Any]:
@@ -102,10 +103,16 @@ def _train(name: str, config: TrainingConfig, options: Options) -> dict[str, Any
 
 
 def _compare(
-    name: str, fields: dict[str, Any], limit: float, reference: list[float], options: Options
+    name: str,
+    fields: dict[str, Any],
+    limit: float,
+    reference: list[float],
+    options: Options,
+    count: int,
 ) -> dict[str, Any]:
     if not reference:
-        raise SkippedError("the CPU twin did not run")
+        raise LookupError("the CPU twin has no losses to compare with: see why above")
+    options = options.first_of(count)
     found = _train(name, _config(options, fields), options)
     gaps = [abs(a - b) for a, b in zip(found["losses"], reference, strict=True)]
     return found | {

@@ -31,5 +31,10 @@ def _commit() -> str:
     try:
         git = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:  # a machine without git
-        return "unknown"
-    return git.stdout.strip() or "unknown"
+        return _told_commit()
+    return git.stdout.strip() or _told_commit()
+
+
+def _told_commit() -> str:
+    # A copy of the tree on another machine has no history; who made it may say what it is.
+    return os.environ.get("COMMIT", "unknown")
