@@ -258,6 +258,13 @@ def test_published_runs_stand_beside_the_same_model_and_say_in_what_they_differ(
     assert all("attention" in names for names in differing)
 
 
+@pytest.mark.parametrize("device", ["NVIDIA H100 PCIe", "NVIDIA H100 NVL", "NVIDIA GH100", "cpu"])
+def test_published_runs_of_another_board_do_not_compare(device: str) -> None:
+    found = anchors(find_recipe("llama3_8b"), device)
+    assert found
+    assert all("GPU" in anchor.differs_in for anchor in found)
+
+
 def test_a_published_run_of_another_kind_is_marked() -> None:
     found = result("llama3_8b", 50.0)
     text = markdown([found], {}, {})

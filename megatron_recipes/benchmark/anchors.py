@@ -1,11 +1,16 @@
 """Published runs of the model that was measured, and in what each differs from the measurement."""
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.config.gpus import GPUS
 from megatron_recipes.estimate.published import MODELS, RUNS, PublishedRun
+
+SLOWER_BOARDS = re.compile(r"pcie|nvl\b", re.IGNORECASE)
+"""In the names of boards with fewer multiprocessors or less power than SXM's; drivers name that
+by its memory ("NVIDIA H100 80GB HBM3")."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +24,7 @@ class Anchor:
     """Who published it."""
 
     gpu: str
-    """Which GPU."""
+    """Which GPU, and which board of it."""
 
     gpus: int
     """How many."""
@@ -71,7 +76,7 @@ def _anchor(run: PublishedRun, config: TrainingConfig, device: str) -> Anchor:
     gpu, length = run.work.execution.gpu, run.work.batch.sequence_length
     precision = "FP8" if run.work.is_fp8 else "BF16"
     same = (
-        ("GPU", gpu.lower() in device.lower()),
+        ("GPU", _is_board(device, gpu)),
         ("precision", precision == _precision(config)),
         ("attention", bool(run.work.attended_tokens) == config.batch.document_bounded_attention),
         ("sequence length", length == config.batch.sequence_length),
@@ -86,6 +91,11 @@ def _anchor(run: PublishedRun, config: TrainingConfig, device: str) -> Anchor:
         tokens_per_second_per_gpu=run.tokens_per_second_per_gpu,
         differs_in=tuple(name for name, is_same in same if not is_same),
     )
+
+
+def _is_board(device: str, gpu: str) -> bool:
+    is_kind = re.search(rf"\b{gpu}\b", device, re.IGNORECASE) is not None
+    return is_kind and SLOWER_BOARDS.search(device) is None
 
 
 def _precision(config: TrainingConfig) -> str:
