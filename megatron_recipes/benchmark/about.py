@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 VERSIONS = ("torch", "megatron-core", "transformer-engine")
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def about() -> dict[str, Any]:
@@ -27,12 +28,21 @@ def about() -> dict[str, Any]:
 
 
 def _commit() -> str:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    """Return git's name of the commit, with a plus if the package differs from it."""
     try:
-        git = subprocess.run(command, capture_output=True, text=True, check=False)
+        # A package that is installed may lie inside another tree, whose commit is not its own.
+        if _git("ls-files", "--error-unmatch", Path(__file__).name).returncode:
+            return _told_commit()
+        name = _git("rev-parse", "--short", "HEAD").stdout.strip()
+        is_changed = _git("status", "--porcelain", "--", str(PACKAGE)).stdout.strip()
     except FileNotFoundError:  # a machine without git
         return _told_commit()
-    return git.stdout.strip() or _told_commit()
+    return (name or _told_commit()) + ("+" if is_changed else "")
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["git", "-C", str(PACKAGE / "benchmark"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def _told_commit() -> str:

@@ -31,6 +31,12 @@ FORMULAS = {
         "tokens/s/GPU x operations that the backward pass does a second time; in no other figure"
     ),
     "mfu": "model TFLOP/s / dense peak of one GPU, the one named; causal or full as named",
+    "peak_memory_gb": (
+        "the most that PyTorch's allocator gave out at once since the process began, its greatest "
+        "of all processes, in 10^9 bytes; CUDA's context, NCCL and what the allocator holds unused "
+        "come on top (on a CPU: the most that was resident)"
+    ),
+    "padding_share": "inputs that only fill sequences / all inputs of the measured steps",
     "joules_per_token": (
         "energy of all GPUs over the measured steps, as their drivers count it, / tokens of those "
         "steps"
