@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from benchmarks.gpu import about, needs, runs
+from benchmarks.gpu import about, needs, runs, wheels
 from benchmarks.gpu.options import Options
 from benchmarks.gpu.wheels import install
 
@@ -327,6 +328,43 @@ def test_a_commit_is_told_or_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "benchmarks/gpu/x.py").write_text("x = 1\n")
     assert about.code() != first
     assert "transformer-engine-cu13" in about.describe("cpu")["packages"]
+
+
+def test_a_compiler_that_triton_lacks_is_told_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(about.sysconfig, "get_path", lambda _name: str(tmp_path))
+    monkeypatch.setenv("CC", sys.executable)
+    assert about.compiler() == ""
+    (tmp_path / "Python.h").touch()
+    assert about.compiler() == sys.executable
+    monkeypatch.setenv("CC", str(tmp_path / "none"))
+    assert about.compiler() == ""
+    gpu = {"commit": "abc", "capability": [9, 0], "compiler": ""}
+    options = dataclasses.replace(options_at(tmp_path), device="cuda")
+    runs._check_device({"about": gpu, "problems": {}}, options)
+    assert capfd.readouterr().err.startswith("no C compiler with Python's headers is found")
+    runs._check_device({"about": gpu | {"compiler": "/usr/bin/gcc"}, "problems": {}}, options)
+    assert capfd.readouterr().err == ""
+
+
+def test_headers_of_cuda_are_those_of_the_toolkit_or_of_the_wheels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_HOME", raising=False)
+    toolkit, site = tmp_path / "cuda", tmp_path / "site-packages"
+    monkeypatch.setattr(wheels, "TOOLKIT", toolkit)
+    monkeypatch.setattr(wheels.sysconfig, "get_path", lambda _name: str(site))
+    assert install("none", tmp_path)["CUDA_HOME"] == str(toolkit)
+    header = site / "nvidia/cu13/include/cuda_runtime.h"
+    header.parent.mkdir(parents=True)
+    header.touch()
+    assert install("none", tmp_path)["NVTE_CUDA_INCLUDE_DIR"] == str(header.parent)
+    (toolkit / "include").mkdir(parents=True)
+    (toolkit / "include/cuda_runtime.h").touch()
+    assert install("none", tmp_path)["NVTE_CUDA_INCLUDE_DIR"] == str(toolkit / "include")
+    monkeypatch.setenv("CUDA_HOME", "/elsewhere")
+    assert install("none", tmp_path)["CUDA_HOME"] == "/elsewhere"
 
 
 def test_options_reach_another_process_whole(tmp_path: Path) -> None:

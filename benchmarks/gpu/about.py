@@ -10,6 +10,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,20 @@ def _gpu() -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),
         "nccl": ".".join(map(str, torch.cuda.nccl.version())),  # type: ignore[no-untyped-call]
+        "compiler": compiler(),
     } | _driver()
+
+
+def compiler() -> str:
+    """Return the C compiler that Triton would call, or "" where it could build nothing.
+
+    It compiles what starts each of its kernels: those of `torch.compile` (SwiGLU, Megatron-Core's
+    cross entropy) and of Transformer Engine's cross entropy.
+    """
+    given = os.environ.get("CC")
+    found = next(filter(None, map(shutil.which, [given] if given else ["gcc", "clang"])), "")
+    headers = Path(sysconfig.get_path("include")) / "Python.h"
+    return found if headers.exists() else ""
 
 
 def commit() -> str:

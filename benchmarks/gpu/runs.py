@@ -157,6 +157,12 @@ def _check_device(found: dict[str, Any], options: Options) -> None:
     if options.on_gpu and "torch" not in found["problems"] and about.get("capability") != [9, 0]:
         there = about.get("capability", "none that PyTorch sees; for a CPU: --device cpu --tiny")
         raise RefusedError(f"expected a GPU of compute capability 9.0 (H100, H200), found {there}")
+    if about.get("compiler") == "":
+        say(
+            "no C compiler with Python's headers is found (gcc, clang or $CC; Python.h): what "
+            "Triton compiles, which every model's feed-forward part and loss is, may fail",
+            sys.stderr,
+        )
 
 
 def _each(

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from benchmarks.gpu.about import ROOT
@@ -14,6 +15,9 @@ from benchmarks.gpu.runs import RefusedError
 
 SHIM = "libcublaslt_shim.so"
 """One symbol that the cuBLASLt of torch 2.11 lacks; dense models never call it."""
+
+TOOLKIT, HEADER = Path("/usr/local/cuda"), Path("include/cuda_runtime.h")
+"""What Transformer Engine includes in kernels that it compiles while it runs."""
 
 
 def install(wheels: str, work: Path) -> dict[str, str]:
@@ -39,7 +43,7 @@ def install(wheels: str, work: Path) -> dict[str, str]:
             extra["LD_PRELOAD"] = str(folder / SHIM)
     others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     path += [each for each in others if each and each not in path]
-    home = os.environ.get("CUDA_HOME") or "/usr/local/cuda"
+    home = os.environ.get("CUDA_HOME") or _cuda_home()
     # A machine without a network has the loopback interface only.
     interfaces = {
         name: os.environ.get(name, "lo") for name in ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME")
@@ -52,6 +56,13 @@ def install(wheels: str, work: Path) -> dict[str, str]:
         "NVTE_CUDA_INCLUDE_DIR": f"{home}/include",
         "NVTE_CUDA_INCLUDE_PATH": f"{home}/include",
     }  # fmt: skip
+
+
+def _cuda_home() -> str:
+    """Return where CUDA's headers are: the toolkit's directory, else that of PyTorch's wheels."""
+    of_wheels = Path(sysconfig.get_path("purelib")) / "nvidia" / "cu13"
+    homes = (TOOLKIT, of_wheels)
+    return str(next((home for home in homes if (home / HEADER).exists()), TOOLKIT))
 
 
 def _install(folder: Path, site: Path) -> None:
