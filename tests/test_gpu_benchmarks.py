@@ -120,11 +120,11 @@ def test_every_part_writes_what_a_cpu_can_find(done: tuple[Path, str]) -> None:
     resumed = found["checkpoints"]["resumed"]
     assert resumed["attempts"] == [1, 1, 1, 2, 2, 2]
     assert resumed["losses"] == found["checkpoints"]["unbroken"]["losses"]
-    assert "model.safetensors" in found["checkpoints"]["export"]["files"]
+    assert "model.safetensors" in found["checkpoints"]["export"]["file_bytes"]
     assert found["checkpoints"]["import of the export"]["ok"]
     assert len(found["memory"]) == len(memory.CASES) == 5
     for step in found["memory"].values():
-        assert step["predicted"] == step["found"]
+        assert step["predicted_bytes"] == step["found_bytes"]
         assert step["compared"].startswith("static bytes alone")
         assert "gpu=cpu" in step["settings"]
     fp8 = found["memory"]["FP8 weights and products"]

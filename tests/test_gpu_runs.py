@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 import zipfile
 from pathlib import Path
@@ -333,7 +334,7 @@ def test_a_commit_is_told_or_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_compiler_that_triton_lacks_is_told_at_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(about.sysconfig, "get_path", lambda _name: str(tmp_path))
+    monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(tmp_path))
     monkeypatch.setenv("CC", sys.executable)
     assert about.compiler() == ""
     (tmp_path / "Python.h").touch()
@@ -354,7 +355,7 @@ def test_headers_of_cuda_are_those_of_the_toolkit_or_of_the_wheels(
     monkeypatch.delenv("CUDA_HOME", raising=False)
     toolkit, site = tmp_path / "cuda", tmp_path / "site-packages"
     monkeypatch.setattr(wheels, "TOOLKIT", toolkit)
-    monkeypatch.setattr(wheels.sysconfig, "get_path", lambda _name: str(site))
+    monkeypatch.setattr(sysconfig, "get_path", lambda _name: str(site))
     assert install("none", tmp_path)["CUDA_HOME"] == str(toolkit)
     header = site / "nvidia/cu13/include/cuda_runtime.h"
     header.parent.mkdir(parents=True)

@@ -156,7 +156,7 @@ def _export(directory: Path, exported: Path, options: Options) -> dict[str, Any]
     run_product(options, "convert", "export", checkpoint, exported)
     files = {path.name: path.stat().st_size for path in sorted(exported.iterdir())}
     architecture = json.loads(_config_of(exported).read_bytes())["architectures"]
-    return {"files": files, "architectures": architecture}
+    return {"file_bytes": files, "architectures": architecture}
 
 
 def _import(exported: Path, options: Options) -> dict[str, Any]:
@@ -173,4 +173,4 @@ def _import(exported: Path, options: Options) -> dict[str, Any]:
     shutil.rmtree(target, ignore_errors=True)
     # It compares every tensor that it wrote with what it read.
     run_product(options, "convert", "import", exported, target, "--tokenizer", tokenizer)
-    return {"files": len(list(target.rglob("*")))}
+    return {"num_files": len(list(target.rglob("*")))}

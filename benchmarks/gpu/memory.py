@@ -94,8 +94,8 @@ def _static(name: str, fields: dict[str, Any], options: Options, _count: int) ->
         "settings": arguments_of(config),
         "not_on_a_cpu": list(lost),
         "same_as": [other for other in twins if other != name],
-        "predicted": {part: pair[0] for part, pair in pairs.items()},
-        "found": {part: pair[1] for part, pair in pairs.items()},
-        "buffers": found.buffers,
+        "predicted_bytes": {part: pair[0] for part, pair in pairs.items()},
+        "found_bytes": {part: pair[1] for part, pair in pairs.items()},
+        "buffer_bytes": found.buffers,
         "ok": all(expected == counted for expected, counted in pairs.values()),
     }

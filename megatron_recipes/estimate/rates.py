@@ -1,4 +1,7 @@
-"""How fast one GPU and its links are: published rates of kernels, memory and network."""
+"""How fast one GPU and its links are: rates of kernels, memory and network.
+
+Published, but for three that nobody measured inside a training: they say "assumed".
+"""
 
 from dataclasses import dataclass, replace
 
@@ -35,7 +38,7 @@ class Rates:
 
 PUBLISHED = {
     "h100": Rates(
-        # Sustained on H100 SXM, below the 78 to 81 % that one square product of 8,192 reaches:
+        # Assumed, below the 78 to 81 % that one square product of 8,192 reaches:
         # transformer shapes have one dimension of 4,096 or less, and the board is at its power
         # limit throughout a step.
         bf16_share=0.70,
@@ -47,9 +50,9 @@ PUBLISHED = {
         attention_share=0.50,
         memory_bytes_per_second=2.90e12,  # copy, of 3.35 in the data sheet (the same guide)
         nvlink_bytes_per_second=360e9,  # all-reduce of 67 MB, about one layer's (the same guide)
-        network_bytes_per_second=40e9,  # 80 % of one 400 Gbit/s port for each GPU
-        # Overlap through user buffers hides about half; Megatron-Core's own figures vary with
-        # the shape.
+        network_bytes_per_second=40e9,  # assumed: 80 % of one 400 Gbit/s port for each GPU
+        # Assumed: overlap through user buffers hides about half; Megatron-Core's own figures vary
+        # with the shape.
         exposed_share=0.5,
     )
 }
