@@ -16,7 +16,7 @@ from benchmarks.gpu.runs import RefusedError
 SHIM = "libcublaslt_shim.so"
 """One symbol that the cuBLASLt of torch 2.11 lacks; dense models never call it."""
 
-TOOLKIT, HEADER = Path("/usr/local/cuda"), Path("include/cuda_runtime.h")
+TOOLKIT, HEADER = Path("/usr/local/cuda"), "cuda_runtime.h"
 """What Transformer Engine includes in kernels that it compiles while it runs."""
 
 
@@ -43,7 +43,8 @@ def install(wheels: str, work: Path) -> dict[str, str]:
             extra["LD_PRELOAD"] = str(folder / SHIM)
     others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     path += [each for each in others if each and each not in path]
-    home = os.environ.get("CUDA_HOME") or _cuda_home()
+    home = os.environ.get("CUDA_HOME") or str(TOOLKIT)
+    headers = _cuda_headers(Path(home))
     # A machine without a network has the loopback interface only.
     interfaces = {
         name: os.environ.get(name, "lo") for name in ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME")
@@ -53,16 +54,16 @@ def install(wheels: str, work: Path) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore",
         "CUDA_HOME": home,
-        "NVTE_CUDA_INCLUDE_DIR": f"{home}/include",
-        "NVTE_CUDA_INCLUDE_PATH": f"{home}/include",
+        "NVTE_CUDA_INCLUDE_DIR": headers,
+        "NVTE_CUDA_INCLUDE_PATH": headers,
     }  # fmt: skip
 
 
-def _cuda_home() -> str:
-    """Return where CUDA's headers are: the toolkit's directory, else that of PyTorch's wheels."""
+def _cuda_headers(home: Path) -> str:
+    """Return where CUDA's headers are: in the toolkit, else in PyTorch's wheels."""
     of_wheels = Path(sysconfig.get_path("purelib")) / "nvidia" / "cu13"
-    homes = (TOOLKIT, of_wheels)
-    return str(next((home for home in homes if (home / HEADER).exists()), TOOLKIT))
+    places = [each / "include" for each in (home, of_wheels)]
+    return str(next((each for each in places if (each / HEADER).exists()), places[0]))
 
 
 def _install(folder: Path, site: Path) -> None:
