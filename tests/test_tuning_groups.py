@@ -168,6 +168,23 @@ def test_held_out_groups_that_cannot_be_evaluated_are_named(tmp_path: Path) -> N
         open_conversations(config, read_blend(path), 1)
 
 
+@pytest.mark.parametrize("first", [0, 300])
+def test_a_mask_that_lost_something_on_its_way_is_refused(tmp_path: Path, first: int) -> None:
+    """As by a copy that was cut short and whose file has its length all the same."""
+    write_masked_blend(tmp_path / "data")
+    config, blend = resolved(tmp_path)
+    for kind in ("part", "valid"):
+        mask = tmp_path / f"data/tools/{kind}-00000_mask.bin"
+        whole = mask.read_bytes()
+        mask.write_bytes(whole[:first] + bytes(len(whole) - first))
+        with pytest.raises(
+            ValueError, match=rf"{kind}-00000_mask\.bin: expected a mask that trains"
+        ):
+            open_conversations(config, blend, 1)
+        mask.write_bytes(whole)
+    open_conversations(config, blend, 1)
+
+
 CP2 = "context_parallel_size=2"
 
 
