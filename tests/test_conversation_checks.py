@@ -374,6 +374,21 @@ def test_a_sample_shows_what_is_trained(tmp_path: Path) -> None:
     ]
 
 
+def test_a_sample_shows_where_documents_begin_that_are_trained_at_once_and_where_padding_does(
+    tmp_path: Path,
+) -> None:
+    found = documents(tmp_path, [([0, 1, 2, 3], "0111"), ([4, 1, 2], "011")])
+    assert describe_sample(packed(found, 8)[0], Words(save_tokenizer(tmp_path)))[1:] == [
+        "document at 0:",
+        "  | <s>",
+        "  > ask answer end",
+        "document at 3:",
+        "  | more",
+        "  > ask answer",
+        "padding at 5",
+    ]
+
+
 def sample_lines(directory: Path, tokens: list[int], mask: str, model: Path | None) -> list[str]:
     return describe_sample(packed(documents(directory, [(tokens, mask)]), 8)[0], Words(model))
 
