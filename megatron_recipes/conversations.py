@@ -208,9 +208,16 @@ def _check_sums(parts: Sequence[Part], documents: MaskedDocuments) -> None:
             )
 
 
-def packing_line(name: str, packed: PackedConversations) -> str:
-    """Return one line on how a group fills its sequences, and what is left out."""
+def packing_line(name: str, packed: PackedConversations, epochs: float | None = None) -> str:
+    """Return one line on how a group fills its sequences, and what is left out.
+
+    Args:
+        name: The group.
+        packed: Its conversations.
+        epochs: How often a training reads them; None: it is not said.
+    """
     pieces, lost = packed.pieces, ""
+    read = "" if epochs is None else f", read {epochs:.2f} times"
     kept = len(packed.documents) - pieces.num_dropped
     if pieces.num_split or pieces.num_dropped:
         lost = (
@@ -218,6 +225,6 @@ def packing_line(name: str, packed: PackedConversations) -> str:
             f"turns, {pieces.num_dropped:,} dropped, {pieces.dropped_tokens:,} tokens not trained"
         )
     return (
-        f"conversations of {name}: {kept:,} in {len(packed.packing):,} sequences, "
+        f"conversations of {name}: {kept:,} in {len(packed.packing):,} sequences{read}, "
         f"filled {packed.packing.fill_rate:.1%}, {pieces.trained_tokens:,} tokens trained{lost}"
     )

@@ -96,6 +96,10 @@ def test_epochs_are_those_of_packed_sequences(tmp_path: Path) -> None:
     )
     [count, tools] = [len(group.packing) for group in packed.train.groups]
     epochs = packed.train.samples_of(0) / count
+    assert f" in {count:,} sequences, read {epochs:.2f} times, filled " in packed.notices[0]
+    # What is trained on for a while only, or never, is told.
+    few = apply_settings(config, ["num_steps=6", "global_batch_size=1", "lr_warmup_steps=1"])
+    assert ", read 0." in open_conversations(few, blend, 1).notices[1]
     assert epochs > packed.train.samples_of(1) / tools
     open_conversations(apply_settings(config, [f"max_epochs={epochs}"]), blend, 1)
     with pytest.raises(ValueError) as caught:  # noqa: PT011
