@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from megatron_recipes.blend import Blend
 from megatron_recipes.conversation_sample import describe_sample
 from megatron_recipes.conversations import MixedConversations
 from megatron_recipes.mask_survey import END_OF_DOCUMENT, Survey, survey_parts
@@ -196,6 +197,22 @@ def _unstopped_lines(surveys: Sequence[Survey], stops: Stops, words: Words) -> l
         f"end in no stop token of the model{others}, mostly in {words.named(token)}; where turns "
         "were cut off or end otherwise, it learns not to stop"
     ]
+
+
+def check_blend(blend: Blend, model_files: Path | None) -> None:
+    """Refuse the masks of a blend before its training is there.
+
+    Args:
+        blend: Conversations with masks.
+        model_files: The Hugging Face files that the training will have; None: not known.
+
+    Raises:
+        ValueError: The masks of a part are not to be trained: see `check_masks`.
+    """
+    stops, words = read_stops(model_files) if model_files else NOTHING_KNOWN, Words(model_files)
+    for group in blend.train:
+        documents = MaskedDocuments([str(part.prefix) for part in group.parts if part.tokens])
+        check_masks(documents, stops, eod_id=blend.eod_id, words=words)
 
 
 def conversation_lines(
