@@ -28,6 +28,7 @@ from megatron_recipes.benchmark.command import (
 from megatron_recipes.convert.commands import convert_app
 from megatron_recipes.job import MisuseError, make_job, resolve_with_data
 from megatron_recipes.launch import launch
+from megatron_recipes.open_files import allow_open_files
 from megatron_recipes.own_process import die_with_parent
 from megatron_recipes.rank import (
     has_launcher,
@@ -61,6 +62,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Add the traceback to a
 def main() -> None:
     """Run the command line and end the process with its status."""
     die_with_parent()
+    allow_open_files()
     status = run(sys.argv[1:])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left to interrupt
     sys.exit(status)

@@ -7,8 +7,10 @@ counts everything or nothing is refused by its sidecar already, in `blend`.)
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from megatron_recipes.blend import Blend
 from megatron_recipes.conversation_sample import describe_sample
 from megatron_recipes.conversations import MixedConversations
 from megatron_recipes.mask_survey import END_OF_DOCUMENT, Survey, survey_parts
@@ -46,7 +48,7 @@ def check_masks(
             in front of a stop token of the model, or (nearly) none in one.
     """
     surveys = survey_parts(documents, eod_id=eod_id)
-    warnings = [line for each in surveys for line in _check_roles(each, words)]
+    warnings = _first_of([line for each in surveys for line in _check_roles(each, words)])
     if stops.pad_id is not None and stops.pad_id in stops.ids | {eod_id}:
         warnings.append(
             f"the padding token {stops.pad_id} is also one that ends a turn or a document; losses "
@@ -63,12 +65,19 @@ def check_masks(
     return [*warnings, *_unstopped_lines(surveys, stops, words)]
 
 
+def _first_of(lines: list[str]) -> list[str]:
+    """Return the first of such lines as parts of one dataset have alike, and how many more."""
+    if len(lines) < 2:
+        return lines
+    return [f"{lines[0]} (as for {len(lines) - 1:,} other parts)"]
+
+
 def _check_roles(found: Survey, words: Words) -> list[str]:
     """Refuse a mask that lets what users say count, unless that was asked for."""
     if found.num_without_words <= NEARLY_NONE * found.num_documents:
         return []
-    roles = _asked_roles(found.prefix)
-    if roles and "user" in roles:
+    asked = _asked(found.prefix)
+    if "user" in asked.roles:
         return []
     trains_headers = 2 * found.num_without_header > found.num_without_words
     shown = ", ".join(repr(words.text(run)) for run in found.headers[:SHOWN_HEADERS])
@@ -78,10 +87,17 @@ def _check_roles(found: Survey, words: Words) -> list[str]:
         f"anybody says, only {'single tokens' if trains_headers else shown}; "
         f"{found.num_trained:,} of {found.num_tokens:,} tokens looked at are trained"
     )
+    if asked.marks_itself:
+        # A short text that many documents have, and whose end is no token that ends the
+        # assistant's turns, as `[INST]Continue[/INST]` in Mistral's format, looks like a header.
+        return [
+            f"{line}; the template marks the assistant's turns alone, so that this is right if it "
+            "is what users say, or if records ask for it (loss)"
+        ]
     is_most = 2 * found.num_without_words > found.num_documents
     # Of a merged dataset, or one of spans, nobody knows here what its roles were to be; but no role
     # that can be asked for has a header that is trained.
-    if is_most and (trains_headers or roles):
+    if is_most and (trains_headers or asked.roles):
         raise ValueError(
             f"{line}; tokenize with a chat template whose {{% generation %}} stands around the "
             "assistant's turns alone, or name the user in --train-roles if that is meant"
@@ -89,14 +105,28 @@ def _check_roles(found: Survey, words: Words) -> list[str]:
     return [f"{line}; that is right only if it was asked for (--train-roles)"]
 
 
-def _asked_roles(prefix: str) -> list[str] | None:
-    """Return the roles that `tokenize --train-roles` was given; None: not known."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Asked:
+    """What `tokenize` was asked to train."""
+
+    roles: tuple[str, ...] = ()
+    """Empty: not known."""
+
+    marks_itself: bool = False
+    """Whether the template is one of its own, which mark turns by role, not one that was given."""
+
+
+def _asked(prefix: str) -> _Asked:
     try:
-        content = json.loads((Path(prefix).parent / "manifest.json").read_bytes())
-        roles = content["config"]["train_roles"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return roles if isinstance(roles, list) else None
+        content = json.loads((Path(prefix).parent / "manifest.json").read_bytes())["config"]
+        roles = content["train_roles"]
+        # A template that was given has the digest of its file.
+        marks_itself = content.get("chat_template_sha256", "") is None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return _Asked()
+    if not isinstance(roles, list):
+        return _Asked()
+    return _Asked(roles=tuple(roles), marks_itself=marks_itself)
 
 
 def _check_stops(found: Survey, stops: Stops, words: Words) -> None:
@@ -167,6 +197,22 @@ def _unstopped_lines(surveys: Sequence[Survey], stops: Stops, words: Words) -> l
         f"end in no stop token of the model{others}, mostly in {words.named(token)}; where turns "
         "were cut off or end otherwise, it learns not to stop"
     ]
+
+
+def check_blend(blend: Blend, model_files: Path | None) -> None:
+    """Refuse the masks of a blend before its training is there.
+
+    Args:
+        blend: Conversations with masks.
+        model_files: The Hugging Face files that the training will have; None: not known.
+
+    Raises:
+        ValueError: The masks of a part are not to be trained: see `check_masks`.
+    """
+    stops, words = read_stops(model_files) if model_files else NOTHING_KNOWN, Words(model_files)
+    for group in blend.train:
+        documents = MaskedDocuments([str(part.prefix) for part in group.parts if part.tokens])
+        check_masks(documents, stops, eod_id=blend.eod_id, words=words)
 
 
 def conversation_lines(

@@ -57,17 +57,17 @@ def open_conversations(config: TrainingConfig, blend: Blend, multiple: int) -> C
         [group.weight for group in blend.train],
         config.schedule.num_steps * config.batch.global_batch_size,
     )
-    for place, group in enumerate(blend.train):
-        _check_epochs(config, group.name, mixed.samples_of(place), train[place])
-    notices = [
-        packing_line(group.name, packed) for group, packed in zip(blend.train, train, strict=True)
-    ]
+    notices = []
+    for place, (group, packed) in enumerate(zip(blend.train, train, strict=True)):
+        shown = mixed.samples_of(place)
+        _check_epochs(config, group.name, shown, packed)
+        notices.append(packing_line(group.name, packed, shown / len(packed.packing)))
     valid = {}
     for group in blend.valid:
-        packed, line = _held_out(config, group, multiple)
+        held_out, line = _held_out(config, group, multiple)
         notices.append(line)
-        if packed:
-            valid[group.name] = packed
+        if held_out:
+            valid[group.name] = held_out
     return Conversations(train=mixed, valid=valid, notices=tuple(notices))
 
 

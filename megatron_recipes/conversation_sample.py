@@ -25,12 +25,17 @@ def describe_sample(sample: dict[str, Any], words: Words) -> list[str]:
     borders = numpy.flatnonzero((numpy.diff(counts[:shown]) != 0) | (numpy.diff(starts) != 0))
     lines = []
     for begin, end in zip([0, *(borders + 1)], [*(borders + 1), shown], strict=True):
-        if begin == starts[begin] and not counts[begin]:
+        is_first = begin == starts[begin]
+        if is_first and not (tokens[begin:].any() or labels[begin:].any() or counts[begin:].any()):
+            lines.append(f"padding at {begin}")  # nothing but PADDING_TOKEN, to the end
+            break
+        if is_first:
             lines.append(f"document at {begin}:")
-            # Its first token is predicted by nothing.
-            text = words.text([int(tokens[begin]), *labels[begin:end].tolist()])
-        else:
-            text = words.text(labels[begin:end].tolist())
+        before = [int(tokens[begin])] if is_first else []  # predicted by nothing
+        if before and counts[begin]:
+            lines += [f"  | {line}" for line in words.text(before).split("\n")]
+            before = []
+        text = words.text([*before, *labels[begin:end].tolist()])
         mark = ">" if counts[begin] else "|"
         lines += [f"  {mark} {line}" for line in text.split("\n")]
     trained, total = int(counts.sum()), len(labels)

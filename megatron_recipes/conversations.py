@@ -8,10 +8,10 @@ import torch
 from megatron.core.datasets import helpers
 
 from megatron_recipes.batching import document_multiple
-from megatron_recipes.blend import Group
+from megatron_recipes.blend import Group, Part
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.documents import BOUNDS, LONGEST
-from megatron_recipes.masked_documents import MaskedDocuments
+from megatron_recipes.masked_documents import MASK_SUFFIX, MaskedDocuments
 from megatron_recipes.packing import Packing, pack
 from megatron_recipes.pieces import find_pieces
 
@@ -181,11 +181,14 @@ def pack_group(
 
     Raises:
         NothingFitsError: Nothing of the group can be trained on.
-        ValueError: A mask is not its dataset's.
+        ValueError: A mask is not its dataset's, or not what the sidecar says.
     """
     needed = document_multiple(config.layout.context_parallel_size)
+    parts = [part for part in group.parts if part.tokens]
+    documents = MaskedDocuments([str(part.prefix) for part in parts])
+    _check_sums(parts, documents)
     return PackedConversations(
-        MaskedDocuments([str(part.prefix) for part in group.parts if part.tokens]),
+        documents,
         config.batch.sequence_length,
         seed=config.schedule.seed,
         document_multiple=needed if multiple is None else multiple,
@@ -193,9 +196,28 @@ def pack_group(
     )
 
 
-def packing_line(name: str, packed: PackedConversations) -> str:
-    """Return one line on how a group fills its sequences, and what is left out."""
+def _check_sums(parts: Sequence[Part], documents: MaskedDocuments) -> None:
+    """Refuse masks that are not those of the sidecars: of another run, or zeroed by a bad copy."""
+    for part, (prefix, numbers) in zip(parts, documents.parts(), strict=True):
+        found = int(documents.trained_tokens[numbers.start : numbers.stop].sum())
+        if found != part.trained_tokens:
+            raise ValueError(
+                f"{prefix}{MASK_SUFFIX}.bin: expected a mask that trains "
+                f"{part.trained_tokens or 0:,} tokens, as {part.prefix.name}.json says, found one "
+                f"that trains {found:,}; copy it once more, or tokenize again"
+            )
+
+
+def packing_line(name: str, packed: PackedConversations, epochs: float | None = None) -> str:
+    """Return one line on how a group fills its sequences, and what is left out.
+
+    Args:
+        name: The group.
+        packed: Its conversations.
+        epochs: How often a training reads them; None: it is not said.
+    """
     pieces, lost = packed.pieces, ""
+    read = "" if epochs is None else f", read {epochs:.2f} times"
     kept = len(packed.documents) - pieces.num_dropped
     if pieces.num_split or pieces.num_dropped:
         lost = (
@@ -203,6 +225,6 @@ def packing_line(name: str, packed: PackedConversations) -> str:
             f"turns, {pieces.num_dropped:,} dropped, {pieces.dropped_tokens:,} tokens not trained"
         )
     return (
-        f"conversations of {name}: {kept:,} in {len(packed.packing):,} sequences, "
+        f"conversations of {name}: {kept:,} in {len(packed.packing):,} sequences{read}, "
         f"filled {packed.packing.fill_rate:.1%}, {pieces.trained_tokens:,} tokens trained{lost}"
     )

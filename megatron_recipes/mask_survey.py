@@ -78,7 +78,7 @@ class Survey:
 
 
 def survey_parts(documents: MaskedDocuments, *, eod_id: int | None) -> list[Survey]:
-    """Return what the masks of each part look like; half a second at most for a group.
+    """Return what the masks of each part look like: half a second, two of a thousand parts.
 
     Args:
         documents: Of a group; parts without documents are left out.

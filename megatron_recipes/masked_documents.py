@@ -4,6 +4,7 @@ The mask of a document is the document of the same number in `<prefix>_mask` (ui
 loss counts). Masks go by position, never by the value of a token.
 """
 
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -66,8 +67,9 @@ class MaskedDocuments:
         begin += start
         return self._masks[part][begin : end if length is None else begin + length]
 
+    @functools.cached_property
     def trained_tokens(self) -> Integers:
-        """Return how many tokens of each document count, `[number of documents]`.
+        """How many tokens of each document count, `[number of documents]`.
 
         The masks are read once from end to end: half a second for a million conversations.
         """

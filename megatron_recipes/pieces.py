@@ -44,7 +44,7 @@ def find_pieces(documents: MaskedDocuments, sequence_length: int, *, splits_long
     fits; a turn too long together with what it answers is left out, and counted. Takes a second
     for a million documents: only long ones are looked at one by one.
     """
-    counts = documents.trained_tokens()
+    counts = documents.trained_tokens
     learnable = counts - documents.counting_starts()  # the first token is predicted by nothing
     is_long = documents.lengths > sequence_length + 1
     whole = numpy.flatnonzero(~is_long & (learnable > 0))

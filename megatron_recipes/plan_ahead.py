@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
+import warnings
 from typing import TYPE_CHECKING
 
+from megatron_recipes.convert.hf_config import is_hf_directory
 from megatron_recipes.job import resolve_config, resolve_with_data
 from megatron_recipes.model_identity import weights_identity
-from megatron_recipes.run_directory import RunDirectory
+from megatron_recipes.run_directory import HF_FILES, RunDirectory, find_checkpoint, hf_files
 from megatron_recipes.source import check_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from megatron_recipes.blend import Blend
     from megatron_recipes.config import TrainingConfig
     from megatron_recipes.plan import PlannedTraining
 
@@ -49,6 +54,33 @@ def check_ahead(training: PlannedTraining, earlier: Sequence[PlannedTraining]) -
             f"name of a training before it, found no such path; before it are: "
             f"{', '.join(other.name for other in earlier) or 'none'}"
         )
+    if data and config.batch.pack_conversations:
+        _check_conversations(data, _model_files(training, earlier))
+
+
+def _check_conversations(data: Blend, model_files: Path | None) -> None:
+    """Refuse masks that the training would refuse, which may be weeks away."""
+    if importlib.util.find_spec("megatron") is None:
+        return  # where trainings are only listed, for another machine
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Megatron-Core's, that this is no rank of a training
+        from megatron_recipes.conversation_checks import check_blend
+
+        check_blend(data, model_files)
+
+
+def _model_files(training: PlannedTraining, earlier: Sequence[PlannedTraining]) -> Path | None:
+    """Return where the Hugging Face files are that will travel to a training, if anywhere yet."""
+    makers = {other.checkpoint_dir: other for other in earlier}
+    while not (kept := training.checkpoint_dir / HF_FILES).is_dir():
+        source = training.start_from
+        if source is None:
+            return None
+        maker = next((makers[path] for path in (source, *source.parents) if path in makers), None)
+        if maker is None:
+            return source if is_hf_directory(source) else hf_files(find_checkpoint(source).path)
+        training = maker
+    return kept
 
 
 def _check_same_model(maker: PlannedTraining, config: TrainingConfig) -> None:

@@ -191,6 +191,24 @@ def test_masks_that_train_whoever_speaks_are_refused(tmp_path: Path, header: str
         assert "{% generation %} stands around the assistant's turns alone" in line
 
 
+def test_short_questions_that_many_ask_in_a_template_of_its_own_are_only_told(
+    tmp_path: Path,
+) -> None:
+    """As in Mistral's format, where the end of a question is no end of an answer."""
+    game = join(([0, 1, 700, 4], "0000"), say(1, STOP, behind=()), ([1, 701, 4], "000"))
+    good = [join(game, say(number, STOP, behind=())) for number in range(60)]
+    found = documents(tmp_path, good, good, good)
+    config = {"train_roles": ["assistant"], "chat_template": "mistral_v3"}
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({"config": config | {"chat_template_sha256": None}}))
+    [line] = check(found, stops(STOP))
+    assert "60 of 60 documents mask nothing that anybody says, only '0 1 700 4', '1 701 4'" in line
+    assert "the template marks the assistant's turns alone" in line
+    assert line.endswith("(as for 2 other parts)")
+    manifest.write_text(json.dumps({"config": config | {"chat_template_sha256": "a"}}))
+    assert "60 of 60 documents mask nothing" in refusal(found, stops(STOP))
+
+
 def test_some_documents_that_train_whoever_speaks_are_told(tmp_path: Path) -> None:
     """As where a dataset was merged from several, or whose template marks one kind of record."""
     good = conversations(97, STOP)
@@ -353,6 +371,21 @@ def test_a_sample_shows_what_is_trained(tmp_path: Path) -> None:
         "document at 6:",
         "  | <s> ask",
         "  > answer",
+    ]
+
+
+def test_a_sample_shows_where_documents_begin_that_are_trained_at_once_and_where_padding_does(
+    tmp_path: Path,
+) -> None:
+    found = documents(tmp_path, [([0, 1, 2, 3], "0111"), ([4, 1, 2], "011")])
+    assert describe_sample(packed(found, 8)[0], Words(save_tokenizer(tmp_path)))[1:] == [
+        "document at 0:",
+        "  | <s>",
+        "  > ask answer end",
+        "document at 3:",
+        "  | more",
+        "  > ask answer",
+        "padding at 5",
     ]
 
 

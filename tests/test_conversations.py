@@ -150,7 +150,7 @@ def test_masks_are_summed_whatever_the_blocks(
     documents, _ = masked(tmp_path_factory.mktemp("c"), [*masks, "1"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(masked_documents, "BLOCK_TOKENS", block)
-        assert documents.trained_tokens().tolist() == [each.count("1") for each in [*masks, "1"]]
+        assert documents.trained_tokens.tolist() == [each.count("1") for each in [*masks, "1"]]
     assert documents.counting_starts().tolist() == [int(each[:1] == "1") for each in [*masks, "1"]]
 
 

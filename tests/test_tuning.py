@@ -190,7 +190,7 @@ def test_a_model_is_tuned_and_resumes(tmp_path: Path) -> None:
     assert first.returncode == 0, first.stderr
     lines = first.stderr.splitlines()
     [agent] = [line for line in lines if line.startswith("conversations of agent: ")]
-    said = re.search(r": 60 in (\d+) sequences, filled ([\d.]+)%", agent)
+    said = re.search(r": 60 in (\d+) sequences, read [\d.]+ times, filled ([\d.]+)%", agent)
     assert said is not None
     sidecar = json.loads((tmp_path / "data/agent/part-00000.json").read_text())
     inputs = sidecar["tokens"] - sidecar["documents"]

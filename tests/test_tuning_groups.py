@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
-from blend_files import write_masked_blend, write_masked_part
+from blend_files import EOD, write_masked_blend, write_masked_part
 from checkpoint_runs import small_job, train
 from forked_world import run_world
 from test_tuning import PACKED
@@ -95,6 +96,10 @@ def test_epochs_are_those_of_packed_sequences(tmp_path: Path) -> None:
     )
     [count, tools] = [len(group.packing) for group in packed.train.groups]
     epochs = packed.train.samples_of(0) / count
+    assert f" in {count:,} sequences, read {epochs:.2f} times, filled " in packed.notices[0]
+    # What is trained on for a while only, or never, is told.
+    few = apply_settings(config, ["num_steps=6", "global_batch_size=1", "lr_warmup_steps=1"])
+    assert ", read 0." in open_conversations(few, blend, 1).notices[1]
     assert epochs > packed.train.samples_of(1) / tools
     open_conversations(apply_settings(config, [f"max_epochs={epochs}"]), blend, 1)
     with pytest.raises(ValueError) as caught:  # noqa: PT011
@@ -166,6 +171,53 @@ def test_held_out_groups_that_cannot_be_evaluated_are_named(tmp_path: Path) -> N
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match="expected conversations whose loss counts somewhere"):
         open_conversations(config, read_blend(path), 1)
+
+
+@pytest.mark.parametrize("first", [0, 300])
+def test_a_mask_that_lost_something_on_its_way_is_refused(tmp_path: Path, first: int) -> None:
+    """As by a copy that was cut short and whose file has its length all the same."""
+    write_masked_blend(tmp_path / "data")
+    config, blend = resolved(tmp_path)
+    for kind in ("part", "valid"):
+        mask = tmp_path / f"data/tools/{kind}-00000_mask.bin"
+        whole = mask.read_bytes()
+        mask.write_bytes(whole[:first] + bytes(len(whole) - first))
+        with pytest.raises(
+            ValueError, match=rf"{kind}-00000_mask\.bin: expected a mask that trains"
+        ):
+            open_conversations(config, blend, 1)
+        mask.write_bytes(whole)
+    open_conversations(config, blend, 1)
+
+
+def train_without_a_model(job: Job) -> str:
+    """Return what ends a training whose model must not be built."""
+    from megatron_recipes import train as training
+    from megatron_recipes.stop import StopRequest
+
+    def built(*_: Any, **__: Any) -> Any:
+        raise AssertionError("built")
+
+    training.build_model = built
+    with pytest.raises((ValueError, AssertionError)) as caught:
+        training.train(job, StopRequest(), 1, lambda _: None)
+    return str(caught.value)
+
+
+def test_masks_are_refused_before_a_model_is_built(tmp_path: Path) -> None:
+    """On many machines that, and reading its weights, takes long."""
+    blend = write_masked_blend(tmp_path / "data")
+    prefix = tmp_path / "data/tools/part-00000"
+    sidecar = json.loads(Path(f"{prefix}.json").read_text())
+    ends = [token == EOD for token in numpy.fromfile(f"{prefix}.bin", numpy.uint16)]
+    mask = bytes(
+        not (is_end or was_end) for is_end, was_end in zip(ends, [True, *ends[:-1]], strict=True)
+    )
+    Path(f"{prefix}_mask.bin").write_bytes(mask)
+    Path(f"{prefix}.json").write_text(json.dumps({**sidecar, "trained_tokens": sum(mask)}))
+    job = small_job(blend, tmp_path / "run", *TUNED)
+    [line] = run_world(train_without_a_model, 1, job)
+    assert f"{prefix}_mask: expected a mask that trains the assistant's turns, found" in line
 
 
 CP2 = "context_parallel_size=2"

@@ -9,6 +9,10 @@ from hf_models import change_json
 from test_chat_jinja import TAIL, chat_directory
 from test_training import command, metrics, run
 from test_tuning_commands import (
+    MODEL,
+    PLAN,
+    SHORT,
+    TUNED,
     Preprocess,
     blend_of,
     checkpoint,
@@ -16,6 +20,7 @@ from test_tuning_commands import (
     model,
     refusal,
     tune,
+    write_conversations,
     write_records,
 )
 
@@ -52,7 +57,7 @@ def test_a_template_that_marks_every_message_is_refused(
     line = refusal(tune(blend, checkpoint, tmp_path / "run"))
     assert f"{tmp_path}/tokens/part-00000_mask: expected a mask that trains the assistant" in line
     assert f"that 42 of 42 documents mask nothing that anybody says, {masked}" in line
-    assert [each for each in metrics(tmp_path / "run") if each["kind"] == "step"] == []
+    assert not (tmp_path / "run/metrics.jsonl").exists()
 
 
 def test_roles_that_were_asked_for_are_trained(
@@ -74,6 +79,39 @@ def test_roles_that_were_asked_for_are_trained(
         # The roles of a merged dataset are not known any more.
         assert ("only if it was asked for (--train-roles)" in done.stderr) == (name == "merged")
         assert any(line.startswith("  > the quick fox ") for line in done.stderr.splitlines())
+
+
+def test_a_plan_refuses_masks_before_its_first_training(
+    tmp_path: Path, preprocess: Preprocess, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which the third would have refused, weeks later."""
+    texts = [{"id": f"hand/t#{n}", "text": f"the quick brown fox {n} " * 20} for n in range(40)]
+    write_records(tmp_path / "text.jsonl", texts)
+    write_conversations(tmp_path / "chat.jsonl")
+    settings, tuned = ", ".join((*MODEL, *SHORT)), ", ".join(TUNED)
+    base = Path(shutil.copytree(model, tmp_path / "base"))
+    plan = PLAN.format(model=base, settings=settings, tuned=tuned)
+    (tmp_path / "plan.toml").write_text(plan)
+    done = preprocess("run", "plan.toml")
+    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    named = base / "generation_config.json"
+    stop = json.loads(named.read_text())["eos_token_id"]
+    change_json(named, eos_token_id=5, pad_token_id=None)
+    for directory in (base, Path("run/stage1/hf")):
+        if directory != base:  # as a training has that was started, before what it was made of
+            shutil.copytree(base, directory)
+        done = run(command("plan", "plan.toml"))
+        assert "Warning" not in done.stderr
+        line = refusal(done)
+        assert line.startswith("megatron-recipes plan: training stage3: ")
+        found = f"end in a stop token of the model, [5] ({directory}/generation_config.json), "
+        assert found in line
+        assert f"end in {stop} ('<|im_end|>'), which {directory}/generation_config.json doe" in line
+    change_json(Path("run/stage1/hf/generation_config.json"), eos_token_id=[5, stop])
+    done = run(command("plan", "plan.toml", "--json"))
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "run").glob("*/step_*")) == []
 
 
 def test_a_base_model_is_tuned_with_the_end_of_turn_that_was_added(
