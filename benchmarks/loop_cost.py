@@ -95,10 +95,10 @@ def _timed(step: Callable[[], Any]) -> float:
 
 
 def _training(directory: Path) -> tuple[Any, Any]:
-    from megatron_recipes.hang import Watchdog
+    from megatron_recipes.guards.hang import Watchdog
+    from megatron_recipes.guards.stragglers import Stragglers
     from megatron_recipes.job import make_job
     from megatron_recipes.stop import StopRequest
-    from megatron_recipes.stragglers import Stragglers
     from megatron_recipes.train import Training
     from megatron_recipes.world import join_world
 

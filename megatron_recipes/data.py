@@ -21,9 +21,9 @@ from megatron.core.utils import get_batch_on_this_cp_rank
 from megatron_recipes.batching import document_multiple, micro_batch_indices
 from megatron_recipes.blend import Blend, Group
 from megatron_recipes.config import TrainingConfig
-from megatron_recipes.conversation_groups import open_conversations
 from megatron_recipes.dataset_cache import cached
 from megatron_recipes.documents import BOUNDS, LONGEST, ROOMS, packs_documents, with_bounds
+from megatron_recipes.tuning.groups import open_conversations
 from megatron_recipes.world import World, virtual_stages
 
 Batch = dict[str, torch.Tensor]

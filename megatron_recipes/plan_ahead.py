@@ -64,7 +64,7 @@ def _check_conversations(data: Blend, model_files: Path | None) -> None:
         return  # where trainings are only listed, for another machine
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Megatron-Core's, that this is no rank of a training
-        from megatron_recipes.conversation_checks import check_blend
+        from megatron_recipes.tuning.checks import check_blend
 
         check_blend(data, model_files)
 

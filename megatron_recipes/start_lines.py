@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import torch.distributed
 
+from megatron_recipes.checkpoints.master_weights import FP8_WEIGHTS, master_key, tensor_types
 from megatron_recipes.data import Datasets
 from megatron_recipes.job import Job
-from megatron_recipes.master_weights import FP8_WEIGHTS, master_key, tensor_types
 from megatron_recipes.run_directory import Checkpoint
 from megatron_recipes.world import World
 

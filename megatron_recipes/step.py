@@ -15,7 +15,7 @@ import torch.distributed
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.data import training_batches
 from megatron_recipes.forward import forward_step, run_passes
-from megatron_recipes.hang import PASSES, SUMMING, UPDATING, Watchdog
+from megatron_recipes.guards.hang import PASSES, SUMMING, UPDATING, Watchdog
 from megatron_recipes.optimizer import prepare_step
 from megatron_recipes.world import World
 

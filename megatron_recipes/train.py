@@ -13,19 +13,25 @@ from typing import Any
 import torch.distributed
 
 from megatron_recipes.active import require_active, require_chosen_attention
-from megatron_recipes.bad_step import describe_bad_step, known_bad_steps
-from megatron_recipes.checkpoint import Checkpointer
-from megatron_recipes.checkpoint_content import newest_sound_checkpoint, require_sound
-from megatron_recipes.conversation_checks import conversation_lines
-from megatron_recipes.conversation_groups import MULTIPLE, kept_multiple
+from megatron_recipes.checkpoints.checkpointer import Checkpointer
+from megatron_recipes.checkpoints.content import newest_sound_checkpoint, require_sound
+from megatron_recipes.checkpoints.master_weights import FP8_WEIGHTS
 from megatron_recipes.data import build_datasets
 from megatron_recipes.figures import peak_memory_bytes
 from megatron_recipes.forward import connect_schedule, evaluate, forward_step
-from megatron_recipes.garbage import GarbageCollection
-from megatron_recipes.hang import EVALUATING, SAVING, STARTING, Watchdog
+from megatron_recipes.guards.bad_step import describe_bad_step, known_bad_steps
+from megatron_recipes.guards.garbage import GarbageCollection
+from megatron_recipes.guards.hang import EVALUATING, SAVING, STARTING, Watchdog
+from megatron_recipes.guards.loss_guard import MEMORY, LossGuard
+from megatron_recipes.guards.stragglers import (
+    Measurement,
+    PassTimer,
+    Stragglers,
+    gather,
+    measured_interval,
+)
+from megatron_recipes.guards.watch import open_watchdog
 from megatron_recipes.job import Job
-from megatron_recipes.loss_guard import MEMORY, LossGuard
-from megatron_recipes.master_weights import FP8_WEIGHTS
 from megatron_recipes.metrics import evaluated_groups, recent_losses
 from megatron_recipes.model import build_model
 from megatron_recipes.model_identity import layout_sizes, model_identity
@@ -35,14 +41,8 @@ from megatron_recipes.run_directory import HF_FILES, Checkpoint
 from megatron_recipes.start_lines import start_lines
 from megatron_recipes.step import StepResult, TrainStep, micro_batch_losses
 from megatron_recipes.stop import StopRequest
-from megatron_recipes.stragglers import (
-    Measurement,
-    PassTimer,
-    Stragglers,
-    gather,
-    measured_interval,
-)
-from megatron_recipes.watch import open_watchdog
+from megatron_recipes.tuning.checks import conversation_lines
+from megatron_recipes.tuning.groups import MULTIPLE, kept_multiple
 from megatron_recipes.world import World, gathered, join_world, leave_world
 
 

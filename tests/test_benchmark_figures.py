@@ -141,8 +141,8 @@ def test_packed_samples_are_what_they_are_made_of(tmp_path: Path) -> None:
 
 def _content_of_an_epoch(prefix: str, multiple: int) -> tuple[list[int], list[int]]:
     from megatron_recipes.benchmark.reading import content_of
-    from megatron_recipes.conversations import MixedConversations, PackedConversations
-    from megatron_recipes.masked_documents import MaskedDocuments
+    from megatron_recipes.tuning.conversations import MixedConversations, PackedConversations
+    from megatron_recipes.tuning.masked_documents import MaskedDocuments
 
     packed = PackedConversations(MaskedDocuments([prefix]), 128, seed=1, document_multiple=multiple)
     mixed = MixedConversations([packed], [1.0], len(packed))

@@ -92,7 +92,7 @@ def test_resume_at_another_layout(
 
 def save_again(job: Job, directory: Path) -> None:
     """Load the newest checkpoint of a training and save it elsewhere."""
-    from megatron_recipes.checkpoint import Checkpointer
+    from megatron_recipes.checkpoints.checkpointer import Checkpointer
     from megatron_recipes.model import build_model
     from megatron_recipes.optimizer import build_optimizer
     from megatron_recipes.run_directory import RunDirectory
@@ -335,7 +335,7 @@ def test_newest_and_every_so_many_are_kept(tmp_path: Path, blend: Path, base: Pa
 def snapshot_twice() -> tuple[bool, bool, bool]:
     import torch
 
-    from megatron_recipes.checkpoint_writer import Snapshot
+    from megatron_recipes.checkpoints.writer import Snapshot
 
     snapshot = Snapshot()
     sources = [torch.arange(5.0), torch.ones(2, 3, dtype=torch.bfloat16)[:, :2], torch.empty(0)]
@@ -356,7 +356,7 @@ def test_snapshot_is_a_copy_in_memory_that_is_used_again() -> None:
 def cut_everywhere() -> int:
     import numpy
 
-    from megatron_recipes.optimizer_shards import boxes
+    from megatron_recipes.checkpoints.optimizer_shards import boxes
 
     num_cuts = 0
     for shape in [(7,), (4, 3), (1, 5), (5, 1), (3, 2, 4)]:

@@ -14,13 +14,13 @@ from test_conversations import packed, write
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import WordLevel
 
-from megatron_recipes import mask_survey
-from megatron_recipes.conversation_checks import check_masks
-from megatron_recipes.conversation_sample import describe_sample
-from megatron_recipes.mask_survey import survey_parts
-from megatron_recipes.masked_documents import MaskedDocuments
-from megatron_recipes.stop_tokens import NOTHING_KNOWN, Stops, read_stops
-from megatron_recipes.words import Words
+from megatron_recipes.tuning import mask_survey
+from megatron_recipes.tuning.checks import check_masks
+from megatron_recipes.tuning.mask_survey import survey_parts
+from megatron_recipes.tuning.masked_documents import MaskedDocuments
+from megatron_recipes.tuning.sample import describe_sample
+from megatron_recipes.tuning.stop_tokens import NOTHING_KNOWN, Stops, read_stops
+from megatron_recipes.tuning.words import Words
 
 STOP, PAD, EOD, EOT, LINE = 8, 9, 7, 6, 30
 HEADER, ANSWER = [1, 2, 3, 4], [1, 2, 5, 4]

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from megatron.core.datasets.indexed_dataset import IndexedDatasetBuilder
 
-from megatron_recipes import masked_documents
-from megatron_recipes.conversations import MixedConversations, PackedConversations
-from megatron_recipes.masked_documents import MaskedDocuments
-from megatron_recipes.pieces import find_pieces
+from megatron_recipes.tuning import masked_documents
+from megatron_recipes.tuning.conversations import MixedConversations, PackedConversations
+from megatron_recipes.tuning.masked_documents import MaskedDocuments
+from megatron_recipes.tuning.pieces import find_pieces
 
 
 def write(prefix: Path, dtype: Any, documents: list[Any]) -> None:

@@ -27,8 +27,8 @@ from hf_models import (
 from training_world import build, save_weights, small
 
 from megatron_recipes import cli
-from megatron_recipes.checkpoint_content import digest_file
-from megatron_recipes.checkpoint_state import load_weights
+from megatron_recipes.checkpoints.content import digest_file
+from megatron_recipes.checkpoints.state import load_weights
 from megatron_recipes.config import ModelConfig, TrainingConfig
 from megatron_recipes.convert.hf_config import read_hf_config
 from megatron_recipes.convert.hf_model import settings_that_differ

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hf_models import TOKENIZER
 
+from megatron_recipes.checkpoints.master_weights import DISTRIBUTED, FP8_WEIGHTS
 from megatron_recipes.config import ModelConfig
 from megatron_recipes.convert.hf_config import make_hf_config
 from megatron_recipes.convert.layout import places, write_weights
 from megatron_recipes.convert.safetensors_files import write_directory
 from megatron_recipes.convert.tensors import BLOCK_BYTES, Adapted, TensorSpec, num_bytes
 from megatron_recipes.convert.torch_dist import CACHE_BYTES, TorchDistWriter
-from megatron_recipes.master_weights import DISTRIBUTED, FP8_WEIGHTS
 from megatron_recipes.run_directory import write_state
 
 # A process that a large one starts counts that one's memory as its own peak (`ru_maxrss` outlives

@@ -15,13 +15,13 @@ from hf_models import FAMILIES, change_json, read_weights, save_model
 from training_world import build, small, step_through
 
 from megatron_recipes import cli
-from megatron_recipes.checkpoint_content import digest_file
-from megatron_recipes.checkpoint_state import load_training, load_weights, saved_state
+from megatron_recipes.checkpoints.content import digest_file
+from megatron_recipes.checkpoints.master_weights import DISTRIBUTED, FP8_WEIGHTS, WHOLE
+from megatron_recipes.checkpoints.state import load_training, load_weights, saved_state
 from megatron_recipes.config import ModelConfig, TrainingConfig
 from megatron_recipes.convert import tensors as convert_tensors
 from megatron_recipes.convert.tensors import TensorSpec
 from megatron_recipes.convert.torch_dist import TorchDistReader, TorchDistWriter
-from megatron_recipes.master_weights import DISTRIBUTED, FP8_WEIGHTS, WHOLE
 from megatron_recipes.model_identity import layout_sizes
 from megatron_recipes.run_directory import STATE_FILE, FileContent, find_checkpoint, write_state
 from megatron_recipes.settings import apply_settings

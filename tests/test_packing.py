@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megatron_recipes.packing import pack
+from megatron_recipes.tuning.packing import pack
 
 
 def one_at_a_time(lengths: list[int], sequence_length: int) -> list[list[int]]:

@@ -27,9 +27,9 @@ from training_runs import (
     write_ids,
 )
 
-from megatron_recipes.hang import PASSES, READING, UPDATING, judge
-from megatron_recipes.loss_guard import LossGuard
-from megatron_recipes.stragglers import Measurement, slow_ranks
+from megatron_recipes.guards.hang import PASSES, READING, UPDATING, judge
+from megatron_recipes.guards.loss_guard import LossGuard
+from megatron_recipes.guards.stragglers import Measurement, slow_ranks
 
 HOST = socket.gethostname()
 
@@ -251,7 +251,7 @@ def test_garbage_is_collected_at_the_same_steps_everywhere(blend: Path, tmp_path
 
 
 def test_hang_of_a_slow_step_that_ends_is_none(tmp_path: Path) -> None:
-    from megatron_recipes.hang import Watchdog
+    from megatron_recipes.guards.hang import Watchdog
 
     said: list[str] = []
     watchdog = Watchdog(tmp_path, 0, ["a"], 0.2, lambda line, _: said.append(line))
@@ -270,7 +270,7 @@ def test_hang_on_a_full_disk_ends_the_process_all_the_same(tmp_path: Path) -> No
     watched = tmp_path / "no-such-directory"  # where nothing can be written
     code = (
         "import pathlib, sys, time\n"
-        "from megatron_recipes.hang import Watchdog\n"
+        "from megatron_recipes.guards.hang import Watchdog\n"
         f"Watchdog(pathlib.Path({str(watched)!r}), 0, ['a'], 0.2, lambda line, _: print(line))\n"
         "time.sleep(30)\n"
     )

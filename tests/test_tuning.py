@@ -46,9 +46,9 @@ class Compared(NamedTuple):
 def packed_against_alone(config: TrainingConfig, prefix: str) -> Compared:
     import torch
 
-    from megatron_recipes.conversations import PackedConversations
     from megatron_recipes.documents import document_mask
-    from megatron_recipes.masked_documents import MaskedDocuments
+    from megatron_recipes.tuning.conversations import PackedConversations
+    from megatron_recipes.tuning.masked_documents import MaskedDocuments
 
     _, chunks, _ = build(config)
     model = chunks[0]
@@ -103,9 +103,9 @@ def packed_against_alone(config: TrainingConfig, prefix: str) -> Compared:
 def packed_steps(config: TrainingConfig, prefix: str) -> dict[str, Any]:
     """Return losses and gradient norms of two steps, each over all conversations once."""
     world, chunks, optimizer = build(config)
-    from megatron_recipes.conversations import PackedConversations
     from megatron_recipes.data import training_batches
-    from megatron_recipes.masked_documents import MaskedDocuments
+    from megatron_recipes.tuning.conversations import PackedConversations
+    from megatron_recipes.tuning.masked_documents import MaskedDocuments
 
     length, count = config.batch.sequence_length, config.batch.global_batch_size
     # Room in multiples of what two processes need, so that every layout packs the same.
@@ -239,7 +239,7 @@ def test_packing_needs_bounded_attention() -> None:
 
 def test_conversations_end_in_their_own_tokens(tmp_path: Path) -> None:
     write_masked_blend(tmp_path, vocab_size=300)
-    from megatron_recipes.masked_documents import MaskedDocuments
+    from megatron_recipes.tuning.masked_documents import MaskedDocuments
 
     documents = MaskedDocuments([str(tmp_path / "agent/part-00000")])
     assert all(documents.tokens(number)[-1] == EOD for number in range(len(documents)))

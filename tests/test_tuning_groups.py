@@ -13,14 +13,14 @@ from test_tuning import PACKED
 
 from megatron_recipes.blend import read_blend
 from megatron_recipes.config import TrainingConfig
-from megatron_recipes.conversation_groups import MULTIPLE, kept_multiple, open_conversations
+from megatron_recipes.guards.loss_guard import LossGuard
 from megatron_recipes.job import Job
 from megatron_recipes.limits import check_limits
-from megatron_recipes.loss_guard import LossGuard
 from megatron_recipes.recipes import find_recipe
 from megatron_recipes.run_directory import Checkpoint
 from megatron_recipes.settings import apply_settings
 from megatron_recipes.show import describe
+from megatron_recipes.tuning.groups import MULTIPLE, kept_multiple, open_conversations
 
 TUNED = (*PACKED, "max_epochs=50", "micro_batch_size=1", "evaluation_sequences=64")
 """Evaluated on everything that is held out."""
@@ -31,8 +31,8 @@ def loss_of_each_alone(job: Job) -> dict[str, tuple[float, int]]:
     import numpy
     import torch
 
-    from megatron_recipes.masked_documents import MaskedDocuments
     from megatron_recipes.model import build_model
+    from megatron_recipes.tuning.masked_documents import MaskedDocuments
     from megatron_recipes.world import join_world
 
     world = join_world(job.config.layout, job.config.schedule.seed)

@@ -21,12 +21,12 @@ import pytest
 import zstandard
 
 from megatron_recipes.blend import read_blend
-from megatron_recipes.conversation_checks import check_masks
-from megatron_recipes.conversations import PackedConversations, pack_group, packing_line
 from megatron_recipes.job import resolve_config
 from megatron_recipes.settings import with_vocabulary
-from megatron_recipes.stop_tokens import Stops
-from megatron_recipes.words import Words
+from megatron_recipes.tuning.checks import check_masks
+from megatron_recipes.tuning.conversations import PackedConversations, pack_group, packing_line
+from megatron_recipes.tuning.stop_tokens import Stops
+from megatron_recipes.tuning.words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -42,10 +42,10 @@ def test_packed_sequences_have_the_loss_and_gradients_of_conversations_alone(
 
 def batches(config: TrainingConfig, prefix: str) -> list[dict[str, list[int]]]:
     """Return what a process holds of the first two micro batches."""
-    from megatron_recipes.conversations import PackedConversations
     from megatron_recipes.data import KEYS, training_batches
     from megatron_recipes.documents import packed_parameters
-    from megatron_recipes.masked_documents import MaskedDocuments
+    from megatron_recipes.tuning.conversations import PackedConversations
+    from megatron_recipes.tuning.masked_documents import MaskedDocuments
 
     install()
     world, _, _ = build(config)

@@ -118,7 +118,8 @@ def meeting_place(job: Job) -> str:
     """Return where the watchdog of a rank leaves its report; rank 0 began more often than 1."""
     import os
 
-    from megatron_recipes import hang, train, watch
+    from megatron_recipes import train
+    from megatron_recipes.guards import hang, watch
     from megatron_recipes.stop import StopRequest
 
     found: list[str] = []

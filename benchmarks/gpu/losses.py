@@ -58,7 +58,7 @@ def losses(settings: list[str], num_steps: int, logs: Path) -> dict[str, Any]:
     config = apply_settings(find_recipe(recipe), [each for each in rest if each != "--set"])
     with world_of_one(config) as (world, chunks, optimizer):
         from megatron_recipes.active import require_active, require_chosen_attention
-        from megatron_recipes.hang import Watchdog
+        from megatron_recipes.guards.hang import Watchdog
         from megatron_recipes.step import TrainStep
 
         active = require_active(config, chunks, optimizer)

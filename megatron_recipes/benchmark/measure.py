@@ -22,8 +22,8 @@ from megatron_recipes.config import TrainingConfig
 from megatron_recipes.data import build_datasets
 from megatron_recipes.figures import peak_memory_bytes
 from megatron_recipes.forward import connect_schedule
-from megatron_recipes.garbage import GarbageCollection
-from megatron_recipes.hang import Watchdog
+from megatron_recipes.guards.garbage import GarbageCollection
+from megatron_recipes.guards.hang import Watchdog
 from megatron_recipes.model import build_model
 from megatron_recipes.optimizer import build_optimizer
 from megatron_recipes.step import TrainStep

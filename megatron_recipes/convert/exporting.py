@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from megatron_recipes.checkpoint_content import first_damage
+from megatron_recipes.checkpoints.content import first_damage
+from megatron_recipes.checkpoints.master_weights import FP8_WEIGHTS
 from megatron_recipes.config import ModelConfig
 from megatron_recipes.convert.hf_config import (
     CONFIG_FILE,
@@ -30,7 +31,6 @@ from megatron_recipes.convert.tensors import (
 from megatron_recipes.convert.tokenizer_files import read_tokenizer, travelling_files
 from megatron_recipes.convert.torch_dist import TorchDistReader
 from megatron_recipes.convert.writing import check_room, progress, told_with_place
-from megatron_recipes.master_weights import FP8_WEIGHTS
 from megatron_recipes.model_identity import weights_identity
 from megatron_recipes.run_directory import Checkpoint, hf_files
 from megatron_recipes.whole_files import sync_directory, sync_file, write_json

@@ -3,8 +3,8 @@
 import torch
 from torch.distributed.checkpoint.metadata import TensorProperties, TensorStorageMetadata
 
+from megatron_recipes.checkpoints.master_weights import DISTRIBUTED, joined, master_key
 from megatron_recipes.convert.torch_dist import TorchDistReader
-from megatron_recipes.master_weights import DISTRIBUTED, joined, master_key
 
 
 class MasterReader:

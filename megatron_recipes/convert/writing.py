@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from megatron_recipes.checkpoint_writer import failure_reason
+from megatron_recipes.checkpoints.writer import failure_reason
 from megatron_recipes.convert.tensors import TensorSource, num_bytes
 
 GIGA = 1e9

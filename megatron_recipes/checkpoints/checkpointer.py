@@ -26,9 +26,9 @@ from megatron.core.dist_checkpointing.strategies.torch import TorchDistSaveShard
 from megatron.core.distributed import DistributedDataParallel
 from torch.distributed.checkpoint.api import CheckpointException
 
-from megatron_recipes.checkpoint_content import digest_file
-from megatron_recipes.checkpoint_state import load_training, load_weights, saved_state
-from megatron_recipes.checkpoint_writer import BackgroundWriter, Snapshot
+from megatron_recipes.checkpoints.content import digest_file
+from megatron_recipes.checkpoints.state import load_training, load_weights, saved_state
+from megatron_recipes.checkpoints.writer import BackgroundWriter, Snapshot
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.forward import gather_weights
 from megatron_recipes.run_directory import Checkpoint, FileContent, RunDirectory, write_state

@@ -5,7 +5,7 @@ from typing import Any
 import numpy
 
 from megatron_recipes.documents import BOUNDS
-from megatron_recipes.words import Words
+from megatron_recipes.tuning.words import Words
 
 SHOWN_TOKENS = 1_024
 """Of the sample that is printed."""

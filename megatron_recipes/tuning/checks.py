@@ -5,18 +5,17 @@ its turn; a mask that lets every role count trains one that asks itself question
 counts everything or nothing is refused by its sidecar already, in `blend`.)
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from megatron_recipes.blend import Blend
-from megatron_recipes.conversation_sample import describe_sample
-from megatron_recipes.conversations import MixedConversations
-from megatron_recipes.mask_survey import END_OF_DOCUMENT, Survey, survey_parts
-from megatron_recipes.masked_documents import MASK_SUFFIX, MaskedDocuments
-from megatron_recipes.stop_tokens import NOTHING_KNOWN, Stops, read_stops
-from megatron_recipes.words import Words
+from megatron_recipes.tuning.asked import read_asked
+from megatron_recipes.tuning.conversations import MixedConversations
+from megatron_recipes.tuning.mask_survey import END_OF_DOCUMENT, Survey, survey_parts
+from megatron_recipes.tuning.masked_documents import MASK_SUFFIX, MaskedDocuments
+from megatron_recipes.tuning.sample import describe_sample
+from megatron_recipes.tuning.stop_tokens import NOTHING_KNOWN, Stops, read_stops
+from megatron_recipes.tuning.words import Words
 
 NEARLY_NONE = 0.05
 """Of turns that end in a stop token: a model does not learn from so few to stop, and the good turn
@@ -76,7 +75,7 @@ def _check_roles(found: Survey, words: Words) -> list[str]:
     """Refuse a mask that lets what users say count, unless that was asked for."""
     if found.num_without_words <= NEARLY_NONE * found.num_documents:
         return []
-    asked = _asked(found.prefix)
+    asked = read_asked(found.prefix)
     if "user" in asked.roles:
         return []
     trains_headers = 2 * found.num_without_header > found.num_without_words
@@ -103,30 +102,6 @@ def _check_roles(found: Survey, words: Words) -> list[str]:
             "assistant's turns alone, or name the user in --train-roles if that is meant"
         )
     return [f"{line}; that is right only if it was asked for (--train-roles)"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Asked:
-    """What `tokenize` was asked to train."""
-
-    roles: tuple[str, ...] = ()
-    """Empty: not known."""
-
-    marks_itself: bool = False
-    """Whether the template is one of its own, which mark turns by role, not one that was given."""
-
-
-def _asked(prefix: str) -> _Asked:
-    try:
-        content = json.loads((Path(prefix).parent / "manifest.json").read_bytes())["config"]
-        roles = content["train_roles"]
-        # A template that was given has the digest of its file.
-        marks_itself = content.get("chat_template_sha256", "") is None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return _Asked()
-    if not isinstance(roles, list):
-        return _Asked()
-    return _Asked(roles=tuple(roles), marks_itself=marks_itself)
 
 
 def _check_stops(found: Survey, stops: Stops, words: Words) -> None:

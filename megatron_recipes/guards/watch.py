@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from megatron_recipes.hang import Watchdog
+from megatron_recipes.guards.hang import Watchdog
 from megatron_recipes.job import Job
 from megatron_recipes.rank import has_launcher, report_failure
 from megatron_recipes.world import gathered

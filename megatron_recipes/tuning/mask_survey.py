@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy
 
-from megatron_recipes import pieces
-from megatron_recipes.masked_documents import Integers, Mask, MaskedDocuments
+from megatron_recipes.tuning import pieces
+from megatron_recipes.tuning.masked_documents import Integers, Mask, MaskedDocuments
 
 LOOKED_AT = 2_000
 """Documents of a part, at most."""

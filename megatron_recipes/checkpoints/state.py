@@ -20,10 +20,10 @@ from megatron.core.distributed import DistributedDataParallel
 from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
 from torch.distributed.checkpoint.api import CheckpointException
 
+from megatron_recipes.checkpoints.master_weights import WHOLE, master_key, tensor_types
+from megatron_recipes.checkpoints.optimizer_shards import OptimizerShards
 from megatron_recipes.config import TrainingConfig
-from megatron_recipes.master_weights import WHOLE, master_key, tensor_types
 from megatron_recipes.model_identity import layout_sizes
-from megatron_recipes.optimizer_shards import OptimizerShards
 from megatron_recipes.run_directory import Checkpoint
 from megatron_recipes.world import gathered
 

@@ -10,14 +10,14 @@ from megatron_recipes.batching import document_multiple
 from megatron_recipes.blend import Blend, Group
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.config.checks import named
-from megatron_recipes.conversations import (
+from megatron_recipes.run_directory import Checkpoint
+from megatron_recipes.tuning.conversations import (
     MixedConversations,
     NothingFitsError,
     PackedConversations,
     pack_group,
     packing_line,
 )
-from megatron_recipes.run_directory import Checkpoint
 
 MULTIPLE = "document_multiple"
 """Under this name `checkpoint.json` keeps what rooms are rounded up to."""

@@ -17,7 +17,7 @@ import torch
 from megatron.core.dist_checkpointing.dict_utils import nested_values
 from megatron.core.dist_checkpointing.mapping import ShardedTensor, ShardedTensorFactory
 
-from megatron_recipes.master_weights import DISTRIBUTED
+from megatron_recipes.checkpoints.master_weights import DISTRIBUTED
 
 Box = tuple[tuple[int, ...], tuple[int, ...]]
 """The offset of a box in a tensor, and its size."""

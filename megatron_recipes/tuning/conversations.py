@@ -11,9 +11,9 @@ from megatron_recipes.batching import document_multiple
 from megatron_recipes.blend import Group, Part
 from megatron_recipes.config import TrainingConfig
 from megatron_recipes.documents import BOUNDS, LONGEST
-from megatron_recipes.masked_documents import MASK_SUFFIX, MaskedDocuments
-from megatron_recipes.packing import Packing, pack
-from megatron_recipes.pieces import find_pieces
+from megatron_recipes.tuning.masked_documents import MASK_SUFFIX, MaskedDocuments
+from megatron_recipes.tuning.packing import Packing, pack
+from megatron_recipes.tuning.pieces import find_pieces
 
 PADDING_TOKEN = 0
 """Any token: nothing attends to padding, and its loss does not count."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from megatron_recipes.masked_documents import Integers, Mask, MaskedDocuments
+from megatron_recipes.tuning.masked_documents import Integers, Mask, MaskedDocuments
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,1 @@
+"""Checkpoints of a training: taken, written, read again at any layout."""

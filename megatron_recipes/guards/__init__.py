@@ -1,0 +1,1 @@
+"""What ends a training or holds it up, one file each."""
