@@ -26,7 +26,7 @@ from megatron_recipes.rank import (
     write_line,
 )
 from megatron_recipes.run_directory import RunDirectory
-from megatron_recipes.stop import STOP_SIGNALS, signals_restored
+from megatron_recipes.stop import STOP_SIGNALS, pass_signals_on, signals_restored
 
 POLL_SECONDS = 0.1
 SETTLE_SECONDS = 0.5
@@ -77,7 +77,8 @@ def run_processes(run: RunDirectory, world_size: int, arguments: list[str], clai
                     environment[FAILURES] = str(failures_end)
                     inherited = (listener.fileno(), failures_end, claim)
                     processes.append(_start(arguments, environment, log, inherited))
-            _pass_signals_on(processes)
+            pass_signals_on(processes)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
             _wait(processes, logs, failures)
         finally:
             _end(processes)
@@ -137,16 +138,6 @@ def _start(
             )
     finally:
         os.close(console)
-
-
-def _pass_signals_on(processes: list[subprocess.Popen[bytes]]) -> None:
-    def pass_on(number: int, _frame: object) -> None:
-        for process in processes:
-            process.send_signal(number)
-
-    for number in STOP_SIGNALS:
-        signal.signal(number, pass_on)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
 def _wait(processes: list[subprocess.Popen[bytes]], logs: list[Path], failures: int) -> None:

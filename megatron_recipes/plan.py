@@ -9,12 +9,11 @@ itself, or `blend.json` in it when it is a directory. `from` is a checkpoint, or
 earlier training of the plan.
 """
 
-import contextlib
 import re
 import signal
 import subprocess
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from megatron_recipes.job import MisuseError, make_job, resolve_config
 from megatron_recipes.own_process import child_environment, own_command
 from megatron_recipes.plan_ahead import check_ahead
 from megatron_recipes.rank import one_line
-from megatron_recipes.stop import STOP_SIGNALS
+from megatron_recipes.stop import pass_signals_on, signals_restored
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -242,8 +241,9 @@ def listing(trainings: list[PlannedTraining]) -> list[dict[str, Any]]:
 def _run_command(arguments: list[str]) -> int:
     with (
         subprocess.Popen(own_command(arguments), env=child_environment()) as process,
-        _passing_on(process),
+        signals_restored(),
     ):
+        pass_signals_on([process])
         try:
             status = process.wait()
         except KeyboardInterrupt:
@@ -251,16 +251,3 @@ def _run_command(arguments: list[str]) -> int:
             process.wait()
             raise
     return status if status >= 0 else 1
-
-
-@contextlib.contextmanager
-def _passing_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    before = {
-        number: signal.signal(number, lambda number, _frame: process.send_signal(number))
-        for number in STOP_SIGNALS
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

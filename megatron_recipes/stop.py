@@ -2,7 +2,8 @@
 
 import contextlib
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
 
@@ -18,6 +19,17 @@ def signals_restored() -> Iterator[None]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def pass_signals_on(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Send each stop signal that this process gets to others, from now on."""
+
+    def pass_on(number: int, _frame: object) -> None:
+        for process in processes:
+            process.send_signal(number)
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, pass_on)
 
 
 class StopRequest:

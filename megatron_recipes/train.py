@@ -95,7 +95,7 @@ class Training:
         self.guard = LossGuard(self.config.schedule.loss_spike_factor, losses)
         self.multiple = kept_multiple(self.config, self.checkpoint)
         self.datasets = build_datasets(self.config, job.blend, job.cache, multiple=self.multiple)
-        conversation_lines = self._conversation_lines()  # refused before weights are read
+        of_conversations = self._conversation_lines()  # refused before weights are read
         watchdog.beat(self.step, STARTING)
         is_fresh = self.checkpoint is None and self.start_from is None
         self.chunks = build_model(self.config, world, draws_weights=is_fresh)
@@ -113,7 +113,7 @@ class Training:
         self.reports = Reports(job, attempt, self.saved_step, tells=world.rank == 0, tell=tell)
         self.measured_interval = measured_interval(self.config.schedule.log_interval)
         self.reports.tell(start_lines(job, world, self.datasets, self.checkpoint, self.start_from))
-        self.reports.tell(conversation_lines)
+        self.reports.tell(of_conversations)
         active = require_active(self.config, self.chunks, self.optimizer)
         self.reports.tell(f"active: {line}" for line in active)
         self.names_attention = False
