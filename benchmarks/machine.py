@@ -7,6 +7,10 @@ import platform
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,14 +26,21 @@ def describe() -> dict[str, str | int | None]:
     }
 
 
-def commit() -> str:
-    """Return the short name of the commit, with a plus if files differ from it."""
+def commit(
+    root: Path = ROOT, measured: Sequence[str] = ("rust_ext", "preprocess", "benchmarks/*.py")
+) -> str:
+    """Return the short name of the commit, with a plus if files that are measured differ from it.
+
+    Args:
+        root: The tree.
+        measured: What of it is.
+    """
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(ROOT), *arguments]
+        command = ["git", "-C", str(root), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
-    changed = git("status", "--porcelain", "--", "rust_ext", "preprocess", "benchmarks/*.py")
+    changed = git("status", "--porcelain", "--", *measured)
     return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
 
 

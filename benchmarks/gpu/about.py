@@ -14,6 +14,8 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
+from benchmarks import machine
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = (
     "torch", "megatron-core", "transformer-engine", "transformer-engine-cu13",
@@ -76,14 +78,7 @@ def commit() -> str:
     given = re.sub(r"[^\w.+-]", "-", os.environ.get("COMMIT", ""))
     if given or shutil.which("git") is None or not (ROOT / ".git").exists():
         return given or "unknown"
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(ROOT), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-
-    name = git("rev-parse", "--short", "HEAD")
-    changed = git("status", "--porcelain", "--", "megatron_recipes", "benchmarks/gpu/*.py")
-    return (name or "unknown") + ("+" if changed else "")
+    return machine.commit(ROOT, ("megatron_recipes", "benchmarks/gpu/*.py")) or "unknown"
 
 
 def code() -> str:
