@@ -74,6 +74,17 @@ def read_weights(directory: Path) -> dict[str, Any]:
     return weights
 
 
+def assert_same_weights(found: Path, expected: Path) -> None:
+    """Hold every tensor of a directory against that of another, bit by bit."""
+    import torch
+
+    ours, theirs = read_weights(found), read_weights(expected)
+    assert sorted(ours) == sorted(theirs)
+    for name, tensor in theirs.items():
+        assert ours[name].dtype == tensor.dtype, name
+        assert torch.equal(ours[name].view(torch.uint8), tensor.view(torch.uint8)), name
+
+
 def logits(directory: Path, tokens: Any) -> Any:
     """Return what `transformers` computes, in float32."""
     import torch

@@ -19,6 +19,7 @@ from hf_models import (
     NUM_IDS,
     TOKENIZER,
     VOCABULARY,
+    assert_same_weights,
     change_json,
     logits,
     read_weights,
@@ -114,13 +115,7 @@ def resaved(source: Path, run: Path, layout: tuple[str, ...]) -> Path:
 
 
 def assert_same_model(found: Path, expected: Path) -> None:
-    import torch
-
-    ours, theirs = read_weights(found), read_weights(expected)
-    assert sorted(ours) == sorted(theirs)
-    for name, tensor in theirs.items():
-        assert ours[name].dtype == tensor.dtype, name
-        assert torch.equal(ours[name].view(torch.uint8), tensor.view(torch.uint8)), name
+    assert_same_weights(found, expected)
     for name in ("config.json", "generation_config.json", "tokenizer.json"):
         assert (found / name).read_bytes() == (expected / name).read_bytes(), name
 

@@ -11,7 +11,7 @@ import pytest
 from blend_files import write_blend
 from checkpoint_runs import small_job, tensors, train
 from forked_world import run_world
-from hf_models import FAMILIES, change_json, read_weights, save_model
+from hf_models import FAMILIES, assert_same_weights, change_json, read_weights, save_model
 from training_world import build, small, step_through
 
 from megatron_recipes import cli
@@ -145,13 +145,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 def assert_equal(found: Path, expected: Path) -> None:
-    import torch
-
-    ours, theirs = read_weights(found), read_weights(expected)
-    assert sorted(ours) == sorted(theirs)
-    for name, tensor in theirs.items():
-        assert ours[name].dtype == tensor.dtype, name
-        assert torch.equal(ours[name].view(torch.uint8), tensor.view(torch.uint8)), name
+    assert_same_weights(found, expected)
     assert (found / "config.json").read_bytes() == (expected / "config.json").read_bytes()
 
 

@@ -4,56 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import subprocess
-import sys
-import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from gpu_script import HIDING, SCRIPT, environment_of, options_at
 
 from benchmarks.gpu import cases, curves, memory, text, throughput, twin
 from benchmarks.gpu.needs import PARTS, wanted
-from benchmarks.gpu.options import Options
 from benchmarks.gpu.report import read_results
 from megatron_recipes.memory import check_memory
 from megatron_recipes.recipes import find_recipe
 from megatron_recipes.settings import apply_settings
 
-ROOT = Path(__file__).resolve().parents[1]
-SCRIPT = ROOT / "benchmarks/gpu/run.sh"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 TIMEOUT_SECONDS = 580
 OPTIONAL = {"typer", "matplotlib", "zstandard", "tokenizers", "xxhash"}
-HIDING = """
-import os, sys
-from importlib.machinery import PathFinder
-
-class Hiding(PathFinder):
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        if name.partition(".")[0] not in os.environ.get("HIDDEN", "").split():
-            return PathFinder.find_spec(name, path, target)
-
-sys.meta_path[sys.meta_path.index(PathFinder)] = Hiding
-"""
-"""What makes packages missing, as sitecustomize."""
-
-
-def options_at(path: Path, **changes: Any) -> Options:
-    options = Options(
-        device="cpu", tiny=True, results=path / "results", work=path / "work", blend=None,
-        text=ROOT, deadline=time.monotonic() + 60,
-    )  # fmt: skip
-    return dataclasses.replace(options, **changes)
 
 
 def run_script(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(SCRIPT), *arguments],
-        env=os.environ
-        | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "COMMIT": "tested"}
-        | environment,
+        env=environment_of(environment),
         capture_output=True,
         text=True,
         check=False,

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from gpu_script import options_at
 
 from benchmarks.gpu import checkpoints, curves, memory, throughput, twin
 from benchmarks.gpu.failures import Cause, cause_of
-from benchmarks.gpu.options import Options
 from benchmarks.gpu.program import ProgramError, run_module
 from benchmarks.gpu.report import Report, SkippedError, read_results
 
-ROOT = Path(__file__).resolve().parents[1]
+if TYPE_CHECKING:
+    from pathlib import Path
 
-
-def options_at(path: Path, **changes: Any) -> Options:
-    options = Options(
-        device="cpu", tiny=True, results=path / "results", work=path / "work", blend=None,
-        text=ROOT, deadline=time.monotonic() + 60,
-    )  # fmt: skip
-    return dataclasses.replace(options, **changes)
+    from benchmarks.gpu.options import Options
 
 
 def test_only_lost_files_that_are_needed_are_made_again(tmp_path: Path) -> None:

@@ -11,18 +11,19 @@ import sys
 import sysconfig
 import time
 import zipfile
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from gpu_script import HIDING, ROOT, SCRIPT, environment_of, options_at
 
 from benchmarks.gpu import about, needs, runs, wheels
 from benchmarks.gpu.options import Options
 from benchmarks.gpu.wheels import install
 
-ROOT = Path(__file__).resolve().parents[1]
-SCRIPT = ROOT / "benchmarks/gpu/run.sh"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PATIENCE = 120
 
 BARE: str = sys._base_executable  # type: ignore[attr-defined]
@@ -32,20 +33,6 @@ HAS_PIP = not subprocess.run(
     [BARE, "-c", "import pip"], capture_output=True, check=False
 ).returncode
 needs_pip = pytest.mark.skipif(not HAS_PIP, reason=f"{BARE} has no pip")
-
-HIDING = """
-import os, sys
-from importlib.machinery import PathFinder
-
-class Hiding(PathFinder):
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        if name.partition(".")[0] not in os.environ.get("HIDDEN", "").split():
-            return PathFinder.find_spec(name, path, target)
-
-sys.meta_path[sys.meta_path.index(PathFinder)] = Hiding
-"""
-"""What makes modules missing, as sitecustomize."""
 
 PART = """
 import os, resource, signal, sys, time
@@ -72,19 +59,14 @@ sys.exit(part.main())
 """A part whose second sub-step ends it."""
 
 
-def options_at(path: Path, seconds: float = 100.0) -> Options:
-    return Options(
-        device="cpu", tiny=True, results=path / "out", work=path / "work", blend=None,
-        text=ROOT, deadline=time.monotonic() + seconds,
-    )  # fmt: skip
+def options_for(path: Path, seconds: float = 100.0) -> Options:
+    return options_at(path, results=path / "out", deadline=time.monotonic() + seconds)
 
 
 def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [str(SCRIPT), *arguments],
-        env=os.environ
-        | {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "COMMIT": "tested"}
-        | environment,
+        env=environment_of(environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -107,7 +89,7 @@ def run_twin(
     (path / "fake_part.py").write_text(PART)
     (path / "out").mkdir(exist_ok=True)
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{path}", "SECOND": second}
-    status = runs._each(("twin",), options_at(path), environment, {"run": run}, {"twin": ""})
+    status = runs._each(("twin",), options_for(path), environment, {"run": run}, {"twin": ""})
     steps = json.loads((path / "out/twin.json").read_text())["steps"]
     return status, {step["name"]: step for step in steps}, capfd.readouterr().err
 
@@ -161,7 +143,7 @@ def test_a_part_that_outlasts_its_time_is_killed(
     (tmp_path / "slow_part.py").write_text("import time\ntime.sleep(600)\n")
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     begun = time.monotonic()
-    said, _ = runs._in_process({}, options_at(tmp_path, 1), environment)
+    said, _ = runs._in_process({}, options_for(tmp_path, 1), environment)
     assert said == "its time was used up"
     assert time.monotonic() - begun < 30
 
@@ -176,13 +158,13 @@ def test_time_is_shared_and_what_is_left_passes_on(
         return 0
 
     monkeypatch.setattr(runs, "_one", one)
-    options = options_at(tmp_path, 1780)
+    options = options_for(tmp_path, 1780)
     assert runs._each(needs.PARTS, options, {}, {"run": "1"}, dict.fromkeys(needs.PARTS, "")) == 0
     assert all(60 < seconds <= runs.MOST_SECONDS for seconds in given.values())
     # Each part took no time here: the last ones have all that a part may have.
     assert given["kernels"] == pytest.approx(1780 * 2 / 24, rel=0.01)
     assert given["memory"] == pytest.approx(runs.MOST_SECONDS, rel=0.01)
-    late = options_at(tmp_path, 20)
+    late = options_for(tmp_path, 20)
     assert runs._each(("twin",), late, {}, {"run": "1"}, {"twin": ""}) == 1
 
 
@@ -342,7 +324,7 @@ def test_a_compiler_that_triton_lacks_is_told_at_the_start(
     monkeypatch.setenv("CC", str(tmp_path / "none"))
     assert about.compiler() == ""
     gpu = {"commit": "abc", "capability": [9, 0], "compiler": ""}
-    options = dataclasses.replace(options_at(tmp_path), device="cuda")
+    options = dataclasses.replace(options_for(tmp_path), device="cuda")
     runs._check_device({"about": gpu, "problems": {}}, options)
     assert capfd.readouterr().err.startswith("no C compiler with Python's headers is found")
     runs._check_device({"about": gpu | {"compiler": "/usr/bin/gcc"}, "problems": {}}, options)
@@ -372,7 +354,7 @@ def test_headers_of_cuda_are_those_of_the_toolkit_or_of_the_wheels(
 
 
 def test_options_reach_another_process_whole(tmp_path: Path) -> None:
-    options = options_at(tmp_path)
+    options = options_for(tmp_path)
     assert Options.from_json(json.loads(json.dumps(options.as_json()))) == options
     assert options.first_of(2).seconds_left() == pytest.approx(60, abs=1)
     assert options.first_of(1).seconds_left() == pytest.approx(100, abs=1)
